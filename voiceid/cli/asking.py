@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -18,14 +21,30 @@ class NotConfirmed(Exception):
     exit_code = exit_codes.INTERRUPTED
 
 
-def require_answer(*, yes: bool) -> None:
-    """Raise click.UsageError when ``--yes`` is missing and there is no terminal to ask on."""
-    if not yes and not is_terminal(sys.stdin):
-        raise click.UsageError("There is no terminal to ask on; --yes goes on without asking.")
+def asks_first(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command ``--yes``, without which it needs a terminal to ask on; a dry run needs none.
+
+    The command calls `confirm`.
+    """
+
+    @functools.wraps(command)
+    def asking(*args: Any, yes: bool, **kwargs: Any) -> int | None:
+        del yes
+        if not _goes_on() and not is_terminal(sys.stdin):
+            raise click.UsageError("There is no terminal to ask on; --yes goes on without asking.")
+        return command(*args, **kwargs)
+
+    text = "Do not ask; needed where there is no terminal to ask on."
+    return click.option("-y", "--yes", is_flag=True, help=text)(asking)
 
 
-def confirm(console: Console, question: str, *, yes: bool) -> None:
+def confirm(console: Console, question: str) -> None:
     """Raise NotConfirmed unless ``--yes`` was given, or a person at the terminal says so."""
-    if not (yes or click.confirm(printable(question), err=True)):
+    if not (_goes_on() or click.confirm(printable(question), err=True)):
         console.complain("nothing was changed")
         raise NotConfirmed
+
+
+def _goes_on() -> bool:
+    given = click.get_current_context().params
+    return bool(given["yes"] or given.get("dry_run"))

@@ -17,10 +17,7 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid adaptations list --json"], group=command)
 def list_command(console: Console) -> None:
-    """List the adaptations, oldest first.
-
-    With --json: one object a line for each.
-    """
+    """List the adaptations, oldest first."""
     with open_voiceid(console) as vid:
         adaptations = vid.adaptations.list()
     console.answers([one.to_dict() for one in adaptations], adaptations_table(adaptations))

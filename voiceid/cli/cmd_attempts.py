@@ -27,10 +27,7 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid attempts list --json"], group=command)
 def list_command(console: Console) -> None:
-    """List the attempts that count now: by the name that was claimed, then by caller.
-
-    With --json: one object a line for each.
-    """
+    """List the attempts that count now: by the name that was claimed, then by caller."""
     with open_voiceid(console) as vid:
         found = vid.attempts.list()
     console.answers([one.to_dict() for one in found], _table(found), none="no attempt failed")

@@ -46,10 +46,7 @@ def command() -> None:
 def list_command(
     console: Console, *, since: datetime | None, speaker: str | None, kind: str | None
 ) -> None:
-    """List what was done, oldest first: number, time, kind, and by whom.
-
-    With --json: one object a line.
-    """
+    """List what was done, oldest first: number, time, kind, and by whom."""
     with open_voiceid(console) as vid:
         for row in vid.audit.list(since=since, speaker=speaker, kind=kind):
             console.answer(row.to_dict(), _text(row))

@@ -17,10 +17,7 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid calibrations list --json"], group=command)
 def list_command(console: Console) -> None:
-    """List the calibrations, oldest first.
-
-    With --json: one object a line for each.
-    """
+    """List the calibrations, oldest first."""
     with open_voiceid(console) as vid:
         calibrations = vid.calibrations.list()
     console.answers([one.to_dict() for one in calibrations], calibrations_table(calibrations))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli.asked_speech import audio_or_mic, require_one
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, name_argument, yes_option
+from voiceid.cli.options import branch, leaf, name_argument
 from voiceid.cli.text import printable
 from voiceid.errors import ChangeRefused
 
@@ -121,15 +121,11 @@ def new_command(console: Console, *, name: str, length: int, caller: str | None)
 
 @leaf("forget", examples=["voiceid challenges forget alice --yes"], group=command)
 @name_argument
-@yes_option
-def forget_command(console: Console, name: str, *, yes: bool) -> None:
-    """Erase the words of a speaker, who stays enrolled.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def forget_command(console: Console, name: str) -> None:
+    """Erase the words of a speaker, who stays enrolled."""
     with open_voiceid(console) as vid:
         question = f"Erase the words of {vid.speakers.get(name).name}? This cannot be undone."
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         vid.challenges.forget(name)
     console.answer({"forgotten": name}, printable(f"forgotten  the words of {name}"))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import FILE, branch, leaf, signed_by_option, yes_option
+from voiceid.cli.options import FILE, branch, leaf, signed_by_option
 from voiceid.cli.text import counted, fields, megabytes
 from voiceid.errors import StoreError
 
@@ -68,17 +68,15 @@ def backup_command(console: Console, file: Path) -> None:
     is_flag=True,
     help="Put it back though it is sealed otherwise than the gallery, or not at all.",
 )
-@yes_option
+@asks_first
 def restore_command(
-    console: Console, file: Path, *, signed_by: str | None, change_protection: bool, yes: bool
+    console: Console, file: Path, *, signed_by: str | None, change_protection: bool
 ) -> None:
     """Put a backup back, checked first; others may have the database open.
 
     It must be signed by this gallery or by --signed-by, and as it was signed (exit code 76).
-    What it replaces is saved beside it, unsigned.  Asks first on a terminal; elsewhere --yes is
-    needed.
+    What it replaces is saved beside it, unsigned.
     """
-    require_answer(yes=yes)
     if not os.path.lexists(file):
         raise StoreError(
             f"there is no file {file}, or it may not be read",
@@ -88,7 +86,7 @@ def restore_command(
         question = (
             f"Put {file} in the place of {vid.database.location}? What is there is saved beside it."
         )
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         restored = vid.database.restore(
             file, signed_by=signed_by, change_protection=change_protection
         )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import COUNT, branch, leaf, yes_option
+from voiceid.cli.options import COUNT, branch, leaf
 from voiceid.cli.text import table
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ def create_command(
 
 @leaf("list", examples=["voiceid keys list --json"], group=command)
 def list_command(console: Console) -> None:
-    """List the keys, oldest first, without their secrets.
-
-    With --json: one object a line for each.
-    """
+    """List the keys, oldest first, without their secrets."""
     with open_voiceid(console) as vid:
         keys = vid.keys.list()
     none = "there is no key: the service answers this host alone"
@@ -87,15 +84,11 @@ def list_command(console: Console) -> None:
 
 @leaf("remove", examples=["voiceid keys remove 3f9a1c27b04e --yes"], group=command)
 @click.argument("key_id", metavar="ID")
-@yes_option
-def remove_command(console: Console, key_id: str, *, yes: bool) -> None:
-    """Remove a key, which is refused from now on.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def remove_command(console: Console, key_id: str) -> None:
+    """Remove a key, which is refused from now on."""
     with open_voiceid(console) as vid:
-        confirm(console, f"Remove the key {key_id}?", yes=yes)
+        confirm(console, f"Remove the key {key_id}?")
         key = vid.keys.remove(key_id)
     if key is None:
         console.answer({"removed": {"id": key_id}}, f"removed  {key_id}")

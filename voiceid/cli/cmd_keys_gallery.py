@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, yes_option
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import fields
 
 if TYPE_CHECKING:
@@ -94,15 +94,11 @@ def rotate_command(console: Console, to: str | None) -> None:
 
 
 @leaf("off", examples=["voiceid keys gallery off --yes"], group=command)
-@yes_option
-def off_command(console: Console, *, yes: bool) -> None:
-    """Make the gallery plain again.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def off_command(console: Console) -> None:
+    """Make the gallery plain again."""
     with open_voiceid(console) as vid:
-        confirm(console, "Store names, vectors and recordings plainly?", yes=yes)
+        confirm(console, "Store names, vectors and recordings plainly?")
         _answer(console, vid.keys.gallery.off())
 
 

@@ -40,10 +40,7 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid models list"], group=command)
 def list_command(console: Console) -> None:
-    """List the models that there are, and which are installed.
-
-    With --json: one object a line for each model.
-    """
+    """List the models that there are, and which are installed."""
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
         in_use = vid.models.card.name
@@ -104,7 +101,7 @@ def pull_command(
             size = megabytes(status.size_bytes or 0)
             console.answer(
                 {**status.to_dict(), "pulled": not there},
-                f"{name}  {'is already installed' if there else f'installed, {size}'}",
+                f"{status.name}  {'is already installed' if there else f'installed, {size}'}",
             )
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, branch, leaf, yes_option
+from voiceid.cli.options import SPEAKER_NAME, branch, leaf
 from voiceid.cli.text import counted, fields
 from voiceid.errors import NotEnoughSpeech
 
@@ -97,16 +97,12 @@ def cancel_command(console: Console) -> None:
 
 
 @leaf("finish", examples=["voiceid models switch finish --yes"], group=command)
-@yes_option
-def finish_command(console: Console, *, yes: bool) -> None:
-    """Remove the samples of the old model, after `commit`.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def finish_command(console: Console) -> None:
+    """Remove the samples of the old model, after `commit`."""
     question = "Remove the samples of the old model? After that only kept audio leads back."
     with open_voiceid(console) as vid:
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         n_removed = vid.models.switch.finish()
     text = f"finished  {counted(n_removed, 'old sample')} removed"
     console.answer({"removed_samples": n_removed}, text)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import FILE, branch, leaf, name_argument, yes_option
+from voiceid.cli.options import FILE, branch, leaf, name_argument
 from voiceid.cli.output_files import make_folder, save
 from voiceid.cli.receipt_text import (
     receipt_option,
@@ -43,23 +43,21 @@ def command() -> None:
     metavar="FOLDER",
     help="Write a signed receipt of each erasure to this folder.",
 )
-@yes_option
-def run_command(console: Console, *, dry_run: bool, receipts: Path | None, yes: bool) -> int:
+@asks_first
+def run_command(console: Console, *, dry_run: bool, receipts: Path | None) -> int:
     """Erase the speakers whose time is over, and list those of the next 30 days.
 
     The rules are in the settings: privacy.retention and privacy.erase_withdrawn_after_days.
     A service makes such a run each night (privacy.run_at_h).  Each erasure has a signed receipt,
-    which --json prints too.  Exits with 62 if bytes remain, which the receipts name.  Asks first
-    on a terminal; elsewhere --yes is needed.
+    which --json prints too.  Exits with 62 if bytes remain, which the receipts name.
     """
-    require_answer(yes=yes or dry_run)
     if receipts is not None:
         make_folder(receipts)
     with open_voiceid(console) as vid:
         found = vid.privacy.run(dry_run=True)
         question = f"Erase {counted(len(found.due), 'speaker')}? This cannot be undone."
         if found.due:
-            confirm(console, question, yes=yes or dry_run)
+            confirm(console, question)
         if not dry_run:
             found = vid.privacy.run()
             _keep(console, vid, found, receipts)
@@ -132,23 +130,19 @@ def report_command(
 @name_argument
 @receipt_option
 @click.option("--by", metavar="WHO", help="Who erases (default: the user of the system).")
-@yes_option
-def erase_command(
-    console: Console, name: str, *, receipt: Path | None, by: str | None, yes: bool
-) -> int:
+@asks_first
+def erase_command(console: Console, name: str, *, receipt: Path | None, by: str | None) -> int:
     """Erase a speaker, and give a signed receipt of it.
 
     The receipt says what was erased, where remains were looked for, and which backups still hold
-    the person.  Exits with 62 if bytes remain, which the receipt names.  Asks first on a terminal;
-    elsewhere --yes is needed.
+    the person.  Exits with 62 if bytes remain, which the receipt names.
     """
-    require_answer(yes=yes)
     require_new(receipt)
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
         question = f"Erase {speaker.name} and {samples}? This cannot be undone."
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         made = vid.privacy.erase(name, erased_by=by or "")
     save_receipt(console, made, receipt)
     console.answer(made.to_dict(), receipt_text(made))

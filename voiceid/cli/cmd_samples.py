@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, name_argument, yes_option
+from voiceid.cli.options import branch, leaf, name_argument
 from voiceid.cli.speakers_text import samples_table
 from voiceid.cli.text import counted
 
@@ -20,10 +20,7 @@ def command() -> None:
 @leaf("list", examples=["voiceid samples list alice --json"], group=command)
 @name_argument
 def list_command(console: Console, name: str) -> None:
-    """List the samples of a speaker, oldest first.
-
-    With --json: one object a line for each sample.
-    """
+    """List the samples of a speaker, oldest first."""
     with open_voiceid(console) as vid:
         samples = vid.samples.list(name)
     console.answers([sample.to_dict() for sample in samples], samples_table(samples))
@@ -32,17 +29,13 @@ def list_command(console: Console, name: str) -> None:
 @leaf("remove", examples=["voiceid samples remove alice 17 --yes"], group=command)
 @name_argument
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
-@yes_option
-def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> None:
-    """Erase samples of a speaker, from the index too; the last one stays.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def remove_command(console: Console, name: str, sample_ids: tuple[int, ...]) -> None:
+    """Erase samples of a speaker, from the index too; the last one stays."""
     with open_voiceid(console) as vid:
         number = counted(len(set(sample_ids)), "sample")
         question = f"Erase {number} of {vid.speakers.get(name).name}? This cannot be undone."
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         gone = vid.samples.remove(name, sample_ids)
         left_s = vid.speakers.get(name).net_speech_s
         needed_s = console.config.enrollment.min_speech_s

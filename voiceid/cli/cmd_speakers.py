@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.cmd_speakers_care import inspect_command, merge_command, split_command
 from voiceid.cli.cmd_speakers_edit import (
     disable_command,
@@ -18,7 +18,7 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import COUNT, SPEAKER_NAME, branch, leaf, name_argument, yes_option
+from voiceid.cli.options import COUNT, SPEAKER_NAME, branch, leaf, name_argument
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 
@@ -39,8 +39,7 @@ def list_command(console: Console, after: str | None, limit: int | None, group: 
     """List the enrolled speakers, by name: a table for each thousand.
 
     Columns that are empty, or the same for all, are left out.  In a sealed gallery each thousand is
-    sorted, and --limit takes the order of the hashes of names.  With --json: one object a line
-    for each speaker, with everything.
+    sorted, and --limit takes the order of the hashes of names.  With --json nothing is left out.
     """
     from voiceid.domain import speaker_key, tag  # noqa: PLC0415 - loads numpy
 
@@ -99,18 +98,14 @@ def rename_command(console: Console, name: str, new_name: str, *, force: bool) -
 
 @leaf("remove", examples=["voiceid speakers remove alice --yes"], group=command)
 @name_argument
-@yes_option
-def remove_command(console: Console, name: str, *, yes: bool) -> None:
-    """Remove a speaker: the name, every sample and every vector, from the index too.
-
-    Asks first on a terminal; elsewhere --yes is needed.
-    """
-    require_answer(yes=yes)
+@asks_first
+def remove_command(console: Console, name: str) -> None:
+    """Remove a speaker: the name, every sample and every vector, from the index too."""
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
         question = f"Remove {speaker.name} and {samples}? This cannot be undone."
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         speaker = vid.speakers.remove(name)
     console.answer(
         {"removed": speaker.to_dict()},

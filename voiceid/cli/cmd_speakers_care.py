@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, leaf, name_argument, yes_option
+from voiceid.cli.options import SPEAKER_NAME, leaf, name_argument
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
 
@@ -34,22 +34,19 @@ def inspect_command(console: Console, name: str) -> None:
 @click.argument("other", type=SPEAKER_NAME)
 @click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
-@yes_option
-def merge_command(
-    console: Console, name: str, other: str, *, force: bool, dry_run: bool, yes: bool
-) -> None:
+@asks_first
+def merge_command(console: Console, name: str, other: str, *, force: bool, dry_run: bool) -> None:
     """Make two speakers one: NAME gets every sample of OTHER, who is removed.
 
     Shows how alike their voices are first.  Groups are joined; of expiry and standing the
     stricter holds.  Voices that are not alike are refused (exit code 49).
     """
-    require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
         plan = vid.speakers.merge(name, other, dry_run=True)
         if not console.settings.as_json:
             console.result(merge_text(plan))
         question = f"Merge {plan.other.name} into {plan.into.name}? This cannot be undone."
-        confirm(console, question, yes=yes or dry_run)
+        confirm(console, question)
         done = plan if dry_run else vid.speakers.merge(name, other, force=force)
     if console.settings.as_json:
         console.json(done.to_dict())

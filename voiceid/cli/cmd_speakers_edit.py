@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirm, require_answer
+from voiceid.cli.asking import asks_first, confirm
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import consent_options, details_options, leaf, name_argument, yes_option
+from voiceid.cli.options import consent_options, details_options, leaf, name_argument
 from voiceid.cli.receipt_text import (
     receipt_option,
     receipt_text,
@@ -144,30 +144,26 @@ def withdraw_command(
     "--damaged", is_flag=True, help="Erase every speaker whose rows in the database cannot be read."
 )
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
-@yes_option
-def purge_command(
-    console: Console, *, expired: bool, damaged: bool, dry_run: bool, yes: bool
-) -> None:
+@asks_first
+def purge_command(console: Console, *, expired: bool, damaged: bool, dry_run: bool) -> None:
     """Erase speakers who expired or are damaged: names, samples and vectors, from the index too.
 
     A damaged speaker stops questions to the whole gallery.  A backup has the speaker as before the
-    damage; without one, erase the speaker and enrol again.  Asks first on a terminal; elsewhere
-    --yes is needed.
+    damage; without one, erase the speaker and enrol again.
     """
     if expired == damaged:
         raise click.UsageError("say which speakers: --expired or --damaged")
-    require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
         if damaged:
-            _purge_damaged(console, vid, dry_run=dry_run, yes=yes)
+            _purge_damaged(console, vid, dry_run=dry_run)
         else:
-            _purge_expired(console, vid, dry_run=dry_run, yes=yes)
+            _purge_expired(console, vid, dry_run=dry_run)
 
 
-def _purge_expired(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> None:
+def _purge_expired(console: Console, vid: VoiceID, *, dry_run: bool) -> None:
     number = counted(len(vid.speakers.purge_expired(dry_run=True)), "speaker")
     question = f"Erase {number} who expired? This cannot be undone."
-    confirm(console, question, yes=yes or dry_run)
+    confirm(console, question)
     erased = vid.speakers.purge_expired(dry_run=dry_run)
     for speaker in erased:
         console.answer(
@@ -178,12 +174,12 @@ def _purge_expired(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) 
         console.note("no speaker has expired")
 
 
-def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> None:
+def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool) -> None:
     found = vid.speakers.purge_damaged(dry_run=True)
     if found and not dry_run:
         damage = "".join(f"\n  {what}" for what in found.values())
         question = f"Erase {counted(len(found), 'speaker')}?{damage}\nThis cannot be undone."
-        confirm(console, question, yes=yes)
+        confirm(console, question)
         found = vid.speakers.purge_damaged()
     for speaker_id, what in found.items():
         facts = {"erased": not dry_run, "speaker_id": speaker_id, "damage": what}

@@ -302,7 +302,6 @@ def refuse_both(how: Mapping[str, object]) -> None:
             raise click.UsageError(f"--threshold and --{rate} cannot both decide; give one.")
 
 
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 signed_by_option = click.option(
     "--signed-by",
     metavar="KEY",

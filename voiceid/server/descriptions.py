@@ -54,10 +54,7 @@ def takes_audio(
         "multipart/form-data": _body(in_form, fields, required),
         _JSON: {
             **_body(in_json, fields, required),
-            "example": {
-                "audio": shown if names is None else {names: _SHOWN},
-                **dict.fromkeys(required, "alice"),
-            },
+            "example": {**example, **dict.fromkeys(required, "alice")},
         },
     }
     if names is None:
