@@ -17,7 +17,7 @@ from voiceid.domain.audit_chain import DECISION
 from voiceid.errors import AuditBroken
 
 if TYPE_CHECKING:
-    from voiceid.domain.audit_chain import AuditReport, AuditRow
+    from voiceid.domain.audit_chain import AuditRow
 
 _HASH_DIGITS = 64
 
@@ -74,7 +74,15 @@ def verify_command(console: Console, *, head: str | None, file: Path | None) -> 
     """
     with open_voiceid(console) as vid:
         report = vid.audit.verify(head) if file is None else vid.audit.verify_file(file, head)
-    _tell(console, report, "the audit chain" if file is None else str(file))
+    if not report.ok:
+        what = "the audit chain" if file is None else file
+        raise AuditBroken(f"{what} is not as it was written:\n  " + "\n  ".join(report.problems))
+    shown = {
+        "ok": f"{counted(report.rows, 'row')}, none changed, removed or put in",
+        "erased": f"the content of {counted(report.erased, 'row')}, with the speakers or by age",
+        "head": f"{report.number}  {report.hash}",
+    }
+    console.answer(report.to_dict(), fields(shown))
 
 
 @leaf("head", examples=["voiceid audit head"], group=command)
@@ -114,14 +122,3 @@ def _text(row: AuditRow) -> str:
     facts.pop("settings", None)  # too long for a line
     rest = " ".join(f"{name}={value}" for name, value in facts.items())
     return "  ".join(part for part in (start, who, f"by {by}", rest) if part)
-
-
-def _tell(console: Console, report: AuditReport, what: str) -> None:
-    if not report.ok:
-        raise AuditBroken(f"{what} is not as it was written:\n  " + "\n  ".join(report.problems))
-    shown = {
-        "ok": f"{counted(report.rows, 'row')}, none changed, removed or put in",
-        "erased": f"the content of {counted(report.erased, 'row')}, with the speakers or by age",
-        "head": f"{report.number}  {report.hash}",
-    }
-    console.answer(report.to_dict(), fields(shown))

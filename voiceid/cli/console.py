@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voiceid.cli import exit_codes
-from voiceid.cli.progress import ProgressBar
+from voiceid.cli.progress import ProgressBar, duration
 from voiceid.cli.streams import abandon_stdout, is_terminal, shows_colours, speaks_utf8
-from voiceid.cli.text import coloured, json_line, printable, printable_lines
+from voiceid.cli.text import coloured, json_line, megabytes, printable, printable_lines
 from voiceid.errors import VoiceIDError
 
 if TYPE_CHECKING:  # a help text needs none
@@ -125,32 +125,27 @@ class Console:
 
     def progress(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Show progress on standard error; not with ``--quiet``."""
-        if not self.settings.quiet:
-            self._drawn_bar()(stage, done_bytes, total_bytes)
+        self._show(stage, done_bytes, total_bytes, megabytes)
 
     def hearing(self, done: int, total: int) -> None:
         """Show how many recordings are heard."""
         self.count("hearing", done, total)
 
     def count(self, stage: str, done: int, total: int) -> None:
-        """Show how many things are done on standard error; not with ``--quiet``."""
-        if not self.settings.quiet:
-            self._drawn_bar().count(stage, done, total)
+        """Show how many things are done."""
+        self._show(stage, done, total, str)
 
     def listening(self, source: str, stage: str, done_s: float, total_s: float | None) -> None:
-        """Show how much of a long recording was heard, or named, on standard error.
+        """Show how much of a long recording was heard, or named."""
+        text = {"hear": "listening to", "name": "naming the voices of"}[stage]
+        total = None if total_s is None else round(total_s)
+        self._show(f"{text} {source}", round(done_s), total, duration)
 
-        Not with ``--quiet``.
-        """
+    def _show(self, stage: str, done: int, total: int | None, amount: Callable[[int], str]) -> None:
         if not self.settings.quiet:
-            total = None if total_s is None else round(total_s)
-            text = {"hear": "listening to", "name": "naming the voices of"}[stage]
-            self._drawn_bar().time(f"{text} {source}", round(done_s), total)
-
-    def _drawn_bar(self) -> ProgressBar:
-        if self._bar is None:
-            self._bar = ProgressBar(self._to_stderr, terminal=is_terminal(sys.stderr))
-        return self._bar
+            if self._bar is None:
+                self._bar = ProgressBar(self._to_stderr, terminal=is_terminal(sys.stderr))
+            self._bar.show(stage, done, total, amount)
 
     def require_stdout(self) -> None:
         """Refuse to start work whose result could not be printed."""

@@ -74,30 +74,22 @@ def protocol_of(
     of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
 ) -> Protocol:
     """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
-    return replace(_protocol(console, *asked, of_manifest), source=asked.source)
-
-
-def _protocol(
-    console: Console,
-    path: Path,
-    enrolled: Path | None,
-    enroll_first: int | None,
-    of_manifest: Callable[[Sequence[Recording]], Protocol] | None,
-) -> Protocol:
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
+    path, enrolled, first = asked
+    if enrolled is not None and first is not None:
+        raise click.UsageError("--enrolled is for trials, --enroll-first for a list or folder.")
     if enrolled is not None:
-        if enroll_first is not None:
-            raise click.UsageError("--enrolled is for trials, --enroll-first for a list or folder.")
-        return evaluation.read_models(path, enrolled)
-    if path.suffix.lower() not in LISTS and not os.path.isdir(path):
-        if enroll_first is not None:
+        made = evaluation.read_models(path, enrolled)
+    elif path.suffix.lower() not in LISTS and not os.path.isdir(path):
+        if first is not None:
             raise click.UsageError("--enroll-first is for a list (.csv or .jsonl) or a folder.")
-        return evaluation.read_trials(path)
-    recordings = recordings_of(path, console)
-    if enroll_first is None:
-        return (of_manifest or evaluation.all_pairs)(recordings)
-    return evaluation.enroll_first(recordings, enroll_first)
+        made = evaluation.read_trials(path)
+    elif first is None:
+        made = (of_manifest or evaluation.all_pairs)(recordings_of(path, console))
+    else:
+        made = evaluation.enroll_first(recordings_of(path, console), first)
+    return replace(made, source=asked.source)
 
 
 def recordings_of(path: Path, console: Console) -> tuple[Recording, ...]:

@@ -22,19 +22,10 @@ class ProgressBar:
         self._drawn_columns = 0
         self._next_draw = 0.0
 
-    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
-        """Show that ``done_bytes`` of ``total_bytes`` (None: not known) of a stage are done."""
-        self._show(stage, done_bytes, total_bytes, megabytes)
-
-    def count(self, stage: str, done: int, total: int) -> None:
-        """Show that ``done`` things of ``total`` are done."""
-        self._show(stage, done, total, str)
-
-    def time(self, stage: str, done_s: int, total_s: int | None) -> None:
-        """Show that so many seconds of a recording, of so many (None: not known), were heard."""
-        self._show(stage, done_s, total_s, _clock)
-
-    def _show(self, stage: str, done: int, total: int | None, amount: Callable[[int], str]) -> None:
+    def show(
+        self, stage: str, done: int, total: int | None, amount: Callable[[int], str] = megabytes
+    ) -> None:
+        """Show that ``done`` of ``total`` (None: not known) of a stage are done, as amounts."""
         new_stage = stage != self._stage
         self._stage = stage
         if not self._terminal:
@@ -61,7 +52,8 @@ class ProgressBar:
         self._drawn_columns = columns
 
 
-def _clock(at_s: int) -> str:
+def duration(at_s: int) -> str:
+    """Return seconds as ``1:02:03``."""
     return f"{at_s // 3600}:{at_s // 60 % 60:02}:{at_s % 60:02}"
 
 

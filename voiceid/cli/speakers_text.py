@@ -108,29 +108,24 @@ def inspection_text(found: Inspection) -> str:
             for sample, row in zip(found.samples, found.scores, strict=True)
         ]
         parts.append(table(header, rows, right=set(header)))
-    parts.append(table(*_agreement_rows(found), right={"sample", "net speech", "agreement"}))
+    agreements: list[list[object]] = []
+    for sample in found.samples:
+        score, needed = found.agreements.get(sample.id), found.outliers.get(sample.id)
+        agreements.append(
+            [
+                *(sample.id, sample.source_name, sample.label or None),
+                seconds(sample.quality.net_speech_s),
+                None if score is None else f"{score:.3f}",
+                None if needed is None else f"does not fit: {needed:.3f} needed",
+            ]
+        )
+    header = ["sample", "clip", "label", "net speech", "agreement", "outlier"]
+    parts.append(table(header, agreements, right={"sample", "net speech", "agreement"}))
     nearest = "no other speaker is enrolled in this embedding space"
     if found.nearest is not None and found.likeness is not None:
         nearest = f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
     parts.append(nearest)
     return "\n\n".join(parts)
-
-
-def _agreement_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
-    rows = []
-    for sample in found.samples:
-        score, needed = found.agreements.get(sample.id), found.outliers.get(sample.id)
-        rows.append(
-            [
-                str(sample.id),
-                sample.source_name,
-                sample.label or "-",
-                seconds(sample.quality.net_speech_s),
-                "-" if score is None else f"{score:.3f}",
-                "-" if needed is None else f"does not fit: {needed:.3f} needed",
-            ]
-        )
-    return ["sample", "clip", "label", "net speech", "agreement", "outlier"], rows
 
 
 def merge_text(plan: Merge) -> str:

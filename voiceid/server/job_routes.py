@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from anyio import to_thread
 from fastapi import APIRouter, Response
@@ -18,10 +19,11 @@ from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
 from voiceid.server.question_routes import PURPOSE, Rate
 from voiceid.server.repeats import OnceRoute
-from voiceid.server.request_clips import Options, OptionsT, Texts, received
+from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.shown import shown_job
 
+F = TypeVar("F", bound=Callable[..., Any])
 ROUTES = APIRouter(tags=["jobs"], route_class=OnceRoute)
 
 
@@ -55,6 +57,10 @@ class DiarizeOptions(Options):
     group: str | None = Field(None, description="Look for names among its members alone.")
     purpose: str | None = Field(None, description=PURPOSE)
 
+    def asked(self, caller: Caller) -> dict[str, Any]:
+        """Return what the job is to know."""
+        return self.model_dump() | {"group": caller.group(self.group)}
+
 
 class EvaluateOptions(Options):
     """Of `evaluate`."""
@@ -66,6 +72,11 @@ class EvaluateOptions(Options):
         None, description="Enrol the first so many of each speaker, and ask about the others."
     )
     source: str = Field("uploads", description="What to call the recordings.")
+
+    def asked(self, caller: Caller) -> dict[str, Any]:
+        """Return what the job is to know."""
+        del caller
+        return self.model_dump()
 
 
 class CalibrateOptions(EvaluateOptions):
@@ -86,68 +97,57 @@ class EnrollmentsOptions(Options, ConsentFields):
     force: bool = Field(default=False, description="Override problems that are judgements.")
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
-
-@ROUTES.post("/diarize", status_code=HTTPStatus.ACCEPTED, openapi_extra=takes_audio(DiarizeOptions))
-async def diarize(request: Request, caller: Identifying) -> Response:
-    """Say who speaks when in a recording of several people."""
-
-    def asked(options: DiarizeOptions) -> dict[str, Any]:
-        return options.model_dump() | {"group": caller.group(options.group)}
-
-    return await _begun(request, caller, JobKind.DIARIZE, DiarizeOptions, asked)
-
-
-@ROUTES.post(
-    "/evaluate",
-    status_code=HTTPStatus.ACCEPTED,
-    openapi_extra=takes_audio(EvaluateOptions, 1000, names="alice/1.wav"),
-)
-async def evaluate(request: Request, caller: Admin) -> Response:
-    """Measure the error rates on recordings whose speakers are known."""
-    return await _begun(
-        request, caller, JobKind.EVALUATE, EvaluateOptions, EvaluateOptions.model_dump
-    )
-
-
-@ROUTES.post(
-    "/calibrate",
-    status_code=HTTPStatus.ACCEPTED,
-    openapi_extra=takes_audio(CalibrateOptions, 1000, names="alice/1.wav"),
-)
-async def calibrate(request: Request, caller: Admin) -> Response:
-    """Fit a calibration to recordings whose speakers are known; it decides once it is used."""
-    return await _begun(
-        request, caller, JobKind.CALIBRATE, CalibrateOptions, CalibrateOptions.model_dump
-    )
-
-
-@ROUTES.post(
-    "/enrollments",
-    status_code=HTTPStatus.ACCEPTED,
-    openapi_extra=takes_audio(EnrollmentsOptions, 1000, names="alice/1.wav"),
-)
-async def enroll_many(request: Request, caller: Enrolling) -> Response:
-    """Enrol many people; one who is refused stops no other."""
-
-    def asked(options: EnrollmentsOptions) -> dict[str, Any]:
-        if options.force:
+    def asked(self, caller: Caller) -> dict[str, Any]:
+        """Return what the job is to know."""
+        if self.force:
             caller.require(Scope.ADMIN)
-        named = tuple(tag("group", group) for group in options.groups)
+        named = tuple(tag("group", group) for group in self.groups)
         groups = tuple(dict.fromkeys((*named, *caller.groups)))
-        consents = [consent.to_dict() for consent in options.consents(caller)]
-        said = options.model_dump(exclude=set(ConsentFields.model_fields))
+        consents = [consent.to_dict() for consent in self.consents(caller)]
+        said = self.model_dump(exclude=set(ConsentFields.model_fields))
         who = {"reached": caller.groups, "recorded_by": recorder(caller)}
         return said | {"groups": groups, "consents": consents} | who
 
-    return await _begun(request, caller, JobKind.ENROLL, EnrollmentsOptions, asked)
+
+def _begins(path: str, options: type[Options], **clips: Any) -> Callable[[F], F]:
+    """Return the decorator of a route that begins a job."""
+    takes = takes_audio(options, **clips)
+    return ROUTES.post(path, status_code=HTTPStatus.ACCEPTED, openapi_extra=takes)
 
 
-async def _begun(
-    request: Request, caller: Caller, kind: JobKind, options_of: type[OptionsT], asked: Any
-) -> Response:
+_NAMED = {"most": 1000, "names": "alice/1.wav"}
+
+
+@_begins("/diarize", DiarizeOptions)
+async def diarize(request: Request, caller: Identifying) -> Response:
+    """Say who speaks when in a recording of several people."""
+    return await _begun(request, caller, JobKind.DIARIZE, DiarizeOptions)
+
+
+@_begins("/evaluate", EvaluateOptions, **_NAMED)
+async def evaluate(request: Request, caller: Admin) -> Response:
+    """Measure the error rates on recordings whose speakers are known."""
+    return await _begun(request, caller, JobKind.EVALUATE, EvaluateOptions)
+
+
+@_begins("/calibrate", CalibrateOptions, **_NAMED)
+async def calibrate(request: Request, caller: Admin) -> Response:
+    """Fit a calibration to recordings whose speakers are known; it decides once it is used."""
+    return await _begun(request, caller, JobKind.CALIBRATE, CalibrateOptions)
+
+
+@_begins("/enrollments", EnrollmentsOptions, **_NAMED)
+async def enroll_many(request: Request, caller: Enrolling) -> Response:
+    """Enrol many people; one who is refused stops no other."""
+    return await _begun(request, caller, JobKind.ENROLL, EnrollmentsOptions)
+
+
+async def _begun(request: Request, caller: Caller, kind: JobKind, options_of: Any) -> Response:
     parts = parts_of(request)
     async with received(request, options_of, n_clips(parts, kind)) as (clips, options):
-        job = await to_thread.run_sync(parts.jobs.add, kind, caller.key_id, asked(options), clips)
+        job = await to_thread.run_sync(
+            parts.jobs.add, kind, caller.key_id, options.asked(caller), clips
+        )
     answer = JSONResponse(shown_job(job, caller), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"/v1/jobs/{job.id}"
     return answer
