@@ -25,8 +25,9 @@ class VoiceIDError(Exception):
     default_hint: ClassVar[str] = ""
     """What to do, where the error is raised without a hint of its own."""
 
-    def __init_subclass__(cls, *, exit_code: int, hint: str = "") -> None:
-        cls.exit_code, cls.default_hint = exit_code, hint
+    def __init_subclass__(cls, *, exit_code: int | None = None, hint: str | None = None) -> None:
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
+        cls.default_hint = cls.default_hint if hint is None else hint
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
