@@ -32,7 +32,7 @@ from voiceid import EmbeddedClip, VoiceID
 from voiceid.audio import kept
 from voiceid.audio.kept import Tape
 from voiceid.decision.transforms import fit
-from voiceid.domain import SpeakerDetails
+from voiceid.domain import JobKind, JobPicture, JobState, SpeakerDetails
 from voiceid.domain.code_words import Challenge
 from voiceid.errors import (
     ChangeRefused,
@@ -45,8 +45,9 @@ from voiceid.errors import (
 from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
 from voiceid.server.running import Listening, require_safe
+from voiceid.store import connections
 from voiceid.store.protecting import ProtectionWriter
-from voiceid.store.tables import challenges, name_looks, samples, speakers
+from voiceid.store.tables import challenges, jobs, name_looks, samples, speakers
 
 NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
 CLIPS = {name: new_clips(np.random.default_rng(i), 3, i + 1) for i, name in enumerate(NAMES)}
@@ -317,6 +318,44 @@ def test_a_code_that_was_given_to_another_caller_is_refused_in_the_database_too(
         writer._connection.execute(update(challenges).values(caller="mallory"))
     with pytest.raises(StoreError, match="was changed"), vid._session.store.write() as writer:
         writer.spoken.claimed("code", NAMES[0], "mallory")
+
+
+@pytest.mark.parametrize("changed", [{"key_id": "mallory"}, {"kind": "enroll"}])
+def test_a_job_that_was_given_to_another_key_or_does_something_else_is_refused(
+    vid: VoiceID, changed: dict[str, str]
+) -> None:
+    vid.keys.gallery.init()
+    with vid._session.store.write() as writer:
+        writer.jobs.add("job", JobKind.DIARIZE, "a", {"clips": []})
+        job = writer.jobs.claim(["job"], "owner", 30.0)
+        assert job is not None
+        writer._connection.execute(update(jobs).values(changed))
+    with pytest.raises(StoreError, match="was changed"), vid._session.store.read() as reader:
+        reader.jobs.find("job")
+    with vid._session.store.write() as writer:
+        drawn = {"det.png": JobPicture("of alice", b"png")}
+        writer.jobs.finish(job, "owner", JobState.DONE, ["alice"], drawn)
+    with vid._session.store.read() as reader:
+        for read in (reader.jobs.find, reader.jobs.pictures, lambda _: reader.jobs.list()):
+            with pytest.raises(StoreError, match="was changed"):
+                read("job")
+
+
+def test_the_log_is_emptied_once_after_a_large_change(
+    vid: VoiceID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptied: list[object] = []
+
+    def empty(connection: object) -> bool:
+        emptied.append(connection)
+        return connections.empty_log(connection)
+
+    monkeypatch.setattr("voiceid.store.empty_log", empty)
+    vid.keys.gallery.init()
+    assert len(emptied) == 1, "it erases"
+    vid.speakers.export(tmp_path / "all", plain=True)
+    vid.speakers.import_file(tmp_path / "all", append=True)
+    assert len(emptied) == 2, "it erases nothing"
 
 
 def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(

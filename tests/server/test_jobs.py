@@ -341,10 +341,10 @@ def test_a_removed_speaker_is_in_no_result_also_of_a_job_that_was_running(
         store = service.vid._session.store
         with store.write() as writer:  # another process works on a job meanwhile
             writer.jobs.add("running", service_jobs.JobKind.DIARIZE, None, {})
-            writer.jobs.claim(["running"], "other", 30.0)
+            running = writer.jobs.claim(["running"], "other", 30.0)
         client.delete("/v1/speakers/bob").raise_for_status()
         with store.write() as writer:
-            writer.jobs.finish("running", "other", JobState.DONE, {"voices": ["bob-removed"]}, {})
+            writer.jobs.finish(running, "other", JobState.DONE, {"voices": ["bob-removed"]}, {})
         for job_id in (job["id"], "running"):
             found = client.get(f"/v1/jobs/{job_id}").json()
             assert (found["state"], found["result"], found["is_forgotten"]) == ("done", None, True)

@@ -99,7 +99,7 @@ class Jobs:
             if job.state.is_over:
                 writer.jobs.remove(job_id)
                 return job, True
-            writer.jobs.cancel(job_id)
+            writer.jobs.cancel(job)
             cancelled = writer.jobs.find(job_id) or job
         if job.state is JobState.QUEUED:
             self.uploads.remove(job_id)
@@ -169,7 +169,7 @@ class Jobs:
             if state is JobState.QUEUED:
                 writer.jobs.release(job.id, self._owner)
                 return
-            writer.jobs.finish(job.id, self._owner, state, *answer)
+            writer.jobs.finish(job, self._owner, state, *answer)
         self.uploads.remove(job.id)
 
     def _outcome(self, run: _Run) -> tuple[JobState, Answer]:

@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
@@ -48,8 +49,10 @@ class Jobs:
 
     def pictures(self, job_id: str) -> dict[str, JobPicture]:
         """Return what was drawn of the result of a job, by name."""
-        text = self._connection.execute(select(jobs.c.pictures).where(jobs.c.id == job_id)).scalar()
-        text = self._protection.text(text, "job pictures", job_id)
+        row = self._connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+        if row is None:
+            return {}
+        text = self._protection.text(row.pictures, *job_place("pictures", row))
         try:
             found = json.loads(text or "{}").items()
             return {
@@ -67,8 +70,8 @@ class Jobs:
         return int(self._connection.execute(query).scalar_one())
 
     def _job(self, row: Row[Any]) -> Job:
-        request = self._protection.text(row.request, "job request", row.id)
-        result = self._protection.text(row.result, "job result", row.id)
+        request = self._protection.text(row.request, *job_place("request", row))
+        result = self._protection.text(row.result, *job_place("result", row))
         return _job(row, request, result)
 
     def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
@@ -90,12 +93,11 @@ class JobWriter(Jobs):
         self, job_id: str, kind: JobKind, key_id: str | None, request: Mapping[str, Any]
     ) -> None:
         """Add a job, which waits."""
+        bound = SimpleNamespace(id=job_id, kind=kind.value, key_id=key_id)
         query = insert(jobs).values(
-            id=job_id,
-            kind=kind.value,
+            **vars(bound),
             state=JobState.QUEUED.value,
-            key_id=key_id,
-            request=self._stored("request", job_id, request),
+            request=self._stored("request", bound, request),
             is_forgotten=0,
             n_starts=0,
             created_at=self._now.isoformat(),
@@ -142,31 +144,27 @@ class JobWriter(Jobs):
         )
 
     def finish(
-        self,
-        job_id: str,
-        owner: str,
-        state: JobState,
-        result: Any,
-        pictures: Mapping[str, JobPicture],
+        self, job: Job, owner: str, state: JobState, result: Any, pictures: Mapping[str, JobPicture]
     ) -> None:
         """End a job of this process's, or keep what one that was cancelled came to.
 
+        The job is as it was begun: whatever its row says since, the result is that caller's alone.
         The result, and what was drawn of it, is dropped where a voice was erased meanwhile.
         """
-        known = (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
+        known = (jobs.c.id == job.id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
         was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
         if result is not None:
             drawn = {n: (p.title, base64.b64encode(p.png).decode()) for n, p in pictures.items()}
-            kept = {"result": self._stored("result", job_id, result)}
-            kept["pictures"] = self._stored("pictures", job_id, drawn) if drawn else None
+            kept = {"result": self._stored("result", job, result)}
+            kept["pictures"] = self._stored("pictures", job, drawn) if drawn else None
             self._set(known & jobs.c.state.in_(was), **kept)
-        self._set_own(job_id, owner, state=state.value, request=self._no_request(job_id))
+        self._set_own(job.id, owner, state=state.value, request=self._stored("request", job, {}))
 
-    def cancel(self, job_id: str) -> None:
+    def cancel(self, job: Job) -> None:
         """End a job that waits or is worked on; its process notices that when it renews."""
         still = jobs.c.state.not_in(_OVER)
-        cancelled = {"state": JobState.CANCELLED.value, "request": self._no_request(job_id)}
-        self._set(still & (jobs.c.id == job_id), **cancelled)
+        cancelled = {"state": JobState.CANCELLED.value, "request": self._stored("request", job, {})}
+        self._set(still & (jobs.c.id == job.id), **cancelled)
 
     def remove(self, job_id: str) -> None:
         """Remove a job."""
@@ -180,11 +178,8 @@ class JobWriter(Jobs):
             delete(jobs).where(or_(jobs.c.state.in_(_OVER) & ended, abandoned))
         )
 
-    def _stored(self, column: str, job_id: str, value: Any) -> str | None:
-        return self._protection.stored_text(json.dumps(value), f"job {column}", job_id)
-
-    def _no_request(self, job_id: str) -> str | None:
-        return self._stored("request", job_id, {})
+    def _stored(self, column: str, job: Any, value: Any) -> str | None:
+        return self._protection.stored_text(json.dumps(value), *job_place(column, job))
 
     def _lease(self, lease_s: float) -> str:
         return (self._now + timedelta(seconds=lease_s)).isoformat()
@@ -197,6 +192,11 @@ class JobWriter(Jobs):
         values["updated_at"] = self._now.isoformat()
         done = self._connection.execute(update(jobs).where(condition).values(**values))
         return bool(done.rowcount)
+
+
+def job_place(column: str, job: Any) -> tuple[str, ...]:
+    """Return what a sealed text of a job, or of its row, is bound to: another caller has it not."""
+    return (f"job {column}", job.id, str(job.kind), f"of key {job.key_id}")
 
 
 def forget_results(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from voiceid.domain import Speaker, speaker_key
+from voiceid.store.job_table import job_place
 from voiceid.store.protection import Rows
 from voiceid.store.tables import (
     attempts,
@@ -37,7 +38,7 @@ class Mentions(Rows):
             places = [
                 column
                 for column in ("request", "result")
-                if _has(self._protection.text(getattr(row, column), f"job {column}", row.id), name)
+                if _has(self._protection.text(getattr(row, column), *job_place(column, row)), name)
             ]
             if places:
                 facts = {"id": row.id, "kind": row.kind, "state": row.state}

@@ -22,6 +22,7 @@ from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.bound_rows import SEALED, bound_row, plain_row
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
+from voiceid.store.job_table import job_place
 from voiceid.store.protection import GROUPS, Protection, values_of
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
@@ -210,7 +211,7 @@ class ProtectionWriter:
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():
-            places = {name: (f"job {name}", row.id) for name in _JOB_TEXTS}
+            places = {name: job_place(name, row) for name in _JOB_TEXTS}
             texts = {name: self._was.text(getattr(row, name), *at) for name, at in places.items()}
             stored = {name: now.stored_text(texts[name], *at) for name, at in places.items()}
             self._set(jobs, jobs.c.id == row.id, **stored)

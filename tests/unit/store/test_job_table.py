@@ -24,14 +24,14 @@ def test_a_job_is_claimed_by_one_process_and_its_result_goes_with_an_erased_voic
         assert writer.jobs.renew(first.id, "x", 30.0, (1.0, 2.0))
         assert not writer.jobs.renew(first.id, "y", 30.0, (1.0, 2.0)), "it is not its own"
         drawn = {"det.png": JobPicture("of alice", b"png")}
-        writer.jobs.finish(first.id, "x", JobState.DONE, ["alice"], drawn)
+        writer.jobs.finish(first, "x", JobState.DONE, ["alice"], drawn)
         assert writer.jobs.pictures(first.id) == drawn
         writer.speakers.add("alice")
         assert writer.answers.begin("key 1", "k" * 64, "r" * 64) is None
         writer.answers.keep("key 1", "k" * 64, 201, "alice")
     with store.write() as writer:
         writer.speakers.remove(writer.speakers.get("alice").id)
-        writer.jobs.finish(second.id, "y", JobState.DONE, ["alice"], drawn)
+        writer.jobs.finish(second, "y", JobState.DONE, ["alice"], drawn)
         kept = writer.answers.begin("key 1", "k" * 64, "r" * 64)
         assert kept is not None
         assert (kept.status, kept.answer) == (201, None)
