@@ -196,10 +196,11 @@ class Session:
             try:
                 if erases:
                     parts = (self.store, self.gallery, self.index_folder, self.kept_audio)
-                    Erasure(*parts).complete(writer.erased_vectors)
+                    Erasure(*parts).complete(writer.erased_vectors)  # it empties the log too
                 if large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
-                        self.store.erase_remains()
+                        if not erases:
+                            self.store.erase_remains()
                         seal_indexes(self, lost=True, wait=erases)
                 if large or self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
