@@ -91,8 +91,7 @@ class Session:
         """The database; made or upgraded when it is first asked for."""
         with self._lock:
             if self._store is None:
-                # SQLAlchemy takes as long to load as a model, and can do so meanwhile.
-                from voiceid.store import Store  # noqa: PLC0415
+                from voiceid.store import Store  # noqa: PLC0415 - it loads while the models do
 
                 self._store = Store.open(self.database, keys=self.keys, audit=self.config.audit)
                 for sentence in (*self._store.removed, *self._store.record_settings()):
@@ -181,7 +180,7 @@ class Session:
 
         ErasureIncomplete: the change was made, and what remains is named.
         """
-        from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
+        from voiceid.store.change import Change  # noqa: PLC0415 - as above
 
         with self.recorded(kind, in_chain=True) as record:
             with self.store.write() as writer:

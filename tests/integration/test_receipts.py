@@ -19,7 +19,7 @@ from torture.voices import new_clips, utterance
 
 from voiceid import Consent, SpeakerDetails, VoiceID
 from voiceid.domain import JobKind, Sample, system_user
-from voiceid.errors import ReceiptInvalid
+from voiceid.errors import ReceiptInvalid, StoreError
 from voiceid.observability.event_log import LOG, EventFormatter
 from voiceid.store.tables import speaker_keys, speakers
 
@@ -339,6 +339,37 @@ def test_a_use_is_noted_once_a_day_and_only_where_a_rule_asks(gallery: OpenGalle
     assert counting.privacy.report(NAME).last_used_on == "2020-01-01"  # no second write that day
     assert gallery(retention={}).privacy.run().due == ()
     assert gallery(retention={"unused_days": 20}).privacy.run().due == ()  # it counts anew
+
+
+def test_a_date_that_is_to_come_keeps_no_speaker_longer(gallery: OpenGallery) -> None:
+    ahead = "2999-01-01T00:00:00+00:00"
+    vid = gallery(retention={"max_age_days": 20}, erase_withdrawn_after_days=10)
+    enrolled(vid)
+    vid.enroll("carol", heard(vid, CLIPS[5:]), force=True)
+    with vid._session.store.write() as writer:
+        writer._effects.now = ahead
+        writer.speakers.withdraw(writer.speakers.get(NAME), "the desk")
+    vid.speakers.edit(NAME, SpeakerDetails(groups=("lobby",)))
+    change(vid, "carol", created_at=ahead, updated_at=ahead)
+    ends = {NAME: "withdrawn", "bob": "max_age_days", "carol": "max_age_days"}
+    dry = vid.privacy.run(dry_run=True)
+    for run in (dry, vid.privacy.run()):
+        assert {one.speaker.name: one.rule for one in run.upcoming} == ends
+    assert vid.speakers.get("carol").created_at <= datetime.now(UTC)
+
+
+def test_a_run_with_a_clock_that_is_behind_erases_nobody_and_changes_no_date(
+    gallery: OpenGallery,
+) -> None:
+    vid = gallery(retention={"max_age_days": 20, "unused_days": 20})
+    enrolled(vid)
+    change(vid, None, updated_at="2999-01-01T00:00:00+00:00", last_used_on="2999-01-01")
+    change(vid, NAME, created_at="2020-01-01T00:00:00+00:00")
+    for dry_run in (True, False):
+        with pytest.raises(StoreError, match="2 of 2 speakers were changed later than now"):
+            vid.privacy.run(dry_run=dry_run)
+    assert vid.speakers.count() == 2
+    assert vid.speakers.get("bob").updated_at.year == 2999
 
 
 def test_of_several_services_one_makes_the_run_of_a_night(

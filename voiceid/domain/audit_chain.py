@@ -217,15 +217,15 @@ class ChainCheck:
             self._emptied.setdefault(row.speaker_id, []).append(row)
         elif hashlib.sha256(row.content).hexdigest() != row.commitment:
             self._say(f"the content of row {row.number} was changed")
-        elif row.kind == ERASURE and row.speaker_id is None:
-            self._forget(str((row.facts or {}).get(DECISIONS_BEFORE, "")))
+        elif row.kind == ERASURE and (before := (row.facts or {}).get(DECISIONS_BEFORE)):
+            self._forget(str(before), row.time)
         if row.kind == ERASURE and row.speaker_id is not None:
             self._erased += len(self._emptied.pop(row.speaker_id, []))
 
-    def _forget(self, before: str) -> None:
-        """Take the decisions before a time for erased."""
+    def _forget(self, before: str, at: str) -> None:
+        """Take the decisions before a time for erased, and those of a clock that was ahead."""
         for speaker_id, rows in self._emptied.items():
-            left = [row for row in rows if row.kind != DECISION or row.time >= before]
+            left = [row for row in rows if row.kind != DECISION or before <= row.time <= at]
             self._erased += len(rows) - len(left)
             self._emptied[speaker_id] = left
 

@@ -45,15 +45,20 @@ class PrivacyOptions:
     run_at_h: int | None = 3
     receipts: Path | None = None
 
-    def ends(self, speaker: Speaker, last_used: datetime | None) -> Iterator[tuple[str, datetime]]:
+    def ends(
+        self, speaker: Speaker, last_used: datetime | None, now: datetime
+    ) -> Iterator[tuple[str, datetime]]:
         """Yield each rule that ends the time of a speaker, and when it does.
 
-        ``last_used`` is of the last acceptance; None: it is not known.
+        ``last_used`` is of the last acceptance; None: it is not known.  What happened cannot be
+        later than the speaker's last change, or than now: a clock was wrong.
         """
+        latest = min(speaker.updated_at, now)
+        withdrawn = speaker.withdrawn_at and min(speaker.withdrawn_at, latest)
         consent_over = consent_end(speaker.consents)
         dated = {
-            "withdrawn": (speaker.withdrawn_at, self.erase_withdrawn_after_days),
-            "max_age_days": (speaker.created_at, self.retention.max_age_days),
+            "withdrawn": (withdrawn, self.erase_withdrawn_after_days),
+            "max_age_days": (min(speaker.created_at, latest), self.retention.max_age_days),
             "unused_days": (last_used, self.retention.unused_days),
             "after_consent_end_days": (consent_over, self.retention.after_consent_end_days),
         }

@@ -108,7 +108,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
         known = reader.spoken.of(speaker.id)
         samples = reader.samples.of(speaker.id)
         since = reader.retention.last_used().get(speaker.id)
-        ends = session.config.privacy.ends(speaker, since)
+        ends = session.config.privacy.ends(speaker, since, now)
         uses = [{**event, "from": str(log)} for event in events_about(log, speaker.id, oldest)]
         if session.config.audit.record == "all":
             sources.append(_CHAIN)

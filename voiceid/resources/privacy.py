@@ -168,15 +168,18 @@ class Privacy:
         now = datetime.now(UTC)
         if dry_run:
             with self._session.store.read() as reader:
-                run = _run(self._ends(reader), now)
+                reader.retention.require_clock(now)
+                run = _run(self._ends(reader, now), now)
             return replace(run, dry_run=True)
         people, remains, decisions = list[ErasedPerson](), tuple[str, ...](), 0
         try:
             with self._session.change(ChangeKind.REMOVE) as change:
                 wanted = self._session.config.privacy.retention.unused_days is not None
+                change.writer.retention.require_clock(now)
+                change.writer.retention.correct_dates()
                 change.writer.retention.count_uses(wanted=wanted)
                 change.writer.fingerprints.drop_expired()
-                run = _run(self._ends(change.writer), now)
+                run = _run(self._ends(change.writer, now), now)
                 if run.due:  # first the key: without it nothing is erased
                     key = self._signature.key_with(change.writer.protection.vault)
                     erasure = ReceiptedErasure(self._session, key)
@@ -212,13 +215,13 @@ class Privacy:
                 self.keep(run.receipts, folder)
         return run
 
-    def _ends(self, reader: Reader) -> list[DueErasure]:
+    def _ends(self, reader: Reader, now: datetime) -> list[DueErasure]:
         """Return when the time of each speaker ends whose time does, by date."""
         rules, used = self._session.config.privacy, reader.retention.last_used()
         found = []
         for page in reader.speakers.pages():
             for speaker in page:
-                ends = list(rules.ends(speaker, used.get(speaker.id)))
+                ends = list(rules.ends(speaker, used.get(speaker.id), now))
                 if ends:
                     rule, due_at = min(ends, key=lambda end: end[1])
                     found.append(DueErasure(speaker, rule, due_at))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import insert, literal, null, select, true, update
+from sqlalchemy import func, insert, literal, null, select, true, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -148,9 +148,15 @@ class AuditWriter(Audit):
             self._put(*self._end(), ERASURE, speaker_id, {"rows": gone})
 
     def forget_decisions(self, before: str) -> int:
-        """Destroy salt and content of the decisions before a time; return how many there were."""
-        old = (audit_events.c.kind == DECISION) & (audit_events.c.created_at < before)
-        query = update(audit_events).where(old, audit_events.c.content.is_not(None))
+        """Destroy salt and content of the decisions before a time; return how many there were.
+
+        A row with a time that is still to come, of a wrong clock, is older than those after it.
+        """
+        columns = audit_events.c
+        last = select(func.max(columns.number)).where(columns.created_at < before).scalar_subquery()
+        ahead = (columns.created_at > self._effects.now) & (columns.number < last)
+        old = (columns.kind == DECISION) & ((columns.created_at < before) | ahead)
+        query = update(audit_events).where(old, columns.content.is_not(None))
         if gone := self._connection.execute(query.values(content=null())).rowcount:
             self._effects.erase(())  # the log has copies
             self._put(*self._end(), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})

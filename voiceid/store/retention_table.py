@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, exists, insert, literal, select, update
+from sqlalchemy import Connection, case, delete, exists, func, insert, literal, select, update
 
+from voiceid.errors import StoreError
 from voiceid.store.change_feed import Effects
 from voiceid.store.tables import retention_runs, speakers
 
@@ -30,6 +31,19 @@ class Retention:
     def undated(self) -> dict[int, str]:
         """Return the speakers of whom what is kept is no day, with what is wrong."""
         return {i: f"the last use of speaker {i} is no day" for i, day in self._days() if not day}
+
+    def require_clock(self, now: datetime) -> None:
+        """Raise StoreError where most speakers were changed later than now: the clock is wrong."""
+        later = case((speakers.c.updated_at > now.isoformat(), 1))
+        query = select(func.count(later), func.count()).select_from(speakers)
+        n_later, n = self._connection.execute(query).one()
+        if n_later * 2 > n:
+            raise StoreError(
+                f"{n_later} of {n} speakers were changed later than now, {now:%Y-%m-%d %H:%M} UTC:"
+                " nobody was erased by a rule",
+                hint="Set the clock. If it is right, it was wrong before: what is changed now"
+                " (`voiceid speakers edit`) has the time of now.",
+            )
 
     def _days(self) -> Iterator[tuple[int, datetime | None]]:
         query = select(speakers.c.id, speakers.c.last_used_on)
@@ -56,6 +70,13 @@ class RetentionWriter(Retention):
         earlier = speakers.c.last_used_on.is_(None) | (speakers.c.last_used_on < self._today)
         query = update(speakers).where(speakers.c.id == speaker_id, earlier)
         self._connection.execute(query.values(last_used_on=self._today))
+
+    def correct_dates(self) -> None:
+        """Let speakers with a date that is still to come, of a wrong clock, age from now on."""
+        for date in (speakers.c.created_at, speakers.c.updated_at):
+            is_later = (date > self._now) & (date < ":")  # a date: ":" comes after digits
+            query = update(speakers).where(is_later).values({date.name: self._now})
+            self._connection.execute(query)
 
     def count_uses(self, *, wanted: bool) -> None:
         """Begin to count the days of speakers whose use was never noted, or is still to come.
