@@ -101,6 +101,19 @@ def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:
     assert "give --mic in place of AUDIO, or the ID" in wrong.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["verify", "bob", "--challenge"], ["verify", "bob"], ["challenges", "enroll", "bob"]],
+)
+def test_nobody_is_asked_to_speak_where_there_is_no_microphone(
+    run, home, command: list[str]
+) -> None:
+    asked = run(*command, "--mic", "mic:of nobody at all")
+    assert "microphone" in asked.err.splitlines()[0], "and nothing is before it"
+    with VoiceID.open() as vid, vid._session.store.read() as reader:
+        assert reader._connection.exec_driver_sql("SELECT * FROM challenges").all() == []
+
+
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:
     asked = run("verify", "zoe", "--mic", "http://127.0.0.1:9/")
     assert (asked.code, "Speak now" in asked.err) == (41, False)

@@ -86,9 +86,11 @@ def _round(
 ) -> AudioSource:
     """Return a round that a person was asked for, at most three times."""
 
-    def recorded() -> AudioSource:
+    def ask() -> None:
         console.complain(f"Round {number}, a short pause after each word: {' '.join(words)}")
-        return vid.challenges.record(source, words=words)
+
+    def recorded() -> AudioSource:
+        return vid.challenges.record(source, words=words, opened=ask)
 
     for _ in range(2):
         try:

@@ -99,11 +99,14 @@ def command(
         if source is not None:
             vid.speakers.get(name)  # before anything is recorded
             vid.warm_up()
-            text = "Speak now"
-            if challenge == "":
-                made = vid.challenges.new(name, caller=caller)
-                how["challenge"], text = made.id, f"{text}: {' '.join(made.words)}"
-            console.complain(text)  # also with --quiet
-            names, recordings = [source], [vid.challenges.record(source)]
+
+            def ask() -> None:
+                text = "Speak now"
+                if challenge == "":
+                    made = vid.challenges.new(name, caller=caller)
+                    how["challenge"], text = made.id, f"{text}: {' '.join(made.words)}"
+                console.complain(text)  # also with --quiet
+
+            names, recordings = [source], [vid.challenges.record(source, opened=ask)]
         answers = vid.verify_all(name, recordings, caller=caller, **how)
         return tell_all(names, answers, console)

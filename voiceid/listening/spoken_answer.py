@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ _LEAST_FRAMES = 5
 class SpokenAnswer:
     """What a source gives until somebody has spoken and is silent, or for so long.
 
+    ``opened`` is called once there is sound: nobody is asked to speak into what cannot be opened.
+
     - `samples`, `rate_hz`: as they came.
     - `heard`: (n,) float32 at 16 kHz.
 
@@ -29,8 +31,14 @@ class SpokenAnswer:
     """
 
     def __init__(
-        self, source: LiveSource, detector: SpeechDetector, channel: str | int, longest_s: float
+        self,
+        source: LiveSource,
+        detector: SpeechDetector,
+        channel: str | int,
+        longest_s: float,
+        opened: Callable[[], None] | None,
     ) -> None:
+        self._opened = opened
         self._kept: list[npt.NDArray[Any]] = []
         self._arrivals, self._blocks = Arrivals(channel, source.where), list[Float32Array]()
         endpoints, n_frames = Endpointer(round(CODE_SILENCE_S / FRAME_S)), 0
@@ -50,6 +58,8 @@ class SpokenAnswer:
         frames, waiting = detector.frames(), np.empty(0, np.float32)
         with contextlib.closing(source.pieces()) as pieces:
             for samples, rate_hz in pieces:
+                if not self._kept and self._opened is not None:
+                    self._opened()
                 blocks = [block for block, _ in self._arrivals.take(samples, rate_hz)]
                 self._kept.append(samples)
                 self._blocks += blocks

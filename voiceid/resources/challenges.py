@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,11 @@ class Challenges(OfSession):
         return SpokenWords(speaker.name, shown, vocabulary.rounds)
 
     def record(
-        self, source: LiveSourceName = "mic", *, words: Sequence[str] = ()
+        self,
+        source: LiveSourceName = "mic",
+        *,
+        words: Sequence[str] = (),
+        opened: Callable[[], None] | None = None,
     ) -> tuple[npt.NDArray[Any], int]:
         """Return what is said now, until the speaker is silent for 1.5 s: samples and rate.
 
@@ -79,6 +83,8 @@ class Challenges(OfSession):
             As :meth:`VoiceID.listen` takes it.
         words : sequence of str, optional
             It is a round of these words, of 60 s at most; else the answer to a code, of 25 s.
+        opened : callable, optional
+            Called once there is sound, before anything is to be said.
 
         Raises ChangeRefused: a round has not as many words; AudioError, ModelError, ExtraMissing,
         ConfigError.
@@ -90,7 +96,8 @@ class Challenges(OfSession):
         audio = self._session.config.audio
         detector = self._session.loaded_model.embedder.detector
         longest_s = LONGEST_S if words else _LONGEST_ANSWER_S
-        said = SpokenAnswer(live_source(source, audio), detector, audio.channel, longest_s)
+        live = live_source(source, audio)
+        said = SpokenAnswer(live, detector, audio.channel, longest_s, opened)
         if words:
             require_words(word_features(said.heard), len(spoken_words(words)))
         return said.samples, said.rate_hz
