@@ -60,8 +60,8 @@ class Server:
     """A server in a folder, on a socket in it."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self._data, self._log = folder / "data", folder / "log"
-        self._socket, self._settings = folder, {**SETTINGS, **settings}
+        self.folder, self._data, self._log = folder, folder / "data", folder / "log"
+        self._settings = {**SETTINGS, **settings}
         self._bin = programs()
         self._who: dict[str, Any] = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
         if self._who:
@@ -77,7 +77,7 @@ class Server:
     @property
     def admin(self) -> str:
         """The URL of a database that is always there, for psycopg."""
-        return f"postgresql://postgres@/postgres?host={self._socket}"
+        return f"postgresql://postgres@/postgres?host={self.folder}"
 
     def start(self) -> None:
         """Start, and wait until it answers."""
@@ -87,7 +87,7 @@ class Server:
             "-D",
             self._data,
             "-k",
-            self._socket,
+            self.folder,
             *options,
         ]
         with self._log.open("ab") as log:

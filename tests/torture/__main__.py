@@ -20,17 +20,18 @@ from torture.fuzz import fuzz
 from torture.hostility import meet
 from torture.mixtures import mix
 from torture.rebuilds import crash_rebuilds
+from torture.servers import under_a_server
 from torture.tally import Tally
 from torture.voices import SEALED, warm_up
 
 _SEALED_SHARE = 1 / 3
-"""So much again with sealed galleries."""
+"""So much again with sealed galleries, on a server, and both."""
 _LEAST_S = 10.0
-_COLUMNS = "{:<16}{:>8}{:>8}{:>9}{:>11}{:>8}{:>9}"
+_COLUMNS = "{:<24}{:>8}{:>8}{:>9}{:>11}{:>8}{:>9}"
 
 
 def main() -> int:
-    """Run every part that is asked for."""
+    """Run every part that is asked for, and some again with sealed galleries and on a server."""
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="in which workers are killed")
     parser.add_argument("--rebuilds", type=int, default=100, help="killed while they write a file")
@@ -52,15 +53,20 @@ def main() -> int:
         "fuzz": lambda: fuzz(said.fuzz, said.seed),
         "hostile": lambda: meet(said.hostile, said.seed),
     }
-    faulty = sum(_ran(part, run) for part, run in parts.items())
-    SEALED[0] = True
-    shares = {
+    shares: dict[str, Callable[[], Tally]] = {
         "crashes": lambda: crash(_part(said.rounds), said.seed),
-        "rebuilds": lambda: crash_rebuilds(_part(said.rebuilds), said.seed, said.speakers),
         "crowd": lambda: crowd(_part_s(said.seconds), said.seed),
+        "rebuilds": lambda: crash_rebuilds(_part(said.rebuilds), said.seed, said.speakers),
         "mixtures": lambda: mix(_part_s(said.mixtures), said.seed),
     }
+    on_server = {name: shares[name] for name in ("crashes", "crowd")}
+    faulty = sum(_ran(part, run) for part, run in parts.items())
+    with under_a_server():
+        faulty += sum(_ran(f"server_{part}", run) for part, run in on_server.items())
+    SEALED[0] = True
     faulty += sum(_ran(f"sealed_{part}", run) for part, run in shares.items())
+    with under_a_server():
+        faulty += sum(_ran(f"sealed_server_{part}", run) for part, run in on_server.items())
     return int(faulty > 0)
 
 

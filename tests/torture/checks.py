@@ -33,7 +33,7 @@ def look(_: Connection, say: Connection, data: Path, seed: int) -> None:
 
 def seen(vid: VoiceID, seed: int) -> tuple[Gallery, list[str]]:
     """Return who is enrolled, and everything that is wrong."""
-    faults = vid.database.check() if vid.database.location.exists() else []
+    faults = vid.database.check() if vid._session.has_database else []
     faults += vid.audit.verify().problems
     gallery = {}
     for speaker, samples in vid.samples.by_speaker():

@@ -7,7 +7,7 @@ that was under way may be there or not; half of it may not.
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,9 +18,11 @@ import numpy as np
 from torture import checks
 from torture.changes import Change, Gallery, Known, after, make, next_changes
 from torture.processes import FAULT, Worker, faults_among, start
+from torture.servers import gallery_folder, has_server, kill_server, settle
 from torture.tally import Tally
 from torture.voices import SEALED, centroid, opened, remains, sealed
-from voiceid import EmbeddedClip
+from voiceid import EmbeddedClip, VoiceID
+from voiceid.errors import StoreUnreachable
 
 _SHARED = ["shared 0", "shared 1"]
 _WORKERS = 4
@@ -32,10 +34,8 @@ def crash(rounds: int, seed: int) -> Tally:
     """Kill workers in the middle of changes, ``rounds`` times."""
     rng, tally = np.random.default_rng(seed), Tally()
     while tally.rounds < rounds:
-        with tempfile.TemporaryDirectory(prefix="voiceid-torture-") as folder:
-            _one_database(
-                Path(folder), min(rounds, tally.rounds + _ROUNDS_OF_A_DATABASE), rng, tally
-            )
+        with gallery_folder() as folder:
+            _one_database(folder, min(rounds, tally.rounds + _ROUNDS_OF_A_DATABASE), rng, tally)
     return tally
 
 
@@ -75,23 +75,26 @@ def work(
     orders: Connection, say: Connection, data: Path, prefix: str, known: Gallery, seed: int
 ) -> None:
     """Change and ask until a stop is sent, or it is killed; say each change before and after."""
-    rng, vid = np.random.default_rng(seed), opened(data)
-    mine = {name: known[name] for name in known if name.startswith(prefix)}
-    exports = data.parent / "exports"
-    exports.mkdir(exist_ok=True)
-    while not orders.poll():
-        for change in list(next_changes(rng, mine, prefix, _SHARED, exports)):
-            say.send(("begin", change))
-            make(vid, change)
-            say.send(("done", change))
-            mine = mine if _of_all(change) else after(mine, change)
-        for name in sorted(mine)[-1:]:  # only this process changes them
-            # Of a speaker merged from many voices a clip may be like no other; the centroid is not.
-            asked = centroid(mine[name].clips).astype(np.float32)
-            found = [one.speaker.name for one in vid.search(EmbeddedClip(asked, vid.models.space))]
-            if name not in found:
-                say.send((FAULT, f"{name} is enrolled, and found were {found}"))
-    vid.close()
+    with contextlib.suppress(StoreUnreachable), opened(data) as vid:  # the server may be killed
+        rng, exports = np.random.default_rng(seed), data.parent / "exports"
+        mine = {name: known[name] for name in known if name.startswith(prefix)}
+        exports.mkdir(exist_ok=True)
+        while not orders.poll():
+            for change in list(next_changes(rng, mine, prefix, _SHARED, exports)):
+                say.send(("begin", change))
+                make(vid, change)
+                say.send(("done", change))
+                mine = mine if _of_all(change) else after(mine, change)
+            for name in sorted(mine)[-1:]:  # only this process changes them
+                if fault := _not_found(vid, name, mine):
+                    say.send((FAULT, fault))
+
+
+def _not_found(vid: VoiceID, name: str, mine: Gallery) -> str | None:
+    # Of a speaker merged from many voices a clip may be like no other; the centroid is not.
+    asked = centroid(mine[name].clips).astype(np.float32)
+    found = [one.speaker.name for one in vid.search(EmbeddedClip(asked, vid.models.space))]
+    return None if name in found else f"{name} is enrolled, and found were {found}"
 
 
 def _of_all(change: Change | None) -> bool:
@@ -109,6 +112,10 @@ def _killed(workers: list[Worker], rng: np.random.Generator, tally: Tally) -> li
         workers[0].said.poll(_LONGEST_S * 10)
     time.sleep(float(rng.uniform(0, _LONGEST_S)))
     victims = workers if rng.integers(2) else [workers[0]]
+    if has_server() and rng.integers(2):
+        kill_server(rng)
+        victims = []
+        tally.kills += 1
     for victim in victims:
         victim.kill()
     tally.kills += len(victims)
@@ -116,7 +123,9 @@ def _killed(workers: list[Worker], rng: np.random.Generator, tally: Tally) -> li
         time.sleep(float(rng.uniform(0, _LONGEST_S / 2)))  # the others go on where one has died
     for worker in workers:
         worker.tell("stop")
-    return [worker.rest() for worker in workers]
+    said = [worker.rest() for worker in workers]
+    settle()
+    return said
 
 
 def _compared(

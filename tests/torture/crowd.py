@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 from torture import checks
 from torture.changes import Change, Gallery, Known, after, make
 from torture.processes import FAULT, faults_among, pipe, start
+from torture.servers import gallery_folder
 from torture.tally import Tally
 from torture.voices import clip_of, fill, new_clips, opened, remains, vector
 from voiceid import EmbeddedClip, VoiceID
@@ -53,8 +53,8 @@ class Crowd(Tally):
 def crowd(seconds: float, seed: int, pairs: int = _PAIRS) -> Crowd:
     """Let ``pairs`` writers and as many readers at one database; return what came of it."""
     rng, tally, running, shares = np.random.default_rng(seed), Crowd(), [], {}
-    with tempfile.TemporaryDirectory(prefix="voiceid-torture-") as folder:
-        data, first = Path(folder) / "data", {name: new_clips(rng, 1) for name in _SHARED}
+    with gallery_folder() as folder:
+        data, first = folder / "data", {name: new_clips(rng, 1) for name in _SHARED}
         tally.note("filling", faults_among(start(fill, data, first).rest()))
         until = time.monotonic() + seconds
         for pair in range(pairs):

@@ -15,6 +15,7 @@ import numpy as np
 from process_memory import remember_statements
 from random_voices import files_holding
 
+from torture.servers import URLS, server_files
 from voiceid import EmbeddedClip, VoiceID
 from voiceid.domain import (
     Embedding,
@@ -52,8 +53,11 @@ class Heard:
 
 def opened(data: Path, overrides: Mapping[str, object] | None = None) -> VoiceID:
     """Open a gallery that enrols and identifies utterances; it is the caller's to close."""
+    overrides = dict(overrides or {})
     if SEALED[0]:
-        overrides = {"privacy.key": f"file:{data.parent / 'elsewhere' / 'gallery.key'}"}
+        overrides["privacy.key"] = f"file:{data.parent / 'elsewhere' / 'gallery.key'}"
+    if data in URLS:
+        overrides["database_url"] = URLS[data].text
     vid = VoiceID.open(data, home=REPO, overrides=overrides)
     vars(vid._session.named_model.speaker_model)["_loaded"] = Heard(vid.models.space)
     return vid
@@ -109,7 +113,8 @@ def remains(data: Path, people: Mapping[str, Iterable[int]]) -> list[str]:
         for clip in clips:
             data_of = vector(clip).astype("<f4").tobytes()
             needles += [data_of[:16], data_of[256:272], pcm_sha256(clip).encode()]
-    return [f"something of a person can be read in {path}" for path in files_holding(data, needles)]
+    found = [p for folder in (data, *server_files()) for p in files_holding(folder, needles)]
+    return [f"something of a person can be read in {path}" for path in found]
 
 
 def fill(_: object, __: object, data: Path, people: dict[str, list[int]]) -> None:
