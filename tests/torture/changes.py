@@ -52,7 +52,7 @@ def make(vid: VoiceID, change: Change) -> None:  # noqa: C901 - a case for each 
         case "mark", name, key, value:
             vid.speakers.edit(name, SpeakerDetails(metadata={key: value}))
         case "export", file, names:
-            vid.speakers.export(file, names)
+            vid.speakers.export(file, names, plain=True)
         case "import", file, _:
             vid.speakers.import_file(file, append=True, trust=True)
         case ("rebuild",):
