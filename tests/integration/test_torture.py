@@ -36,6 +36,8 @@ def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> Non
     for kind, rounds, rebuilds in [("", 3, 2), ("sealed_", 1, 1)]:
         assert counts[f"{kind}crashes"][0] == rounds
         assert counts[f"{kind}crashes"][1] >= rounds
+        assert counts[f"{kind}server_crashes"][0] == 1
+        assert counts[f"{kind}server_crowd"][2] > 0
         assert counts[f"{kind}rebuilds"][:2] == [rebuilds, rebuilds]
         assert counts[f"{kind}crowd"][2] > 0
         assert counts[f"{kind}mixtures"][2] > 0

@@ -9,6 +9,7 @@ transaction, so that a pooler (PgBouncer) may stand between.
 
 from __future__ import annotations
 
+import logging
 from enum import Enum, auto
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -19,6 +20,7 @@ from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError, Sto
 from voiceid.store.pgvector import speak_binary
 from voiceid.store.tables import metadata
 
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what breaks is an error of ours
 BEGIN_OPTION = "voiceid_begin"
 """Execution option of a connection: how its transaction begins."""
 
