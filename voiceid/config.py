@@ -267,6 +267,7 @@ def _compose(
             values["privacy.erase_withdrawn_after_days"],
             RetentionRules(**values["privacy.retention"]),
             values["privacy.run_at_h"],
+            values["privacy.learn_again"],
             _written("privacy.receipts", values, sources, path, data),
         ),
         index=IndexOptions(**_section(values, "index")),

@@ -241,6 +241,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     ),
     "privacy.retention": ({}, retention),
     "privacy.run_at_h": (PrivacyOptions().run_at_h, optional(whole(0, 23))),
+    "privacy.learn_again": (PrivacyOptions().learn_again, flag),
     "privacy.receipts": (None, optional(text)),
     "replay.check": (ReplayOptions().check, flag),
     "replay.keep_days": (ReplayOptions().keep_days, whole(1, _MOST_DAYS)),

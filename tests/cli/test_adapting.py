@@ -148,6 +148,29 @@ def test_a_receipt_names_what_was_learned_from_the_person(
         assert reader.learned.all() == {}
 
 
+def test_a_run_learns_again_without_those_who_are_gone(
+    known: VoiceID, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = run("adapt", "--target-fmr", "0.01", "--json").json["adaptation"]
+    monkeypatch.setenv("VOICEID_PRIVACY__LEARN_AGAIN", "true")
+    assert run("privacy", "run", "--yes").code == 0
+    assert [json.loads(run("adaptations", "list", "--json").out)["id"]] == [old["id"]]
+    receipt = run("privacy", "erase", "person 3", "--yes", "--json").json["receipt"]
+    assert {one["rule"] for one in receipt["learned"]} == {"learned again"}
+    assert "the next run of retention" in receipt["of_learned"]
+    ran = run("privacy", "run", "--yes")
+    assert f"adaptation {old['id']} was learned from speakers who are gone" in ran.err, ran
+    new = json.loads(run("adaptations", "list", "--json").out)
+    assert (new["id"] > old["id"], new["in_use"], new["source"]) == (True, True, "the enrolled")
+    [calibration] = known.calibrations.list()
+    assert (calibration.space_id, calibration.target_fmr) == (new["adapted_space"], 0.01)
+    for speaker in known.speakers.list()[2:]:  # too few are left to learn from
+        known.speakers.remove(speaker.name)
+    assert run("privacy", "run", "--yes").code == 0
+    assert run("adaptations", "list", "--json").out == ""
+    assert run("database", "check").code == 0
+
+
 def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
     home: Path, run: Runner, ami: Any
 ) -> None:

@@ -66,9 +66,9 @@ def receipt_text(receipt: Receipt) -> str:
         "found in": ", ".join(holding) or "none of them",
         "signed with": receipt.public_key,
     }
-    if facts["learned"]:
-        kept = (f"{one['kind']} {one['number']}" for one in facts["learned"])
-        rows["kept"] = f"{', '.join(kept)}: statistics of many"
+    for one in facts["learned"]:
+        named = rows.get(one["rule"], "statistics of many:")
+        rows[one["rule"]] = f"{named} {one['kind']} {one['number']}"
     if facts["backups"]:
         gone = {True: "", False: " (not there now)"}
         paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])

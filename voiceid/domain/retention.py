@@ -37,12 +37,15 @@ class PrivacyOptions:
 
     - `erase_withdrawn_after_days`: after a withdrawal; 0: at once.
     - `run_at_h`: the hour, in UTC, of a service's run each night; None: it makes none.
+    - `learn_again`: a run removes adaptations that were learned from speakers who are gone, and
+      learns the one in use again from those who remain.
     - `receipts`: the folder into which a run writes the receipts of its erasures; None: none.
     """
 
     erase_withdrawn_after_days: int = 30
     retention: RetentionRules = field(default_factory=RetentionRules)
     run_at_h: int | None = 3
+    learn_again: bool = False
     receipts: Path | None = None
 
     def ends(

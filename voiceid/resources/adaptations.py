@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -166,6 +167,44 @@ class Adaptations(OfSession):
             change.writer.adaptations.remove(adaptation)
             change.record(number=number, space=adaptation.space_id)
             return adaptation
+
+    def learn_again(self) -> None:
+        """Remove what was learned from speakers who are gone; learn what is in use from the others.
+
+        Where that is refused, or separates no better, decisions are made without an adaptation.
+        Raises StoreError, ModelError, ConfigError.
+        """
+        for old in self._of_gone():
+            target = self._target_of(old)
+            if old.in_use and old.space_id == self._session.model.space.id:
+                with contextlib.suppress(FitRefused):
+                    self.fit(cache=None, source=old.source, target_fmr=target)
+        for old in self._of_gone():
+            with self._session.change(ChangeKind.REMOVE_ADAPTATION) as change:
+                adaptations = change.writer.adaptations
+                if adaptations.get(old.id).in_use:
+                    adaptations.use(old.space_id, None)
+                adaptations.remove(adaptations.get_unused(old.id))
+                change.record(number=old.id, space=old.space_id)
+            self._session.notify(
+                f"adaptation {old.id} was learned from speakers who are gone, and was removed"
+            )
+
+    def _of_gone(self) -> Sequence[StoredAdaptation]:
+        """Return what is known to be learned from speakers of whom one is not enrolled now."""
+        with self._session.store.read() as reader:
+            learned, there = reader.learned.all(), set(reader.speakers.ids())
+            return [
+                one
+                for one in reader.adaptations.list()
+                if not there.issuperset(learned.get(("adaptation", one.id), ()))
+            ]
+
+    def _target_of(self, adaptation: StoredAdaptation) -> float | None:
+        """Return the error rate that the calibration in use with an adaptation was fitted for."""
+        with self._session.store.read() as reader:
+            fits = reader.calibrations.list(adaptation.adapted_id)
+            return next((one.target_fmr for one in fits if one.in_use), None)
 
     def _adopted(
         self,

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from voiceid.audio import KeptAudio
 from voiceid.decision.adaptation import StoredAdaptation
 from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import (
@@ -36,13 +35,18 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.change import Change
 
 _AUDIO = "audio"
-LEARNED = (
-    "Calibrations and adaptations are statistics of many people, and hold no vector of one. They"
-    " are kept. Where `known` is true, this person was among the speakers whose samples it was"
-    " learned from; else it is older than the record of that, and may have been. To have it"
-    " without the person: `voiceid adapt` or `voiceid calibrate`, then remove the old one. What was"
-    " learned from recordings in files is not here: whose they were is not kept."
+_LEARNED = (
+    "Calibrations and adaptations are statistics of many people, and hold no vector of one. Where"
+    " `known` is true, this person was among the speakers whose samples it was learned from; else"
+    " it is older than the record of that, and may have been. What was learned from recordings in"
+    " files is not here: whose they were is not kept. "
 )
+_OF_LEARNED = {
+    False: f"{_LEARNED}They are kept. To have it without the person: `voiceid adapt` or `voiceid"
+    " calibrate`, then remove the old one.",
+    True: f"{_LEARNED}Where `known` is true, the next run of retention removes it, and learns an"
+    " adaptation that is in use again from those who remain (privacy.learn_again).",
+}
 _SEALED = (
     "The key of this speaker was destroyed in the gallery. A backup that was made before has a copy"
     " of it, sealed by the gallery's key {key_id}: who has the backup and that key can open it."
@@ -84,8 +88,9 @@ class ErasedPerson:
     key_id: str | None
 
     @classmethod
-    def of(cls, reader: Reader, speaker: Speaker, kept: KeptAudio) -> Self:
+    def of(cls, reader: Reader, speaker: Speaker, session: Session) -> Self:
         """Take down what there is of a speaker, in the change that erases it."""
+        kept = session.kept_audio
         samples = reader.samples.of(speaker.id)
         plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
         stored, heard = reader.mentions.vectors(speaker), reader.mentions.fingerprints(speaker)
@@ -106,7 +111,7 @@ class ErasedPerson:
                 "memberships": len(speaker.groups),
                 "words": 0 if known is None else len(known.words),
             },
-            learned=learned_from(reader, speaker),
+            learned=learned_from(reader, speaker, again=session.config.privacy.learn_again),
             backups=backups_with(reader, speaker),
             kind="none" if row is None else row.kind,
             key_id=None if row is None else row.key_id,
@@ -148,7 +153,7 @@ class ErasedPerson:
             ],
             "of_backups": _OF_BACKUPS[self.kind].format(key_id=self.key_id),
             "learned": list(self.learned),
-            "of_learned": LEARNED,
+            "of_learned": _OF_LEARNED[session.config.privacy.learn_again],
         }
 
     def _searched(self, session: Session) -> Iterator[dict[str, Any]]:
@@ -186,7 +191,7 @@ class ReceiptedErasure:
 
     def erase(self, change: Change, speaker: Speaker) -> ErasedPerson:
         """Erase a speaker in a change of any kind; return what there was."""
-        person = ErasedPerson.of(change.writer, speaker, self._session.kept_audio)
+        person = ErasedPerson.of(change.writer, speaker, self._session)
         change.writer.speakers.remove(speaker.id)
         change.record(change=ChangeKind.REMOVE, speaker=speaker.name, speaker_id=speaker.id)
         return person
@@ -259,8 +264,10 @@ def backups_with(reader: Reader, speaker: Speaker) -> list[Backup]:
     return [backup for backup in reader.backups.list() if backup.made_at >= speaker.created_at]
 
 
-def learned_from(reader: Reader, speaker: Speaker) -> list[dict[str, Any]]:
+def learned_from(reader: Reader, speaker: Speaker, *, again: bool) -> list[dict[str, Any]]:
     """Return the calibrations and adaptations that were learned from a speaker, and the rule.
+
+    ``again``: a run learns again what is known to be of somebody who is gone.
 
     Of those whose speakers were not recorded, they are of a space of the speaker's, and were
     learned since the enrolment.
@@ -286,7 +293,7 @@ def learned_from(reader: Reader, speaker: Speaker) -> list[dict[str, Any]]:
                     "in_use": one.in_use,
                     "known": ids is not None,
                     "speakers": None if ids is None else len(ids),
-                    "rule": "kept",
+                    "rule": "learned again" if again and ids is not None else "kept",
                 }
             )
     return found

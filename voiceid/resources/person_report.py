@@ -128,7 +128,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             last_used_on=since.date().isoformat() if since else None,
             due=[DueErasure(speaker, rule, at) for rule, at in ends],
             backups=backups_with(reader, speaker),
-            learned=learned_from(reader, speaker),
+            learned=learned_from(reader, speaker, again=session.config.privacy.learn_again),
             made_at=now,
         )
 

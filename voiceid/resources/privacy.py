@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker
-from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError
+from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError, VoiceIDError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
 from voiceid.protection import is_signed
+from voiceid.resources.adaptations import Adaptations
 from voiceid.resources.erased_person import ErasedPerson, ReceiptedErasure
 from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
@@ -191,6 +192,11 @@ class Privacy:
             erasure.receipt(person, remains, rule=one.rule)
             for person, one in zip(people, run.due, strict=True)
         )
+        if self._session.config.privacy.learn_again:
+            try:
+                Adaptations(self._session).learn_again()
+            except VoiceIDError as error:  # the next run tries again
+                self._session.notify(f"what was learned stays as it is: {error.message}")
         return replace(run, decisions=decisions, receipts=receipts)
 
     def _forget_decisions(self, writer: Writer, now: datetime) -> int:

@@ -31,6 +31,9 @@ class SpeakerIds:
                 ranges.append([id_, id_])
         return cls(",".join(f"{a}-{b}" if b > a else str(a) for a, b in ranges))
 
+    def __iter__(self) -> Iterator[int]:
+        return (id_ for first, last in self._ranges() for id_ in range(first, last + 1))
+
     def __contains__(self, id_: int) -> bool:
         return any(first <= id_ <= last for first, last in self._ranges())
 
@@ -39,8 +42,7 @@ class SpeakerIds:
 
     def and_of(self, id_: int) -> SpeakerIds:
         """Return these and another one."""
-        ids = (n for first, last in self._ranges() for n in range(first, last + 1))
-        return SpeakerIds.of({*ids, id_})
+        return SpeakerIds.of({*self, id_})
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         for part in filter(None, self.text.split(",")):
