@@ -169,14 +169,14 @@ class Privacy:
         now = datetime.now(UTC)
         if dry_run:
             with self._session.store.read() as reader:
-                reader.retention.require_clock(now)
+                reader.retention.require_clock()
                 run = _run(self._ends(reader, now), now)
             return replace(run, dry_run=True)
         people, remains, decisions = list[ErasedPerson](), tuple[str, ...](), 0
         try:
             with self._session.change(ChangeKind.REMOVE) as change:
                 wanted = self._session.config.privacy.retention.unused_days is not None
-                change.writer.retention.require_clock(now)
+                change.writer.retention.require_clock()
                 change.writer.retention.correct_dates()
                 change.writer.retention.count_uses(wanted=wanted)
                 change.writer.fingerprints.drop_expired()

@@ -32,8 +32,9 @@ class Retention:
         """Return the speakers of whom what is kept is no day, with what is wrong."""
         return {i: f"the last use of speaker {i} is no day" for i, day in self._days() if not day}
 
-    def require_clock(self, now: datetime) -> None:
+    def require_clock(self) -> None:
         """Raise StoreError where most speakers were changed later than now: the clock is wrong."""
+        now = datetime.now(UTC)  # later than anything that is read
         later = case((speakers.c.updated_at > now.isoformat(), 1))
         query = select(func.count(later), func.count()).select_from(speakers)
         n_later, n = self._connection.execute(query).one()
