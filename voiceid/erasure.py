@@ -42,12 +42,10 @@ class Erasure:
         ``vectors`` were erased just now, and are looked for in copies of the database.  Raises
         ErasureIncomplete with what is still there, where, and until when.
         """
-        with self.store.read() as reader:
-            number = reader.erasures.newest()
-        remains = [*self._from_index(), *self._from_audio(), *self._from_log()]
-        if not remains:
-            with self.store.write() as writer:
-                writer.erasures.clear(number)
+        try:
+            remains = self._swept()
+        except StoreError as error:  # the rows are gone all the same
+            remains = [f"{self.store.path}: it is not known what: {error.message}"]
         remains += self._in_copies(vectors)
         if remains:
             raise ErasureIncomplete(
@@ -56,6 +54,15 @@ class Erasure:
                 remains=tuple(remains),
                 hint="The next change tries again; `voiceid doctor` says whether anything remains.",
             )
+
+    def _swept(self) -> list[str]:
+        with self.store.read() as reader:
+            number = reader.erasures.newest()
+        remains = [*self._from_index(), *self._from_audio(), *self._from_log()]
+        if not remains:
+            with self.store.write() as writer:
+                writer.erasures.clear(number)
+        return remains
 
     def _from_index(self) -> Iterator[str]:
         with self.store.read() as reader:

@@ -8,16 +8,20 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import gallery_worker
 import numpy as np
 import pytest
 from gallery_checks import result, started
 from postgres_server import Databases, Server, own_server
+from private_galleries import heard, opened
 from random_voices import DIM, SPACE, random_unit, sample
+from sqlalchemy import event
+from torture.voices import new_clips
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import StoreError, StoreUnreachable
+from voiceid.errors import ErasureIncomplete, StoreError, StoreUnreachable
 from voiceid.index.server_gallery import ServerGallery
 from voiceid.server.problems import problem_of
 from voiceid.store import Store, maintenance
@@ -170,6 +174,30 @@ class Writers:
             if not before <= found:
                 self.wrong.append(AssertionError(f"{before - found} was acknowledged"))
                 return
+
+
+def test_a_change_is_not_denied_where_the_server_goes_away_after_its_commit(
+    server: tuple[Server, Databases], tmp_path: Path
+) -> None:
+    own, databases = server
+    with opened(tmp_path, "plain", databases.migrated()) as vid:
+        vid.enroll("alice", heard(vid, new_clips(np.random.default_rng(1), 3, 1)))
+
+        def stop(*_: object) -> None:
+            own.stop(signal.SIGQUIT)
+
+        def committed(_: object) -> None:
+            event.listen(engine, "checkin", stop, once=True)
+
+        engine = vid._session.store._engine
+        event.listen(engine, "commit", committed, once=True)
+        with pytest.raises(ErasureIncomplete, match="cannot be reached"):
+            vid.speakers.remove("alice")
+        own.start()
+        assert vid.speakers.count() == 0
+        vid.speakers.add("bob")
+        with vid._session.store.read() as reader:
+            assert reader.erasures.pending() is None, "the next change went on with it"
 
 
 def test_a_server_that_restarts_loses_nothing_that_was_acknowledged(

@@ -22,7 +22,7 @@ from torture.servers import gallery_folder, has_server, kill_server, settle
 from torture.tally import Tally
 from torture.voices import SEALED, centroid, opened, remains, sealed
 from voiceid import EmbeddedClip, VoiceID
-from voiceid.errors import StoreUnreachable
+from voiceid.errors import ErasureIncomplete, StoreError, StoreUnreachable
 
 _SHARED = ["shared 0", "shared 1"]
 _WORKERS = 4
@@ -82,7 +82,16 @@ def work(
         while not orders.poll():
             for change in list(next_changes(rng, mine, prefix, _SHARED, exports)):
                 say.send(("begin", change))
-                make(vid, change)
+                try:
+                    make(vid, change)
+                except ErasureIncomplete:  # the change was made, and the next one goes on with it
+                    pass
+                except StoreError as error:  # the server was killed
+                    if not isinstance(error, StoreUnreachable) and "is not known" not in str(error):
+                        raise
+                    if isinstance(error, StoreUnreachable):  # it says that nothing was changed
+                        say.send(("refused", change))
+                    return
                 say.send(("done", change))
                 mine = mine if _of_all(change) else after(mine, change)
             for name in sorted(mine)[-1:]:  # only this process changes them
@@ -162,7 +171,8 @@ def _compared(
 def _acknowledged(messages: list[Any]) -> tuple[list[Change], Change | None]:
     done = [change for kind, change in messages if kind == "done"]
     begun = [change for kind, change in messages if kind == "begin"]
-    return done, begun[-1] if len(begun) > len(done) else None
+    refused = [change for kind, change in messages if kind == "refused"]
+    return done, begun[-1] if len(begun) > len(done) + len(refused) else None
 
 
 def _lost_marks(wanted: Gallery, found: Gallery, prefix: str, messages: list[Any]) -> list[str]:
