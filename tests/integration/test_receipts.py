@@ -21,7 +21,7 @@ from voiceid import Consent, SpeakerDetails, VoiceID
 from voiceid.domain import JobKind, Sample, system_user
 from voiceid.errors import ReceiptInvalid, StoreError
 from voiceid.observability.event_log import LOG, EventFormatter
-from voiceid.store.tables import speaker_keys, speakers
+from voiceid.store.tables import jobs, speaker_keys, speakers
 
 CLIPS = new_clips(np.random.default_rng(21), 8, 7)
 OTHERS = new_clips(np.random.default_rng(22), 8, 8)
@@ -95,6 +95,20 @@ def test_what_remains_after_an_erasure_is_found_and_said(
     assert [(one["where"], one["what"]) for one in found] == [
         (str(copied), "an older copy of the database")
     ]
+
+
+def test_a_receipt_is_given_where_the_rows_cannot_be_searched(
+    gallery: OpenGallery, kind: str
+) -> None:
+    vid = gallery()
+    enrolled(vid)
+    with vid._session.store.write() as writer:
+        writer.jobs.add("job", JobKind.ENROLL, "a", {"clips": []})
+        writer._connection.execute(update(jobs).values(key_id="mallory"))  # by another hand
+    searched = vid.privacy.erase(NAME).facts["searched"]
+    unknown = [one["what"] for one in searched if one["found"] is None]
+    assert [what[:12] for what in unknown] == ["not searched"] * (kind == "sealed")
+    assert vid.speakers.count() == 1
 
 
 def test_a_receipt_that_was_changed_anywhere_is_refused(

@@ -23,7 +23,7 @@ from voiceid.domain import (
     system_user,
 )
 from voiceid.erasure import holds
-from voiceid.errors import ErasureIncomplete
+from voiceid.errors import ErasureIncomplete, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.protection import SigningKey
 from voiceid.resources.events import events_about
@@ -119,14 +119,7 @@ class ErasedPerson:
 
     def facts(self, session: Session, remains: Sequence[str]) -> dict[str, Any]:
         """Return what a receipt says, after the erasure; ``remains`` are what it left behind."""
-        with session.store.read() as reader:
-            mentions, name = reader.mentions, self.speaker.name
-            n_found = {
-                "rows": mentions.rows_of(self.speaker.id),
-                "jobs and kept answers that have the name": len(mentions.jobs(name))
-                + len(mentions.answers(name)),
-            }
-        where = str(session.database)
+        where, n_found = str(session.database), self._in_rows(session)
         searched = [{"where": where, "what": what, "found": n} for what, n in n_found.items()]
         searched += self._searched(session)
         is_sealed = self.kind == "sealed"
@@ -155,6 +148,19 @@ class ErasedPerson:
             "learned": list(self.learned),
             "of_learned": _OF_LEARNED[session.config.privacy.learn_again],
         }
+
+    def _in_rows(self, session: Session) -> dict[str, int | None]:
+        """Return how many rows were found of the speaker, and how many that have the name."""
+        try:
+            with session.store.read() as reader:
+                mentions, name = reader.mentions, self.speaker.name
+                return {
+                    "rows": mentions.rows_of(self.speaker.id),
+                    "jobs and kept answers that have the name": len(mentions.jobs(name))
+                    + len(mentions.answers(name)),
+                }
+        except StoreError as error:  # what was erased has its receipt all the same
+            return {f"not searched: rows, jobs and kept answers: {error.message}": None}
 
     def _searched(self, session: Session) -> Iterator[dict[str, Any]]:
         """Yield each file of the data folder in which remains were looked for."""
