@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,8 @@ def kill_server(rng: np.random.Generator) -> None:
     with psycopg.connect(server.admin) as connection:
         pids = [pid for (pid,) in connection.execute(_CLIENTS)]
     for pid in pids[:1]:
-        os.kill(pid, signal.SIGKILL)  # the server ends all others, and recovers
+        with suppress(ProcessLookupError):  # its client has just gone
+            os.kill(pid, signal.SIGKILL)  # the server ends all others, and recovers
     _wait_for(server, "SELECT 1")
 
 
