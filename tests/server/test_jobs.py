@@ -13,11 +13,13 @@ import httpx
 import pytest
 from random_voices import files_holding
 from running_service import Served, served
+from sqlalchemy import update
 
 from voiceid import VoiceID
 from voiceid.domain import JobState, ServiceLimits, SpeakerDetails
 from voiceid.server import jobs as service_jobs
 from voiceid.server.jobs import Jobs
+from voiceid.store.tables import jobs
 
 
 def files(clips: Path, *names: str) -> list[tuple[str, tuple[str, bytes]]]:
@@ -224,6 +226,24 @@ def test_the_job_of_a_process_that_was_killed_is_begun_again_by_one_other_alone(
         kept = reader.jobs.find(job["id"])
     assert kept is not None
     assert (kept.n_starts, kept.request) == (2, {})
+
+
+def test_a_damaged_job_stops_no_other_and_is_removed(
+    service: Served, clips: Path, slow: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service.client() as client:
+        waits = [begun(client, "/v1/diarize", files=files(clips, "carol-1")) for _ in range(2)]
+        with service.vid._session.store.write() as writer:
+            changed = update(jobs).where(jobs.c.id == waits[0]["id"]).values(request="{")
+            writer._connection.execute(changed)
+        slow()
+        ended(client, waits[1])
+        assert [one["id"] for one in client.get("/v1/jobs").json()["jobs"]] == [waits[1]["id"]]
+        assert client.get(f"/v1/jobs/{waits[0]['id']}").status_code == HTTPStatus.NOT_FOUND
+        with service.vid._session.store.write() as writer:
+            writer._connection.execute(update(jobs).values(result="{"))
+            assert writer.jobs.remove_damaged() == [waits[1]["id"]]
+        assert client.get("/v1/jobs").json()["jobs"] == []
 
 
 def test_a_job_that_kills_its_processes_is_given_up(

@@ -141,14 +141,17 @@ class Jobs:
             self._wake.clear()
 
     def _next(self) -> Job | None:
-        """Begin a job whose recordings are here; what is over and old is removed."""
+        """Begin a job whose recordings are here; what is over and old, or damaged, is removed."""
         ids, is_due = self.uploads.ids(), time.monotonic() >= self._expires_at
         if not self._session.has_database or not (ids or is_due):
             return None
         with self.store.write() as writer:
             writer.jobs.expire(self._limits.job_kept_s)
+            damaged = writer.jobs.remove_damaged() if is_due else []
             job = writer.jobs.claim(ids, self._owner, _LEASE_S)
             standing = writer.jobs.standing(ids, writer.now)
+        for job_id in damaged:
+            _LOG.warning("jobs: %s was damaged, and is removed", job_id)
         self._expires_at = time.monotonic() + _EXPIRE_S
         self.uploads.sweep(standing)
         return job

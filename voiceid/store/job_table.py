@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_, select, update
 
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.errors import StoreError
@@ -36,15 +37,15 @@ class Jobs:
         self._connection, self._protection = connection, protection
 
     def list(self, key_id: str | None = None) -> list[Job]:
-        """Return the jobs, oldest first: all, or those of a key."""
+        """Return the jobs, oldest first: all, or those of a key.  Damaged ones are left out."""
         query = select(*_SHOWN).order_by(jobs.c.created_at, jobs.c.id)
         if key_id is not None:
             query = query.where(jobs.c.key_id == key_id)
-        return [self._job(row) for row in self._connection.execute(query)]
+        return [job for row in self._connection.execute(query) if (job := self._readable(row))]
 
     def find(self, job_id: str) -> Job | None:
         """Return the job of that id; None: there is none."""
-        row = self._connection.execute(select(*_SHOWN).where(jobs.c.id == job_id)).first()
+        row = self._connection.execute(_of(job_id)).first()
         return None if row is None else self._job(row)
 
     def pictures(self, job_id: str) -> dict[str, JobPicture]:
@@ -73,6 +74,12 @@ class Jobs:
         request = self._protection.text(row.request, *job_place("request", row))
         result = self._protection.text(row.result, *job_place("result", row))
         return _job(row, request, result)
+
+    def _readable(self, row: Row[Any]) -> Job | None:
+        """Return the job of a row; None: it is damaged."""
+        with suppress(StoreError):
+            return self._job(row)
+        return None
 
     def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
         """Return which of these there are, and whether a process may still work on each."""
@@ -106,7 +113,10 @@ class JobWriter(Jobs):
         self._connection.execute(query)
 
     def claim(self, ids: Collection[str], owner: str, lease_s: float) -> Job | None:
-        """Begin the oldest of these that waits, or whose process does not renew its lease."""
+        """Begin the oldest of these that waits, or whose process does not renew its lease.
+
+        One that is damaged is removed, as no process can begin it.
+        """
         lost = (jobs.c.state == JobState.RUNNING.value) & (
             jobs.c.lease_until < self._now.isoformat()
         )
@@ -121,7 +131,10 @@ class JobWriter(Jobs):
         self._set(jobs.c.id == job_id, **begun, lease_until=self._lease(lease_s))
         is_enrolment = jobs.c.kind == JobKind.ENROLL.value  # which would bring back who was erased
         self._set((jobs.c.id == job_id) & ~is_enrolment, is_forgotten=0)
-        return self.find(job_id)
+        job = self._readable(self._connection.execute(_of(job_id)).one())
+        if job is None:
+            self.remove(job_id)
+        return job
 
     def renew(
         self, job_id: str, owner: str, lease_s: float, progress: tuple[float | None, float | None]
@@ -170,6 +183,14 @@ class JobWriter(Jobs):
         """Remove a job."""
         self._connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
+    def remove_damaged(self) -> list[str]:
+        """Remove the jobs that are damaged; return their ids."""
+        rows = self._connection.execute(select(*_SHOWN)).all()
+        damaged = [row.id for row in rows if self._readable(row) is None]
+        for job_id in damaged:
+            self.remove(job_id)
+        return damaged
+
     def expire(self, kept_s: float) -> None:
         """Remove the jobs that ended so long ago, and those that no process will ever begin."""
         ended = jobs.c.updated_at < (self._now - timedelta(seconds=kept_s)).isoformat()
@@ -207,6 +228,10 @@ def forget_results(connection: Connection) -> None:
     connection.execute(forgotten)
 
 
+def _of(job_id: str) -> Select[Any]:
+    return select(*_SHOWN).where(jobs.c.id == job_id)
+
+
 def _job(row: Row[Any], request: str | None, result: str | None) -> Job:
     try:
         return Job(
@@ -228,4 +253,6 @@ def _job(row: Row[Any], request: str | None, result: str | None) -> Job:
 
 
 def _damaged(job_id: str) -> StoreError:
-    return stored_rows.damaged_row(f"the job {job_id}", "Remove this job.")
+    return stored_rows.damaged_row(
+        f"the job {job_id}", "The service removes it within ten minutes."
+    )
