@@ -40,8 +40,9 @@ class SoundFileDecoder:
         self.unheard: dict[str, str] = {}
         self._file = file
         self._media = media
+        self._n_frames = file.frames
         self._step = max(1, block_values // self.channels)
-        self._first = self._read()
+        self._first = file.read(out=self._room(0))
         if len(self._first) == 0:
             raise ValueError("no samples")
 
@@ -68,7 +69,9 @@ class SoundFileDecoder:
         except (soundfile.SoundFileError, RuntimeError, ValueError, OSError):
             return None
         try:
-            if raw is not None or file.format in _FORMATS:
+            # What it says of the length of MPEG audio within a WAV is a guess.
+            is_known = file.format in _FORMATS and not file.subtype.startswith("MPEG")
+            if raw is not None or is_known:
                 return cls(file, media, block_values)
         except (soundfile.SoundFileError, RuntimeError, ValueError, OSError):
             pass
@@ -81,10 +84,12 @@ class SoundFileDecoder:
         while len(block):
             n_frames += len(block)
             yield block
+            room = self._room(n_frames)
             try:
-                block = self._read()
+                block = self._file.read(out=room)
             except (soundfile.SoundFileError, RuntimeError):
                 self.truncated = True
+                yield room[np.logical_and.accumulate(~np.isnan(room[:, 0]))]
                 return
         if self.duration_hint_s is not None:
             self.truncated |= n_frames < round(self.duration_hint_s * self.sample_rate_hz)
@@ -94,6 +99,10 @@ class SoundFileDecoder:
         """Close libsndfile's handle."""
         self._file.close()
 
-    def _read(self) -> Float32Array:
-        block = np.empty((self._step, self.channels), dtype=np.float32)
-        return np.asarray(self._file.read(out=block))
+    def _room(self, n_read: int) -> Float32Array:
+        """Return an array for the next block, of NaN: where one stays, nothing was decoded.
+
+        To ask for more frames than there are would be an error where zeros follow a FLAC.
+        """
+        n = min(self._step, max(0, self._n_frames - n_read))
+        return np.full((n, self.channels), np.nan, dtype=np.float32)

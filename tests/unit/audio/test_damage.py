@@ -51,6 +51,15 @@ def test_half_a_file_is_an_error_or_marked_as_truncated(name: str) -> None:
         assert stream.truncated
 
 
+def test_a_flac_that_stops_or_has_zeros_behind_it_is_heard_up_to_there() -> None:
+    data = encode(melody(20.0), "FLAC")  # more than a block
+    heard, stream = decoded(data + bytes(1000))
+    assert (len(heard), stream.truncated) == (20 * RATE, False)
+    heard, stream = decoded(data[: len(data) * 97 // 100])
+    assert len(heard) > 18.5 * RATE
+    assert stream.truncated
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_first_bytes_alone_are_an_error(name: str) -> None:
     data = clip(name)

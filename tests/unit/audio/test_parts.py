@@ -225,6 +225,7 @@ def test_a_wav_that_only_ffmpeg_reads_needs_no_size_and_is_called_cut_when_it_is
     codec: str,
 ) -> None:
     whole = encode_ffmpeg(melody(), "wav", codec)
+    assert not decoded(whole)[1].truncated
     data = bytearray(whole)
     at = data.index(b"data")
     data[at + 4 : at + 8] = (2_000_000_000).to_bytes(4, "little")
