@@ -11,7 +11,7 @@ stand beside it.
   (`limited_process`);
 - lists of recordings, trials, names, `scores.txt`: `LIST`, `ROWS`, `ROW`;
 - `report.json`: `REPORT`; the cache of an evaluation: `CACHE_LINE`;
-- transcripts: `TRANSCRIPT`;
+- transcripts: `TRANSCRIPT`, `TRANSCRIPT_LINES`, `TRANSCRIPT_WORDS`, `SEGMENT`;
 - exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; sealed ones: 256 MiB and eight times
   the work of scrypt that ours take (`protection.passphrase`), read MiB by MiB; arrays: a header of
   10,000 bytes, and no more than is in the file; tables of Parquet: read in a process of its own;
@@ -71,7 +71,12 @@ ROW = Limit(256 * _KIB, "characters", "a row of a list", "see that lines end, an
 REPORT = Limit(8 * _MIB, "bytes", "a report", "name a report.json that evaluate wrote")
 """Python's objects take up to 25 times the JSON that they are read from."""
 CACHE_LINE = Limit(_MIB, "bytes", "a line of a cache", "remove the file")
-TRANSCRIPT = Limit(64 * _MIB, "bytes", "a transcript", "cut it, and the recording")
+TRANSCRIPT = Limit(8 * _MIB, "bytes", "a transcript", "cut it, and the recording")
+"""All that whisper.cpp says of each token of an hour has 4 MB.  A character may take 4 bytes."""
+TRANSCRIPT_LINES = Limit(1_000_000, "lines or values", "a transcript", "cut it, and the recording")
+TRANSCRIPT_WORDS = Limit(200_000, "words or tags", "a transcript", "cut it, and the recording")
+"""Each takes up to 1 KB of memory; in an hour are said some 10,000 words."""
+SEGMENT = Limit(256 * _KIB, "characters", "a segment of a transcript", "cut it in several")
 ERASURE_RECEIPT = Limit(16 * _MIB, "bytes", "a receipt of an erasure", "name another file")
 """It names every sample of one speaker."""
 EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")

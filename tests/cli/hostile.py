@@ -297,6 +297,7 @@ PULL = "models pull campplus --from {}"
 ADD = "models add {} --frontend kaldi-fbank-80 --framework wespeaker"
 RESTORE = "database restore {} --yes"
 EMBED = "embed {}"
+SUBTITLES = "diarize x.wav --transcript {}"
 LIST, ROW = "268,435,456 bytes", "262,144 characters"
 
 CASES: dict[str, tuple[Make, str, int, str]] = {
@@ -324,6 +325,25 @@ CASES: dict[str, tuple[Make, str, int, str]] = {
     "trials: a pipe": (pipe, TRIALS, 56, "a pipe"),
     "trials: a terabyte": (holes(1 << 40), TRIALS, 56, LIST),
     "trials: a line": (holding("a", lambda: b"1 " + b"a" * 60_000_000), TRIALS, 56, ROW),
+    "transcript: words": (
+        holding(
+            "a",
+            lambda: b"WEBVTT\n\n" + (b"00:00.000 --> 00:08.000\n" + b"a " * 999 + b"\n\n") * 300,
+        ),
+        *(SUBTITLES, 63, "200,000 words"),
+    ),
+    "transcript: tags": (
+        holding("a", lambda: b"WEBVTT\n\n00:00.000 --> 00:08.000\n" + b"<00:01.000>a" * 600_000),
+        *(SUBTITLES, 63, "200,000 words or tags"),
+    ),
+    "transcript: a segment": (
+        holding("a", lambda: b"WEBVTT\n\n00:00.000 --> 00:08.000\n" + b"a" * 8_000_000),
+        *(SUBTITLES, 63, "262,144 characters"),
+    ),
+    "transcript: values": (
+        holding("a", lambda: b'{"segments":[' + b"{}," * 2_000_000 + b"{}]}"),
+        *(SUBTITLES, 63, "1,000,000 lines or values"),
+    ),
     "import: a device": (device, IMPORT, 55, "a device"),
     "import: a pipe": (pipe, IMPORT, 55, "a pipe"),
     "import: a line": (

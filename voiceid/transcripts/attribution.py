@@ -177,9 +177,14 @@ def _places(segment: Segment) -> list[int]:
     return found
 
 
+def words_of(segment: Segment) -> Iterator[re.Match[str]]:
+    """Find the words of a segment's text, one after the other."""
+    return _UNIT.finditer(segment.text)
+
+
 def parts(segment: Segment, speech: Speech) -> list[Part]:
     """Return the parts of a segment, in order: at least one, and together all of it."""
-    spans = [one.span() for one in _UNIT.finditer(segment.text) if one[0].strip(HIDDEN)]
+    spans = [one.span() for one in words_of(segment) if one[0].strip(HIDDEN)]
     units = [_Unit(number, *span) for number, span in enumerate(spans)]
     if not segment.is_timed or not units:
         return [Part(None, segment.start_s, segment.end_s, slice(None), slice(None))]

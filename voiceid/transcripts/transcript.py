@@ -8,13 +8,22 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Self
 
 from voiceid.domain import Diarization
 from voiceid.errors import TranscriptInvalid
-from voiceid.foreign_files import TRANSCRIPT, Unfit, content
-from voiceid.transcripts.attribution import Part, Segment, Speech, parts
+from voiceid.foreign_files import (
+    SEGMENT,
+    TRANSCRIPT,
+    TRANSCRIPT_LINES,
+    TRANSCRIPT_WORDS,
+    Limit,
+    Unfit,
+    content,
+)
+from voiceid.transcripts.attribution import Part, Segment, Speech, parts, words_of
 from voiceid.transcripts.recognizer_json import RecognizerJson
 from voiceid.transcripts.subtitles import Subtitles
 
@@ -85,7 +94,13 @@ class Transcript:
         try:
             text = self._decoded(data)
             self._marked = text.startswith(_BOM)
+            _require_at_most(TRANSCRIPT_LINES, sum(map(text.count, "\n\r{[,")))
+            _require_at_most(TRANSCRIPT_WORDS, text.count("<"))
             self._file = _file(text.removeprefix(_BOM))
+            segments = [segment for segment in self._file.segments(()) if segment is not None]
+            _require_at_most(SEGMENT, max((len(segment.text) for segment in segments), default=0))
+            pieces = islice(chain(segments, *map(words_of, segments)), TRANSCRIPT_WORDS.size + 1)
+            _require_at_most(TRANSCRIPT_WORDS, sum(1 for _ in pieces))
         except Unfit as error:
             raise TranscriptInvalid(f"{name} cannot be read: {error}") from error
 
@@ -139,6 +154,11 @@ class Transcript:
         if re.search("[\udc80-\udcff]", text):
             self._notes.append("it is not UTF-8: its bytes were kept, and names written in UTF-8")
         return text
+
+
+def _require_at_most(limit: Limit, n: int) -> None:
+    if n > limit.size:
+        raise limit.exceeded()
 
 
 def _file(text: str) -> RecognizerJson | Subtitles:
