@@ -77,7 +77,7 @@ TRANSCRIPT_LINES = Limit(1_000_000, "lines or values", "a transcript", "cut it, 
 TRANSCRIPT_WORDS = Limit(200_000, "words or tags", "a transcript", "cut it, and the recording")
 """Each takes up to 1 KB of memory; in an hour are said some 10,000 words."""
 SEGMENT = Limit(256 * _KIB, "characters", "a segment of a transcript", "cut it in several")
-ERASURE_RECEIPT = Limit(16 * _MIB, "bytes", "a receipt of an erasure", "name another file")
+ERASURE_RECEIPT = Limit(8 * _MIB, "bytes", "a receipt of an erasure", "name another file")
 """It names every sample of one speaker."""
 EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")
 """Some 10,000 samples of 192 dimensions."""

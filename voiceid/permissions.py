@@ -50,7 +50,9 @@ def _exposed(path: Path) -> Exposure | None:
     mode = _mode(path)
     if mode & stat.S_IWOTH:
         message = f"every user of this machine may write to {path}, and so decide who is accepted"
-        return Exposure(path, grave=True, message=message, hint=f"Run: chmod o-w {path}")
+        is_ours = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+        hint = f"Run: chmod o-w {path}" if is_ours else "It is no file: name one in its place."
+        return Exposure(path, grave=True, message=message, hint=hint)
     if mode & stat.S_IWGRP and (group := _shared_group(path)) is not None:
         message = f"the group {group} may write to {path}, and so decide who is accepted"
         hint = f"If that is not meant: chmod g-w {path}"

@@ -121,8 +121,8 @@ def groups(value: object) -> Mapping[str, Aim]:
 
 
 def text(value: object) -> str:
-    """Return a text that is not empty."""
-    if not isinstance(value, str | os.PathLike) or not str(value):
+    """Return a text that is not empty, and may name a file."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
         raise TypeError("not a text")
     return str(value)
 

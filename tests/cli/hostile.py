@@ -344,6 +344,10 @@ CASES: dict[str, tuple[Make, str, int, str]] = {
         holding("a", lambda: b'{"segments":[' + b"{}," * 2_000_000 + b"{}]}"),
         *(SUBTITLES, 63, "1,000,000 lines or values"),
     ),
+    "receipt: values": (
+        holding("a", lambda: b"[" + b"{}," * 5_000_000 + b"{}]"),
+        *("privacy check {}", 73, "8,388,608 bytes"),
+    ),
     "import: a device": (device, IMPORT, 55, "a device"),
     "import: a pipe": (pipe, IMPORT, 55, "a pipe"),
     "import: a line": (

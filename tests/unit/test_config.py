@@ -47,7 +47,9 @@ def test_a_target_that_is_no_rate_is_refused(tmp_path: Path, value: str) -> None
         load_config(tmp_path, {}, {"VOICEID_DECISION__TARGET_FMR": value})
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "\x00", "model: {x: 1}", "decision: 5"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1", "\x00", "model: {x: 1}", "decision: 5", 'data: "a\\0"']
+)
 def test_a_damaged_file_is_an_error_not_a_default(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"config\.yaml"):

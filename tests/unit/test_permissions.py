@@ -64,5 +64,11 @@ def test_a_folder_above_is_said_unless_it_is_sticky(folder: Path) -> None:
         assert [found.grave for found in exposures([inside])] == said
 
 
+def test_nobody_is_asked_to_change_a_device() -> None:
+    (exposed,) = exposures([Path("/dev/null")])
+    assert exposed.grave
+    assert "chmod" not in exposed.hint
+
+
 def test_what_is_not_there_is_not_exposed(tmp_path: Path) -> None:
     assert exposures([tmp_path / "none" / "x"]) == []
