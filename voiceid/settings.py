@@ -117,6 +117,8 @@ def groups(value: object) -> Mapping[str, Aim]:
             groups[key] = aim_of({k: POLICY[k](v) for k, v in given.items()}, f"group {key}")
         except (ValueError, TypeError, ConfigError, SpeakerDetailInvalid) as error:
             raise ValueError(f"in {name!r}: {error}") from error
+    if len(groups) < len(value):
+        raise ValueError("and a group is set twice")
     return groups
 
 

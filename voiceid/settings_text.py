@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,11 +35,15 @@ def from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, st
     if not isinstance(document, dict):
         problems.append(f"{path}: the settings must be `key: value` lines")
         return
+    given: dict[str, object] = {}
     for key, value in document.items():
         if isinstance(value, dict) and key not in SETTINGS:
-            yield from ((f"{key}.{inner}", v, str(path)) for inner, v in value.items())
-        elif value is not None or key in SETTINGS:
-            yield str(key), value, str(path)
+            found = {f"{key}.{inner}": v for inner, v in value.items()}
+        else:
+            found = {str(key): value} if value is not None or key in SETTINGS else {}
+        problems += [f"{path}: {name} is set twice" for name in given.keys() & found]
+        given |= found
+    yield from ((name, value, str(path)) for name, value in given.items())
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
@@ -70,7 +75,10 @@ def _said(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML without aliases: some hundred bytes of them stand for gigabytes."""
+    """Reads YAML without aliases, of which some hundred bytes stand for gigabytes.
+
+    A key that is there twice is an error, as in YAML's specification: the first would be dropped.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -81,3 +89,14 @@ class _Loader(yaml.SafeLoader):
                 self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found = super().construct_mapping(node, deep)
+        left = set(found)
+        for key, _ in node.value:
+            try:
+                left.remove(self.construct_object(key))
+            except KeyError:
+                why, mark = f"{key.value!r} is set twice", key.start_mark
+                raise yaml.constructor.ConstructorError(None, None, why, mark) from None
+        return found

@@ -41,6 +41,22 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         assert key in message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "decision: {threshold: 0.9}\ndecision: {solo: warn}",
+        "decision: {threshold: 0.9, threshold: 0.5}",
+        "decision.threshold: 0.9\ndecision: {threshold: 0.5}",
+        "decision: {threshold: {2: 0.6, 2.0: 0.5}}",
+        "groups: {a: {threshold: 0.9}, 'a ': {threshold: 0.5}}",
+    ],
+)
+def test_what_is_set_twice_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="set twice"):
+        load_config(tmp_path, {}, {})
+
+
 @pytest.mark.parametrize("value", ["nan", ".nan", ".inf", "1.5", "high", "true", "[]"])
 def test_a_target_that_is_no_rate_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(ConfigError, match="target_fmr"):

@@ -87,11 +87,13 @@ def test_a_column_of_metadata_is_one_key(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("name,path,metadata,meta.a\nalice,a.wav,a=1,2\n", "two values of 'a'"),
+        ("name,path,metadata\nalice,a.wav,a=1;a=2\n", "two values of 'a'"),
         ("name,path,Name\nalice,a.wav,bob\n", "two columns have one name"),
         ("name,speaker,path\nalice,bob,a.wav\n", "both name and speaker"),
         ("name;path;expires\nalice;a.wav;31.12.2026\n", "write 2026-12-31"),
         ("name,path,meta.a=b\nalice,a.wav,2\n", "cannot be a key"),
         ('{"name": "alice", "path": true}', "path is not a text"),
+        ('{"name": "alice", "name": "bob", "path": "a.wav"}', "a key twice"),
     ],
 )
 def test_what_cannot_be_meant_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -150,10 +150,13 @@ def _metadata(row: Mapping[str, Any]) -> dict[str, str | None]:
             key, sign, text = part.partition("=")
             if not sign:
                 raise ValueError(f"metadata {part.strip()!r} is not key=value")
-            pairs[key.strip()] = text.strip()
+            _add(pairs, key.strip(), text.strip())
     for column in row:
         if column.startswith(META) and (text := text_in(row, column)):
-            key = column.removeprefix(META).strip()
-            if pairs.setdefault(key, text) != text:
-                raise ValueError(f"two values of {key!r}")
+            _add(pairs, column.removeprefix(META).strip(), text)
     return pairs
+
+
+def _add(pairs: dict[str, str | None], key: str, text: str) -> None:
+    if pairs.setdefault(key, text) != text:
+        raise ValueError(f"two values of {key!r}")
