@@ -94,6 +94,8 @@ def _iff(media: Media, start: int) -> End:
             long_size = int.from_bytes(chunk[16:24], order)
         has_sound |= chunk[8:12] == b"movi"
         if chunk[:4] in {b"data", b"SSND"}:
+            if has_sound:  # decoders hear one of the two
+                break
             has_sound = True
             if size == _SEE_DS64 and long_size is not None:
                 size = long_size
@@ -135,10 +137,10 @@ def _au(media: Media, start: int) -> End:
 def _caf(media: Media, start: int) -> End:
     at, has_sound = start + 8, False
     for _ in range(_MAX_CHUNKS):
-        chunk = bytes_at(media, at, 12)
-        if len(chunk) < 12 or not _is_name(chunk[:4]) or chunk[:4] == b"caff":  # noqa: PLR2004
+        chunk = bytes_at(media, at, HEAD_BYTES)
+        if len(chunk) < 12 or not _is_name(chunk[:4]):  # noqa: PLR2004
             break
-        if tags_end(media, at) > at:
+        if walk_of(chunk) is not None or tags_end(media, at) > at:
             break
         size = int.from_bytes(chunk[4:12], "big", signed=True)
         if size < 0:  # the last chunk may say -1: up to the end
@@ -154,7 +156,7 @@ def _mp4(media: Media, start: int) -> End:
     """Follow an MP4 box by box (ISO/IEC 14496-12, section 4.2); ``ftyp`` begins another file."""
     at, seen = start, set[bytes]()
     for _ in range(_MAX_CHUNKS):
-        box = bytes_at(media, at, 16)
+        box = bytes_at(media, at, HEAD_BYTES)
         if len(box) < 8 or not _is_name(box[4:8]):  # noqa: PLR2004
             break
         if at > start and (walk_of(box) is not None or tags_end(media, at) > at):
@@ -218,19 +220,22 @@ def _followed(
     is_first: Callable[[bytes], bool],
 ) -> End:
     """Follow what begins with ``magic`` to where another file's first is, or no more of it."""
-    n_gaps = 0
+    n_gaps, last = 0, at
     for _ in range(MAX_STEPS):
         page = bytes_at(media, at, _PAGE_HEADER + 255)
         if not page.startswith(magic):
-            again = find(media, at, magic, lambda _: True)
+            again = find(media, last + 1, magic, lambda _: True)
             page = bytes_at(media, again, HEAD_BYTES)
             n_gaps += 1
-            if not page or is_first(page) or n_gaps > MAX_GAPS:
+            if page and is_first(page.ljust(HEAD_BYTES, b"\0")):
+                return End(min(at, again), is_cut=again < at)
+            if not page or n_gaps > MAX_GAPS:
                 break
             at = again  # bytes that are damaged
         elif is_first(page.ljust(HEAD_BYTES, b"\0")):
             break
         else:
+            last = at
             at += length(page)
     return End(at, is_cut=at > media.size)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from voiceid.audio.containers import End, Walk, to_the_end, walk_of
+from voiceid.audio.containers import Walk, is_container, to_the_end, walk_of
 from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, next_head, tags_end
 from voiceid.audio.media import Media
 
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 class Layout:
     """The recordings in a file, one behind the other; `parts` has at least one.
 
-    - `is_cut`: whether the last ends before its own structure does.
+    - `is_cut`: whether one ends before its own structure does.
     - `has_placeholder`: whether a size in the file is not one, but says "not known".
     - `n_unheard`: bytes between and behind them that are neither metadata nor a recording.
     """
@@ -42,14 +42,18 @@ class Layout:
 
 def layout_of(media: Media) -> Layout:
     """Return where the recordings in a file are."""
-    walk = walk_of(bytes_at(media, 0, HEAD_BYTES))
+    start = tags_end(media, 0)  # some programs write one before a file that has none
+    if not is_container(bytes_at(media, start, HEAD_BYTES)):
+        start = 0
+    walk = walk_of(bytes_at(media, start, HEAD_BYTES))
     parts: list[Part] = []
-    start, n_unheard, end = 0, 0, End(media.size)
-    has_placeholder = False
+    n_unheard = 0
+    is_cut = has_placeholder = False
     while walk is not None and len(parts) < _MAX_PARTS:
         end = walk(media, start)
         stop = min(max(end.at, start + 1), media.size)
         parts.append(Part(start, stop, end.head))
+        is_cut |= end.is_cut
         has_placeholder |= end.has_placeholder
         behind = min(tags_end(media, stop), media.size)
         start, walk = _next_file(media, behind)
@@ -59,7 +63,7 @@ def layout_of(media: Media) -> Layout:
             break
     else:
         n_unheard += media.size - start if parts else 0
-    return Layout(tuple(parts) or (Part(0, media.size),), end.is_cut, has_placeholder, n_unheard)
+    return Layout(tuple(parts) or (Part(0, media.size),), is_cut, has_placeholder, n_unheard)
 
 
 def _next_file(media: Media, start: int) -> tuple[int, Walk]:

@@ -233,6 +233,37 @@ def test_a_wav_that_only_ffmpeg_reads_needs_no_size_and_is_called_cut_when_it_is
     assert decoded(whole[: len(whole) // 2])[1].truncated
 
 
+@pytest.mark.parametrize(("first", "second"), [("CAF", "W64"), ("m4a", "VOC")])
+def test_a_file_whose_start_could_name_a_chunk_is_heard(first: str, second: str) -> None:
+    head = encode_ffmpeg(melody(1.0), "ipod", "aac") if first == "m4a" else clip(first, 1.0, RATE)
+    heard, stream = decoded(head + clip(second, 1.0, RATE))
+    assert len(heard) == pytest.approx(2 * RATE, abs=0.1 * RATE)
+    assert (stream.truncated, stream.unheard) == (False, {})
+
+
+def test_an_ogg_that_stops_within_a_page_does_not_hide_the_next() -> None:
+    cut = clip("OGG", 4.0, RATE)
+    heard, stream = decoded(cut[: len(cut) * 3 // 5] + clip("OGG", 4.0, RATE))
+    assert len(heard) >= 5 * RATE
+    assert stream.truncated
+
+
+def test_the_second_data_of_a_wav_is_said_to_be_unheard() -> None:
+    data = clip("WAV", 2.0, RATE)
+    at = data.index(b"data")
+    heard, stream = decoded(data + data[at:])
+    assert len(heard) == 2 * RATE
+    assert "unheard_data" in stream.unheard
+
+
+@pytest.mark.parametrize("name", ["WAV", "AIFF", "CAF", "FLAC"])
+def test_a_tag_may_stand_before_a_file_of_any_kind(name: str) -> None:
+    heard, stream = decoded(
+        b"ID3\x03\0\0\0\0\0\x15TIT2\0\0\0\x0b\0\0" + bytes(11) + clip(name, 1.0, RATE)
+    )
+    assert (len(heard), stream.truncated, stream.unheard) == (RATE, False, {})
+
+
 def test_a_streamed_rf64_has_no_sizes() -> None:
     data = bytearray(clip("RF64", 2.0, RATE))
     at = data.index(b"ds64")
