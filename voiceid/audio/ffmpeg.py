@@ -272,4 +272,6 @@ def _duration_s(container: InputContainer, track: AVAudioStream) -> float | None
     # Of a container, it is that of its longest track.
     if container.duration is None or len(container.streams) > 1:
         return None
-    return float(container.duration / av.time_base)
+    # Matroska's is the time of its end, and a piece of a longer recording starts late.
+    start = container.start_time or 0 if kind == "matroska" else 0
+    return float((container.duration - max(0, start)) / av.time_base)

@@ -329,6 +329,14 @@ def test_the_length_of_a_film_is_not_that_of_its_sound() -> None:
     assert not stream.truncated
 
 
+@pytest.mark.parametrize("container", ["matroska", "mp4", "mpegts", "flv"])
+def test_a_piece_of_a_long_recording_is_as_long_as_its_sound(container: str) -> None:
+    data = encode_ffmpeg(melody(2.0), container, "aac", muxer={"output_ts_offset": "7200"})
+    heard, stream = decoded(data)
+    assert len(heard) == pytest.approx(2 * RATE, abs=0.2 * RATE)
+    assert not stream.truncated
+
+
 def test_the_default_track_is_heard_or_the_one_that_is_asked_for() -> None:
     sounds = [melody(1.0), melody(2.0, seed=1), melody(3.0, seed=2)]
     languages = ["eng", "deu", "fra"]
