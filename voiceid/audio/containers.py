@@ -92,8 +92,7 @@ def _iff(media: Media, start: int) -> End:
         size = int.from_bytes(chunk[4:8], order)
         if chunk[:4] == b"ds64":  # EBU Tech 3306: the sizes that 32 bits cannot hold
             long_size = int.from_bytes(chunk[16:24], order)
-        has_sound |= chunk[8:12] == b"movi"
-        if chunk[:4] in {b"data", b"SSND"}:
+        if chunk[:4] in {b"data", b"SSND"} or chunk[8:12] == b"movi":
             if has_sound:  # decoders hear one of the two
                 break
             has_sound = True

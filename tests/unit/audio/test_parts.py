@@ -241,6 +241,12 @@ def test_a_file_whose_start_could_name_a_chunk_is_heard(first: str, second: str)
     assert (stream.truncated, stream.unheard) == (False, {})
 
 
+def test_an_avi_that_is_cut_is_called_so() -> None:
+    data = film("avi", "pcm_s16le", 2.0, rate=5, n_pictures=10)
+    assert not decoded(data)[1].truncated
+    assert decoded(data[: len(data) // 2])[1].truncated
+
+
 def test_an_ogg_that_stops_within_a_page_does_not_hide_the_next() -> None:
     cut = clip("OGG", 4.0, RATE)
     heard, stream = decoded(cut[: len(cut) * 3 // 5] + clip("OGG", 4.0, RATE))
