@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.foreign_files import Unfit, opened
 from voiceid.protection.ciphers import KEY_BYTES, Key
 from voiceid.whole_files import whole_file
 
@@ -120,11 +121,12 @@ class KeySource:
     def _read_file(self) -> str:
         path = Path(self.place)
         try:
-            with path.open("rb") as file:
+            with opened(path) as file:
                 status = os.fstat(file.fileno())
                 content = file.read(_MOST_BYTES)
-        except OSError as error:
-            raise self._missing(error.strerror or str(error)) from error
+        except (OSError, Unfit) as error:
+            why = error.strerror if isinstance(error, OSError) else None
+            raise self._missing(why or str(error)) from error
         if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
             raise GalleryKeyMissing(
                 f"others may read the {self.what} in {path}, and it is not used",

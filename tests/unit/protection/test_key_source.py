@@ -33,6 +33,14 @@ def test_a_file_is_written_for_its_owner_alone_and_read_newest_first(tmp_path: P
     assert secrets(source) == [KEY.secret, OLD.secret]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
+def test_a_pipe_and_a_device_are_no_key_and_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for place in (str(tmp_path / "pipe"), "/dev/zero"):
+        with pytest.raises(GalleryKeyMissing, match="only a file is read here"):
+            KeySource("file", place).read()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_file_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> None:
