@@ -183,6 +183,7 @@ class Reader:
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(SystemExit):
             patch.setattr(sys, "argv", [module, *words.split()] if module else ["-c"])
             if module:
+                patch.delitem(sys.modules, module, raising=False)  # which another test may import
                 runpy.run_module(module, run_name="__main__")
             else:
                 exec(program, {"__name__": "__main__"})  # noqa: S102
