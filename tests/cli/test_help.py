@@ -118,6 +118,21 @@ def test_a_group_alone_shows_its_help_and_is_a_usage_error(
     assert "Example" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("speakers", "list", "--limit", "x"), "'x' is not a valid integer range."),
+        (("evaluate", ".", "-o", __file__), f"Directory {__file__!r} is a file."),
+    ],
+)
+def test_a_value_that_cannot_be_is_called_what_it_is_not_by_its_letter_in_the_help(
+    words: tuple[str, ...], said: str, run: Runner
+) -> None:
+    shown = run(*words)
+    assert shown.code == 2
+    assert said in shown.err
+
+
 def test_the_version_is_that_of_the_project_its_schema_and_its_models(
     home: Path, run: Runner, repo: Path
 ) -> None:

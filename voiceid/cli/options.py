@@ -91,17 +91,20 @@ def _metadata(value: Any) -> tuple[str, str]:
     return key.strip(), text.strip()
 
 
-def _path(name: str, **kind: bool) -> click.Path:
-    path = click.Path(path_type=Path, **kind)
-    path.name = name
-    return path
+def _called(metavar: str, kind: T) -> T:
+    """Have the help of options call a value so; errors go on to call it what it is."""
+
+    def of_option(param: click.Parameter, **_: click.Context) -> str | None:
+        return metavar if isinstance(param, click.Option) else None
+
+    kind.get_metavar = of_option  # type: ignore[attr-defined]
+    return kind
 
 
-FILE = _path("file")
-READABLE_FILE = _path("file", exists=True, dir_okay=False)
-FOLDER = _path("dir", file_okay=False)
-COUNT = click.IntRange(min=1)
-COUNT.name = "n"
+FILE = _called("FILE", click.Path(path_type=Path))
+READABLE_FILE = _called("FILE", click.Path(path_type=Path, exists=True, dir_okay=False))
+FOLDER = _called("DIR", click.Path(path_type=Path, file_okay=False))
+COUNT = _called("N", click.IntRange(min=1))
 """A whole number from 1 on."""
 RATE = Parsed("rate", _rate)
 """An error rate to aim at: 0.005, 1/200 or 0.5%."""
