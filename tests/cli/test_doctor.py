@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from cli_running import Runner
 
+from voiceid.models import runtime
 from voiceid.resources import examination
 
 
@@ -120,6 +123,18 @@ def test_a_provider_that_is_missing_is_found(
     ran = run("identify", home / "none.wav")
     assert ran.code == 21
     assert "onnxruntime-gpu" in ran.err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("library", ["onnxruntime", "faiss"])
+def test_an_engine_that_cannot_be_loaded_is_found_and_stops_no_other_check(
+    library: str, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, "voiceid.index.faiss_index", raising=False)
+    monkeypatch.setattr(runtime, "_engine", cache(runtime._engine.__wrapped__))
+    found = findings(run, code=46)
+    assert (found["engine"], found["clock"]) == ({"error"}, {"ok"})
 
 
 def test_speakers_who_are_all_in_another_space_are_counted_by_every_question(

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import Float32Array
 from voiceid.index.base import GENUINE_COSINE
+from voiceid.index.faiss_index import faiss
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import faiss
 import numpy as np
 
 from voiceid.domain import CentroidTable, Float32Array
+from voiceid.errors import IndexFault
 from voiceid.index.base import ROUNDING, Hits, Ids, checked, nothing, ranked
+
+try:
+    import faiss as faiss  # noqa: PLC0414 - `codes` has it from here
+except (ImportError, OSError) as error:
+    raise IndexFault(f"FAISS cannot be loaded: {error}", hint="Install voiceid again.") from error
 
 _SPARE = 16
 """Hits beyond those asked for, to see whether equals lie across the edge."""

@@ -43,9 +43,12 @@ _ERRORS_ONLY = 3
 
 @cache
 def _engine() -> Any:
-    """Load the engine, when a graph is first run: most commands do not run one."""
-    import onnxruntime  # noqa: PLC0415
-
+    """Load the engine, when a graph is first run: most commands run none."""
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        hint = "Install voiceid again."
+        raise ModelRuntimeError(f"ONNX Runtime cannot be loaded: {error}", hint=hint) from error
     onnxruntime.disable_telemetry_events()  # in case it was loaded before
     return onnxruntime
 

@@ -103,8 +103,10 @@ def _settings(session: Session) -> Iterator[Finding]:
 
 
 def _engine(session: Session) -> Iterator[Finding]:
+    import voiceid.index.faiss_index  # noqa: F401, PLC0415 - what is missing is an error
+
     engine = session.config.runtime
-    runtime.provider_names(engine)  # one that is missing is an error
+    runtime.provider_names(engine)
     used = ", ".join(engine.providers)
     yield Finding("engine", Health.OK, f"{runtime.engine_version()}; in use: {used}")
 
