@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -10,6 +12,10 @@ import pytest
 from running_service import Served
 
 from voiceid.domain import SpeakerDetails
+from voiceid.resources.database import Database
+
+THREADS = 40
+"""For requests that are no questions, as the framework has them."""
 
 
 def wav(clips: Path, name: str) -> dict[str, tuple[str, bytes]]:
@@ -173,3 +179,28 @@ def test_the_audit_chain_says_with_which_key_a_change_came(service: Served) -> N
     assert edit.facts["by"] == f"{key.key.id} at 127.0.0.1"
     [made] = service.vid.audit.list(kind="create_key")
     assert "@" in made.facts["by"]  # a user of this host
+
+
+def test_slow_requests_that_take_all_threads_keep_no_recording_from_its_answer(
+    service: Served, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, over = threading.Semaphore(0), threading.Event()
+
+    def check(_: Database) -> list[str]:
+        under_way.release()
+        over.wait(60)
+        return []
+
+    monkeypatch.setattr(Database, "check", check)
+    key = service.vid.keys.create("site", ["admin"]).text
+    with ThreadPoolExecutor(THREADS) as pool, service.client(key) as client:
+        slow = [pool.submit(client.get, "/v1/database/check") for _ in range(THREADS)]
+        try:
+            assert all(under_way.acquire(timeout=60) for _ in slow)
+            asked = client.post(
+                "/v1/verify", files=wav(clips, "alice-3"), data={"speaker": "alice"}
+            )
+        finally:
+            over.set()
+        assert asked.json()["outcome"] == "accepted"
+        assert {each.result().status_code for each in slow} == {200}

@@ -166,7 +166,7 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
             return Caller(None, address)
         return _using(vid, vid.keys.check(text, address), address)
 
-    return _acting(await to_thread.run_sync(known))
+    return _acting(await to_thread.run_sync(known, limiter=parts_of(connection).doors))
 
 
 def _acting(caller: Caller) -> Caller:
@@ -204,7 +204,7 @@ async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str)
     def known() -> Caller:
         return _using(vid, vid.keys.check_session(session, address), address)
 
-    return _acting(await to_thread.run_sync(known))
+    return _acting(await to_thread.run_sync(known, limiter=parts_of(connection).doors))
 
 
 def _using(vid: VoiceID, key: ApiKey, address: str) -> Caller:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
@@ -21,6 +22,7 @@ class ServiceParts:
 
     - `streams`: the clients that are heard live; `feeds`: those that watch the decisions.
     - `is_ready`: whether the models are in memory.
+    - `doors`: threads in which it is asked who calls: slow requests are in others.
     """
 
     vid: VoiceID
@@ -30,6 +32,7 @@ class ServiceParts:
     feeds: DecisionFeeds
     jobs: Jobs
     is_ready: bool = False
+    doors: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(40))
 
 
 def parts_of(connection: HTTPConnection) -> ServiceParts:

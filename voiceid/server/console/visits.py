@@ -172,8 +172,9 @@ def _redirect(path: str, query: Mapping[str, str]) -> Response:
 
 async def visit_of(request: Request) -> Visit:
     """Return the visit of a person, signed in or not."""
-    vid, session = parts_of(request).vid, session_text(request)
-    if not await to_thread.run_sync(vid.keys.any):
+    parts, session = parts_of(request), session_text(request)
+    vid = parts.vid
+    if not await to_thread.run_sync(vid.keys.any, limiter=parts.doors):
         caller: Caller | None = await known_caller(request, vid, None)
         session = None
     elif session is None:
