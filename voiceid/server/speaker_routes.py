@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
@@ -36,7 +36,7 @@ from voiceid.server.shown import shown_refusal, shown_report
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
-_Object = BeforeValidator(lambda given: json.loads(given) if isinstance(given, str) else given)
+_Object = BeforeValidator(lambda given: from_json(given) if isinstance(given, str) else given)
 """Of an object, which a query or a form has as JSON."""
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
