@@ -36,8 +36,8 @@ class Question:
     expected: str
 
 
-def run(vid: VoiceID, speech: Path, clips: Path) -> bool:
-    """Enrol and ask, with the recordings in ``speech``; return whether every answer was right.
+def run(vid: VoiceID, speech: Path, clips: Path) -> tuple[int, int]:
+    """Enrol and ask, with the recordings in ``speech``; return the answers that are right, and all.
 
     The turns are cut into files in ``clips``.
     """
@@ -53,9 +53,9 @@ def run(vid: VoiceID, speech: Path, clips: Path) -> bool:
             f" net speech, {report.elapsed_ms:5.0f} ms"
         )
     print("\nAsking about turns of other recordings\n")
-    right = _ask_all(vid, [q for q in _questions(speech, clips) if _has_speech(vid, q.clip)])
+    counts = _ask_all(vid, [q for q in _questions(speech, clips) if _has_speech(vid, q.clip)])
     print(f"\nAll of this took {time.perf_counter() - ready:.1f} s, the models' start included.")
-    return right
+    return counts
 
 
 def _has_speech(vid: VoiceID, clip: Path) -> bool:
@@ -89,21 +89,20 @@ def _questions(speech: Path, clips: Path) -> Iterator[Question]:
     yield Question("verify", stranger, "FEE083", "rejected")
 
 
-def _ask_all(vid: VoiceID, questions: list[Question]) -> bool:
+def _ask_all(vid: VoiceID, questions: list[Question]) -> tuple[int, int]:
     head = f"  {'asked':18} {'clip':26} {'answer':26} {'score':>6} {'needed':>6} {'speech':>7}"
     print(f"{head} {'time':>7}  right")
-    wrong = 0
+    n_right = 0
     for question in questions:
         asked, ask = _asked(vid, question)
         try:
             decision = ask()
         except VoiceIDError as error:
             print(f"  {asked:18} {question.clip.name:26} error: {error}")
-            wrong += 1
             continue
-        wrong += not _show(asked, question, decision)
-    print(f"\n  {len(questions) - wrong} of {len(questions)} answers are right.")
-    return wrong == 0
+        n_right += _show(asked, question, decision)
+    print(f"\n  {n_right} of {len(questions)} answers are right.")
+    return n_right, len(questions)
 
 
 def _asked(vid: VoiceID, question: Question) -> tuple[str, Callable[[], Decision]]:

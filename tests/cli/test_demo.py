@@ -14,9 +14,10 @@ def test_every_answer_is_right_whatever_the_settings_of_the_gallery(
 ) -> None:
     (home / "config.yaml").write_text("decision: {threshold: 0.99}\n")  # a rule of the gallery
     (home / "data" / "ami").symlink_to(AMI)
-    shown = spawn("demo", "--offline")
+    shown = spawn("demo", "--offline", "--json")
     assert shown.code == 0, shown.err
-    assert "10 of 10 answers are right" in shown.out
+    assert shown.json == {"right": 10, "asked": 10}
+    assert "10 of 10 answers are right" in shown.err
     names = [speaker["name"] for speaker in spawn("speakers", "list", "--json").json_lines]
     assert names == ["alice", "bob"]  # as before
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import leaf
 from voiceid.errors import ConfigError, DownloadFailed, Unhealthy
@@ -16,7 +16,7 @@ from voiceid.shipped import shipped
 
 
 @leaf("demo", short_help="Try it on recordings of real meetings.", examples=["voiceid demo"])
-def command(console: Console) -> int:
+def command(console: Console) -> None:
     """Enrol and recognise people in recordings of real meetings.
 
     The recordings are cuts of the AMI corpus (CC BY 4.0).  They are fetched once, from where pip
@@ -45,20 +45,21 @@ def command(console: Console) -> int:
     own = replace(own, unread_file=None)
     with VoiceID(own, notify=console.note, progress=console.progress) as vid:
         vid.warm_up()
-        right = demo.run(vid, speech, gallery / "clips")
+        with redirect_stdout(sys.stderr if given.as_json else sys.stdout):
+            n_right, n_asked = demo.run(vid, speech, gallery / "clips")
     mp3 = next((gallery / "clips").glob("*.mp3"))
     program = "voiceid" if shutil.which("voiceid") else sys.argv[0]
-    console.result(
+    console.answer(
+        {"right": n_right, "asked": n_asked},
         f"\nTry next:\n\n"
         f"  {program} --data {gallery} speakers list\n"
         f"  {program} --data {gallery} identify {mp3} --json\n"
         f"  {program} --data {gallery} enroll {demo.STRANGER} {mp3.parent}/{demo.STRANGER}-*.wav\n"
         f"  {program} enroll YOUR_NAME your1.wav your2.m4a your3.mp3\n"
-        f"  {program} --help"
+        f"  {program} --help",
     )
-    if not right:
+    if n_right < n_asked:
         raise Unhealthy("not every answer is right", hint="Examine it: `voiceid doctor`.")
-    return exit_codes.DONE
 
 
 def _empty(folder: Path) -> None:

@@ -24,7 +24,7 @@ def older_report(path: Path) -> dict[str, Any]:
                     f" {VERSION}",
                     hint="Compare with the voiceid that wrote it.",
                 )
-            _figures(found)
+            difference(found, found)  # has all that is compared
             return found
     except Unfit as error:
         raise TrialsInvalid(f"{path} is not a report of an evaluation: {error}") from error
