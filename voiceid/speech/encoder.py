@@ -17,7 +17,7 @@ from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, Thr
 from voiceid.models.frontends import FrontEnd, front_ends
 from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
-from voiceid.speech.pooling import Part, Pooling, chosen
+from voiceid.speech.pooling import Part, Pooling, chosen, one_thread_for_numpy
 
 _MAX_PEAK = 1e6
 """No recording is 120 dB over full scale; far beyond it the powers of a spectrum overflow."""
@@ -169,6 +169,7 @@ class Encoder:
     def _pooling(self) -> Pooling:
         silence = np.zeros((1, self.min_samples), np.float32)
         projection = self._session.run({"waveform": silence}, ["projection"])[0]
+        one_thread_for_numpy()
         return Pooling(projection.astype(np.float64))  # what it is multiplied with
 
     def parts_agree(

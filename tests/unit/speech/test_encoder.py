@@ -11,6 +11,7 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 from voiceid.errors import AudioInvalid, HashMismatch, ModelRuntimeError, NotEnoughSpeech
 from voiceid.models.cards import load_cards, shipped_cards_folder
@@ -204,6 +205,17 @@ def test_parts_are_heard_by_themselves_where_there_are_no_frames(
         np.testing.assert_array_equal(found.vector, encoders[name].embed(joined).vector)
     assert encoders["ge2e"].encode(samples)[1] is None
     assert not encoders["ge2e"].makes_frames
+
+
+def test_numpy_multiplies_in_one_thread_from_the_first_embedding_of_a_part_on(
+    encoders: dict[str, Encoder], encoded: Any
+) -> None:
+    samples, frames = encoded
+    [numpys] = [c for c in ThreadpoolController().lib_controllers if "numpy" in c.filepath]
+    numpys.set_num_threads(2)
+    vars(encoders["campplus"]).pop("_pooling", None)  # it is loaded with the next part
+    encoders["campplus"].embed_parts(samples, frames, [[(0, len(samples))]])
+    assert numpys.get_num_threads() == 1
 
 
 def test_a_part_without_frames_has_no_embedding(encoders: dict[str, Encoder], encoded: Any) -> None:
