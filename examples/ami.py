@@ -72,7 +72,7 @@ def fetch(folder: Path = FOLDER, progress: Progress | None = None) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for path in _download(Path(scratch), progress or _quiet).glob("tests/data/*"):
+        for path in _download(Path(scratch), progress or (lambda *_: None)).glob("tests/data/*"):
             if path.suffix in {".wav", ".rttm"}:
                 shutil.copyfile(path, folder / path.name)
     (folder / ".complete").write_text(ARCHIVE_SHA256)
@@ -189,10 +189,6 @@ def _default_index() -> str:
     from pip._internal.models.index import PyPI  # noqa: PLC0415 - the only place it is
 
     return str(PyPI.simple_url)
-
-
-def _quiet(stage: str, done_bytes: int, total_bytes: int | None) -> None:
-    """Show nothing."""
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class LiveQuestions:
             )
         if how.get("blind"):
             raise ConfigError(
-                "a code is asked of a speaker by name, and a blind caller may not learn names",
+                "a request for a code names the speaker, and a blind caller may not learn names",
                 hint="Leave out blind, or challenge.",
             )
 

@@ -105,10 +105,10 @@ def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:
     "command",
     [["verify", "bob", "--challenge"], ["verify", "bob"], ["challenges", "enroll", "bob"]],
 )
-def test_nobody_is_asked_to_speak_where_there_is_no_microphone(
+def test_a_person_is_not_asked_to_speak_where_there_is_no_microphone(
     run, home, command: list[str]
 ) -> None:
-    asked = run(*command, "--mic", "mic:of nobody at all")
+    asked = run(*command, "--mic", "mic:no such microphone")
     assert "microphone" in asked.err.splitlines()[0], "and nothing is before it"
     with VoiceID.open() as vid, vid._session.store.read() as reader:
         assert reader._connection.exec_driver_sql("SELECT * FROM challenges").all() == []

@@ -15,7 +15,7 @@ from voiceid.errors import ConfigError, DownloadFailed, Unhealthy
 from voiceid.shipped import shipped
 
 
-@leaf("demo", short_help="Try it on recordings of real meetings.", examples=["voiceid demo"])
+@leaf("demo", examples=["voiceid demo"])
 def command(console: Console) -> None:
     """Enrol and recognise people in recordings of real meetings.
 

@@ -22,7 +22,7 @@ _LEAST_FRAMES = 5
 class SpokenAnswer:
     """What a source gives until somebody has spoken and is silent, or for so long.
 
-    ``opened`` is called once there is sound: nobody is asked to speak into what cannot be opened.
+    ``opened`` is called once there is sound, so that a person is asked to speak only then.
 
     - `samples`, `rate_hz`: as they came.
     - `heard`: (n,) float32 at 16 kHz.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
@@ -129,7 +130,6 @@ def _pca(
 def _tsne(vectors: Float32Array) -> tuple[npt.NDArray[np.float64], float]:
     try:
         from sklearn.manifold import TSNE  # noqa: PLC0415 - half a second, and an extra
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn brings it
     except ImportError as error:
         raise ExtraMissing("t-SNE needs scikit-learn, which is not installed") from error
     perplexity = float(min(_MAX_PERPLEXITY, max(2, (len(vectors) - 1) // 3)))

@@ -179,7 +179,6 @@ class Adaptations(OfSession):
             if old.in_use and old.space_id == self._session.model.space.id:
                 with contextlib.suppress(FitRefused):
                     self.fit(cache=None, source=old.source, target_fmr=target)
-        for old in self._of_gone():
             with self._session.change(ChangeKind.REMOVE_ADAPTATION) as change:
                 adaptations = change.writer.adaptations
                 if adaptations.get(old.id).in_use:

@@ -135,8 +135,8 @@ class Models(OfSession):
             if not replace:
                 self._require_replaceable(model.space)
             lines = corpus.lines_of(conditions, session.notify)
-            told = tell or (lambda *_: None)
-            ear = corpus.Ear(model.embedder.raw, cache, session.notify, told)
+            progress = tell or (lambda *_: None)
+            ear = corpus.Ear(model.embedder.raw, cache, session.notify, progress)
             fit, compensation = corpus.fitted_on(recordings, lines, ear, source)
             session.models.refit(fit.card(model.card), compensation)
             for sentence in self._after_fit(name):

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_,
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Protection, Rows
 from voiceid.store.tables import jobs
 from voiceid.store.value_list import in_list
 
@@ -30,11 +30,8 @@ _ABANDONED = timedelta(days=7)
 _SHOWN = [column for column in jobs.c if column is not jobs.c.pictures]
 
 
-class Jobs:
+class Jobs(Rows):
     """Reads jobs."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def list(self, key_id: str | None = None) -> list[Job]:
         """Return the jobs, oldest first: all, or those of a key.  Damaged ones are left out."""

@@ -41,7 +41,7 @@ class Retention:
         if n_later * 2 > n:
             raise StoreError(
                 f"{n_later} of {n} speakers were changed later than now, {now:%Y-%m-%d %H:%M} UTC:"
-                " nobody was erased by a rule",
+                " no speaker was erased by a rule",
                 hint="Set the clock. If it is right, it was wrong before: what is changed now"
                 " (`voiceid speakers edit`) has the time of now.",
             )
