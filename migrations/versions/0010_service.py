@@ -41,8 +41,7 @@ def upgrade() -> None:
         sa.Column("id", NUMBER, primary_key=True),
         sa.Column("name_key", SORTED, nullable=False),
         sa.Column("caller", SORTED, nullable=False),
-        sa.Column("created_at", SORTED, nullable=False),
-        sa.Column("failed_at", SORTED),
+        sa.Column("failed_at", SORTED, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_attempts_name_key", "attempts", ["name_key"])

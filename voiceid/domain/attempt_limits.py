@@ -33,7 +33,7 @@ class FailedAttempts(Value):
         Who was claimed, enrolled or not; None: it is a caller.
     caller : str or None
     failures : int
-        How many failed, with those that are under way or whose process died.
+        How many failed.
     locked_until : datetime or None
         UTC; None: attempts are taken.
     """

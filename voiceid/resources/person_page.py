@@ -161,7 +161,7 @@ def _words(report: PersonReport) -> str:
 
 
 def _attempts(report: PersonReport) -> str:
-    rows = ((_moment(one["created_at"]), one["caller"]) for one in report.attempts)
+    rows = ((_moment(one["failed_at"]), one["caller"]) for one in report.attempts)
     return _table(("Time", "Who asked"), rows)
 
 

@@ -38,7 +38,7 @@ class PersonReport:
     fingerprints : sequence of mapping
         Of what was enrolled and accepted: which of the two, when, and until when it is kept.
     attempts : sequence of mapping
-        Failed attempts to be accepted as the person, and those under way.
+        Failed attempts to be accepted as the person.
     jobs, answers : sequence of mapping
         Of a service: jobs and kept answers that have the name.
     uses : sequence of mapping

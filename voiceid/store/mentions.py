@@ -25,9 +25,9 @@ class Mentions(Rows):
     """Reads them."""
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
-        """Return the attempts to be accepted as somebody, oldest first."""
+        """Return the failed attempts to be accepted as somebody, oldest first."""
         its = attempts.c.name_key == self._protection.name_key(speaker_key(name))
-        query = select(attempts.c.created_at, attempts.c.caller, attempts.c.failed_at).where(its)
+        query = select(attempts.c.failed_at, attempts.c.caller).where(its)
         rows = self._connection.execute(query.order_by(attempts.c.id)).mappings()
         return [dict(row) for row in rows]
 

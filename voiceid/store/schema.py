@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "14471950bab093c22226f87bea63640e966eff865e7a402dd166abaa2845b6b4"
+SCHEMA_SHA256 = "119461238687f3473b945c2f81b5a7b28ee6d6067fa6dfb1cb31416a7164bfcf"
 """The `fingerprint` of the newest revision; a test keeps it."""
 SIGNATURE = "backup_signature"
 _BESIDE = {

@@ -232,15 +232,14 @@ key_uses = Table(
     Column("n_requests", Integer, nullable=False),
 )
 
-# Attempts to be accepted as a speaker that failed, or are under way.
+# Attempts to be accepted as a speaker that failed.
 attempts = Table(
     "attempts",
     metadata,
     Column("id", _NUMBER, primary_key=True),
     Column("name_key", _SORTED, nullable=False),
     Column("caller", _SORTED, nullable=False),
-    Column("created_at", _SORTED, nullable=False),
-    Column("failed_at", _SORTED),
+    Column("failed_at", _SORTED, nullable=False),
     Index(None, "name_key"),
     Index(None, "caller"),
     sqlite_autoincrement=True,
