@@ -46,7 +46,8 @@ def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
         if declared > limits.max_body_bytes:
             raise _too_large(limits)
         try:
-            message = await asyncio.wait_for(receive(), limits.stall_timeout_s)
+            async with asyncio.timeout(limits.stall_timeout_s):
+                message = await receive()
         except TimeoutError as error:
             raise Problem(
                 HTTPStatus.REQUEST_TIMEOUT,

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 import anyio
-from anyio import CapacityLimiter, Semaphore, to_thread
+from anyio import CapacityLimiter, Semaphore, WouldBlock, to_thread
 from starlette.requests import Request
 
 from voiceid.server.problems import Problem, busy
@@ -67,49 +67,44 @@ class Places:
         self.require_room()
         self._taken += 1
         try:
-            return await self._while_connected(request, work)
+            await self._turn(request)
+            started = time.monotonic()
+            try:
+                return await to_thread.run_sync(work, limiter=self._threads)
+            finally:
+                self._turns.release()
+                took_s = min(time.monotonic() - started, _LATEST_S)
+                self._work_s += _WEIGHT * (took_s - self._work_s)
         finally:
             self._taken -= 1
 
-    async def _while_connected(self, request: Request | None, work: Callable[[], T]) -> T:
-        found: list[T] = []
-        failed: list[BaseException] = []
+    async def _turn(self, request: Request | None) -> None:
+        """Take a turn at once, or wait for one as long as the caller does."""
+        try:
+            self._turns.acquire_nowait()
+        except WouldBlock:
+            await self._waited(request)
+
+    async def _waited(self, request: Request | None) -> None:
+        is_taken = False
 
         async def watch(request: Request) -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             group.cancel_scope.cancel()
 
-        async def ask() -> None:
-            try:
-                max_wait_s = math.inf if request is None else self._max_wait_s
-                found.append(await self._in_turn(work, max_wait_s))
-            except Exception as error:  # noqa: BLE001 - raised below, not as a group of one
-                failed.append(error)
-            group.cancel_scope.cancel()
-
         async with anyio.create_task_group() as group:
             if request is not None:
                 group.start_soon(watch, request)
-            group.start_soon(ask)
-        if failed:
-            raise failed[0]
-        if not found:
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
-        return found[0]
-
-    async def _in_turn(self, work: Callable[[], T], max_wait_s: float) -> T:
-        with anyio.move_on_after(max_wait_s) as waiting:
-            await self._turns.acquire()
+            max_wait_s = math.inf if request is None else self._max_wait_s
+            with anyio.move_on_after(max_wait_s) as waiting:
+                await self._turns.acquire()
+                is_taken = True
+            group.cancel_scope.cancel()
         if waiting.cancelled_caught:
             raise self._busy(f"the request waited for {max_wait_s:g} s, and others still go before")
-        started = time.monotonic()
-        try:
-            return await to_thread.run_sync(work, limiter=self._threads)
-        finally:
-            self._turns.release()
-            took_s = min(time.monotonic() - started, _LATEST_S)
-            self._work_s += _WEIGHT * (took_s - self._work_s)
+        if not is_taken:
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
 
 
 class LiveStreams:

@@ -3,24 +3,27 @@
 Who is locked is looked for before any audio is heard, and again where an answer is about to be
 given: a failure is counted in the transaction that looks.  So those who ask at once, of other
 processes and hosts too, are given no more answers than those who ask one after another.  What a
-killed process had begun was not answered, and does not count.  Names that are not enrolled count as
-enrolled ones do, and a lock says nothing about who is enrolled.
+killed process had begun was not answered, and does not count.  Where a failure could not be written
+(the disk is full), no acceptance is given until something can.  Names that are not enrolled count
+as enrolled ones do, and a lock says nothing about who is enrolled.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 from voiceid.domain import AttemptLimits, Decision, FailedAttempts, Outcome, speaker_key
-from voiceid.errors import LockedOut, SpaceMismatch, SpeakerNotFound
+from voiceid.errors import LockedOut, SpaceMismatch, SpeakerNotFound, StoreError
 from voiceid.observability import ChangeKind
 
 if TYPE_CHECKING:  # they load while the models do
-    from voiceid.store import Store
+    from voiceid.store import Store, Writer
     from voiceid.store.attempt_table import Attempt, Attempts
 
 
@@ -31,6 +34,7 @@ class Lockout:
     store: Callable[[], Store]
     limits: AttemptLimits
     began: Callable[..., None]  # receives the ``speaker`` or the ``caller`` of a lock that began
+    is_uncounted: Event = field(default_factory=Event)  # the last failure could not be written
 
     def attempt(self, name: str, caller: str, ask: Callable[[], Decision]) -> Decision:
         """Return what ``ask`` decides about a claimed name.
@@ -83,14 +87,16 @@ class Lockout:
         )
 
     def _accept(self, name: str, caller: str) -> None:
-        if not self._failures(name, caller):
+        if not self._failures(name, caller) and not self.is_uncounted.is_set():
             return  # there is nothing to forget, as most of the time
-        with self.store().write() as writer:
+        with self._counting() as writer:
             self._unlocked(writer.attempts, name, caller, writer.now)
-            writer.attempts.forget_name(speaker_key(name))
+            key = speaker_key(name)
+            writer.attempts.add(writer.attempts.stored_key(key), caller)  # a full disk refuses it
+            writer.attempts.forget_name(key)
 
     def _fail(self, name: str, caller: str) -> None:
-        with self.store().write() as writer:
+        with self._counting() as writer:
             made = self._unlocked(writer.attempts, name, caller, writer.now)
             key = writer.attempts.stored_key(speaker_key(name))
             writer.attempts.forget_before(writer.now - timedelta(seconds=self.limits.within_s))
@@ -104,6 +110,16 @@ class Lockout:
             writer.audit.changed(ChangeKind.LOCK, began, moved=False)
         for facts in began:
             self.began(**facts)
+
+    @contextmanager
+    def _counting(self) -> Iterator[Writer]:
+        try:
+            with self.store().write() as writer:
+                yield writer
+        except StoreError:
+            self.is_uncounted.set()
+            raise
+        self.is_uncounted.clear()
 
 
 def locked_until(made: Sequence[Attempt], limits: AttemptLimits) -> datetime | None:
