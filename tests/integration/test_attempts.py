@@ -229,6 +229,22 @@ def test_what_says_nothing_of_the_voice_is_not_counted(desk: VoiceID) -> None:
     assert desk.attempts.list() == []
 
 
+def test_failures_that_count_no_more_go_with_the_next_failure_or_the_run_of_a_night(
+    desk: VoiceID,
+) -> None:
+    def kept() -> list[str]:
+        with desk._session.store.read() as reader:
+            return [one.name_key for one in reader.attempts.since(datetime(2000, 1, 1, tzinfo=UTC))]
+
+    fail(desk, "alice", 1)
+    age(desk, 901)
+    fail(desk, "bob", 1)
+    assert kept() == ["bob"]
+    age(desk, 901)
+    desk.privacy.run()
+    assert kept() == []
+
+
 @pytest.mark.parametrize("clip", [ALICE[5], STRANGER[0]], ids=["accepted", "rejected"])
 def test_a_lock_that_begins_while_a_clip_is_judged_takes_the_place_of_the_answer(
     desk: VoiceID, clip: int

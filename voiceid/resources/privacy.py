@@ -180,6 +180,8 @@ class Privacy:
                 change.writer.retention.correct_dates()
                 change.writer.retention.count_uses(wanted=wanted)
                 change.writer.fingerprints.drop_expired()
+                within = timedelta(seconds=self._session.config.attempts.within_s)
+                change.writer.attempts.forget_before(now - within)
                 run = _run(self._ends(change.writer, now), now)
                 if run.due:  # first the key: without it nothing is erased
                     key = self._signature.key_with(change.writer.protection.vault)
