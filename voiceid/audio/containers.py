@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from voiceid.audio.flac import flac_end
+from voiceid.audio.flac import crc, flac_end
+from voiceid.audio.frames import AMR, AMR_WB, FLV, MP3, TS_SYNC, Frames, frames_end, nameless
 from voiceid.audio.heads import (
     HEAD_BYTES,
     MAX_GAPS,
@@ -20,7 +21,7 @@ from voiceid.audio.heads import (
 )
 from voiceid.audio.matroska import matroska_end
 from voiceid.audio.media import Media
-from voiceid.audio.mpeg import frames_end
+from voiceid.audio.mpeg import claimed_duration_s
 
 _MAX_CHUNKS = 100_000
 """A file of more is made to keep readers busy; what follows is said to be unheard."""
@@ -57,8 +58,7 @@ def walk_of(head: bytes) -> Walk | None:
 
 def is_container(head: bytes) -> bool:
     """Return whether bytes begin like a file that names its own format."""
-    walk = walk_of(head)
-    return (walk is not None and walk is not _mpeg) or head.startswith(_OTHER_MAGIC)
+    return walk_of(head) not in {None, _nameless} or head.startswith(_OTHER_MAGIC)
 
 
 def to_the_end(media: Media, _: int) -> End:
@@ -158,7 +158,7 @@ def _mp4(media: Media, start: int) -> End:
         box = bytes_at(media, at, HEAD_BYTES)
         if len(box) < 8 or not _is_name(box[4:8]):  # noqa: PLR2004
             break
-        if at > start and (walk_of(box) is not None or tags_end(media, at) > at):
+        if at > start and (walk_of(box) not in {None, _nameless} or tags_end(media, at) > at):
             break
         size = int.from_bytes(box[:4], "big")
         if size == 1:
@@ -175,8 +175,8 @@ def _mp4(media: Media, start: int) -> End:
 # Pages and blocks that each name themselves
 
 _PAGE, _FIRST_PAGE = b"OggS", b"OggS\x00\x02"
-_PAGE_HEADER = 27
-"""RFC 3533, section 6: bytes of a page's header."""
+_PAGE_HEADER, _MAX_PAGE_BYTES = 27, 65_307
+"""RFC 3533, section 6: bytes of a page's header, and of a page."""
 
 
 def _ogg(media: Media, start: int) -> End:
@@ -186,7 +186,11 @@ def _ogg(media: Media, start: int) -> End:
         if bytes_at(media, body, len(_FIRST_PAGE)) != _FIRST_PAGE:
             break
         body += _page_bytes(bytes_at(media, body, _PAGE_HEADER + 255))
-    return _followed(media, body, _PAGE, _page_bytes, lambda page: page[5] & 2 != 0)
+    end = _followed(media, body, _PAGE, _page_bytes, lambda page: page[5] & 2 != 0)
+    tail = bytes_at(media, max(start, end.at - _MAX_PAGE_BYTES), min(end.at, _MAX_PAGE_BYTES))
+    page = tail[max(0, tail.rfind(_PAGE)) :]  # where zeros fill a cut file up, it ends in them
+    sums = crc(page[:22] + bytes(4) + page[26:], 32, 0x04C11DB7)
+    return end._replace(is_cut=end.is_cut or sums[-1] != int.from_bytes(page[22:26], "little"))
 
 
 def _page_bytes(page: bytes) -> int:
@@ -297,6 +301,18 @@ def _voc_end(media: Media, start: int) -> int:
     return _UNKNOWN
 
 
+def _tta_end(media: Media, start: int) -> int:
+    """Add up the table of frames, whose sizes are 32 bits each (TTA1: 22 bytes before it)."""
+    head = bytes_at(media, start, 18)
+    rate_hz, n_samples = (int.from_bytes(head[at : at + 4], "little") for at in (10, 14))
+    n_table = 4 * -(-n_samples // max(1, 256 * rate_hz // 245))
+    if n_table > SCAN_BYTES:
+        return _UNKNOWN
+    table = bytes_at(media, start + 22, n_table)
+    sizes = (int.from_bytes(table[at : at + 4], "little") for at in range(0, n_table, 4))
+    return start + 22 + n_table + 4 + sum(sizes)
+
+
 def _asf_end(media: Media, start: int) -> int:
     """Return what the file properties state (ASF 01.20.03, section 3.2), unless it is a stream."""
     head = bytes_at(media, start, SCAN_BYTES)
@@ -320,13 +336,27 @@ def _matroska(media: Media, start: int) -> End:
     return End(at, is_cut=at > media.size and not _is_placeholder(at - start))
 
 
-def _mpeg(media: Media, start: int) -> End:
-    """Follow frames of MP3 or AAC, behind a tag that may belong to a file of another kind."""
+def _framed(kind: Frames, n_header: int) -> Walk:
+    """Return a walk along frames behind a header."""
+
+    def walk(media: Media, start: int) -> End:
+        return End(*frames_end(media, start + n_header, kind))
+
+    return walk
+
+
+def _nameless(media: Media, start: int) -> End:
+    """Follow frames from the first byte, or behind a tag, which a file of a kind may have too."""
     at = tags_end(media, start)
     walk = walk_of(bytes_at(media, at, HEAD_BYTES))
-    if walk is not None and walk is not _mpeg:
+    if walk is not None and walk is not _nameless:
         return walk(media, at)
-    return End(frames_end(media, at) or next_head(media, at + 1))
+    kind = nameless(media, at)
+    if kind is None:
+        return End(next_head(media, at + 1))
+    end, is_cut = frames_end(media, at, kind)
+    is_counted = kind is MP3 and claimed_duration_s(media, at) is not None
+    return End(end, is_cut=is_cut and not is_counted)
 
 
 _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
@@ -342,10 +372,15 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
         (rb"caff\x00\x01", _caf),
         (rb"\.snd", _au),
         (rb"wvpk", _wavpack),
-        (rb"FLV\x01|#!AMR|TTA1", _stated()),
+        (rb"FLV\x01", _framed(FLV, 13)),
+        (rb"#!AMR\n", _framed(AMR, 6)),
+        (rb"#!AMR-WB\n", _framed(AMR_WB, 9)),
+        (rb"#!AMR", _stated()),
+        (rb"TTA1", _stated(_tta_end)),
         (rb"NIST_1A\n", _stated(_nist_end)),
         (rb"Creative Voice File\x1a", _stated(_voc_end)),
-        (rb"ID3[\x02-\x04]\x00|\xff[\xe0-\xff]", _mpeg),
+        (rb"ID3[\x02-\x04]\x00|\xff[\xe0-\xff]|\x0b\x77|\x56[\xe0-\xff]", _nameless),
+        (TS_SYNC, _nameless),
     )
 )
 

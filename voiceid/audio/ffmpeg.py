@@ -24,7 +24,7 @@ from voiceid.audio.arrays import to_float32
 from voiceid.audio.decoder import require_track
 from voiceid.audio.headerless import Headerless
 from voiceid.audio.media import AudioOptions, Media, display_name
-from voiceid.audio.mpeg import claimed_duration_s, ends_within_frame
+from voiceid.audio.mpeg import claimed_duration_s
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
 
@@ -79,11 +79,10 @@ class FFmpegDecoder:
         if container.format.name == "mp3":
             position = media.tell()  # FFmpeg goes on reading from there
             self.duration_hint_s = claimed_duration_s(media)
-            self.truncated = self.duration_hint_s is None and ends_within_frame(media)
             media.seek(position)
         else:
             self.duration_hint_s = _duration_s(container, track)
-            self.truncated = False
+        self.truncated = False
         self._container = container
         self._track = track
         self._media = media

@@ -75,7 +75,7 @@ def _frames_of(media: Media, start: int, number: int) -> Iterator[int]:
             head = bytes_at(media, at + match.start(), 16).ljust(16, b"\0")
             n_size = {6: 1, 7: 2}.get(head[2] >> 4, 0)
             n_rate = {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
-            if _crc(head[: 5 + len(coded) + n_size + n_rate], 8, 0x07)[-1] == 0:
+            if crc(head[: 5 + len(coded) + n_size + n_rate], 8, 0x07)[-1] == 0:
                 yield at + match.start()
 
 
@@ -91,12 +91,12 @@ def _coded(number: int) -> bytes:
 
 def _ends(data: bytes) -> Iterator[int]:
     """Yield where a frame may end that these bytes begin with (section 9.3)."""
-    for n, sum_ in enumerate(_crc(data, 16, 0x8005), start=1):
+    for n, sum_ in enumerate(crc(data, 16, 0x8005), start=1):
         if sum_ == 0:
             yield n
 
 
-def _crc(data: bytes, width: int, polynomial: int) -> list[int]:
+def crc(data: bytes, width: int, polynomial: int) -> list[int]:
     """Return the check sum of the first 1, 2, ... bytes, of that many bits; 0: it is in them."""
     sums, sum_ = [], 0
     table, mask, shift = _crc_table(width, polynomial), (1 << width) - 1, width - 8

@@ -7,8 +7,11 @@ from collections.abc import Callable
 
 from voiceid.audio.media import Media
 
-HEAD_BYTES = 64
-"""What is enough to tell a container by."""
+HEAD_BYTES = 512
+"""What is enough to tell a container by: three packets of a transport stream begin in so many."""
+
+_NEAR_BYTES = 64
+"""A file that begins so near behind the end of another is no chance."""
 
 SCAN_BYTES = 1 << 20
 """Bytes that are looked through at once."""
@@ -75,7 +78,7 @@ def next_head(media: Media, start: int, stop: int | None = None) -> int:
 
 def is_head(data: bytes) -> bool:
     """Return whether such a file begins among the first of these bytes."""
-    return _place(data, HEAD_BYTES) < HEAD_BYTES
+    return _place(data, _NEAR_BYTES) < _NEAR_BYTES
 
 
 def _place(block: bytes, stop: int) -> int:

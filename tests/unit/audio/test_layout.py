@@ -60,6 +60,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "flv": lambda: encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100),
     "wavpack": lambda: encode_ffmpeg(melody(0.5), "wv", "wavpack"),
     "tta": lambda: encode_ffmpeg(melody(0.5), "tta", "tta"),
+    "amr": lambda: encode_ffmpeg(melody(1.0, 8000), "amr", "libopencore_amrnb", 8000),
     "wma": lambda: encode_ffmpeg(melody(0.5, 44_100), "asf", "wmav2", 44_100),
 }
 
@@ -69,7 +70,8 @@ def test_three_files_in_one_are_found_where_they_begin(kind: str) -> None:
     one = KINDS[kind]()
     n = len(one)
     found = layout(one * 3)
-    sound = one.find(b"APETAGEX") if kind == "wavpack" else n  # FFmpeg writes a tag behind it
+    tag = one.find(b"APETAGEX")  # FFmpeg writes one behind some
+    sound = n if tag < 0 else tag
     assert [(part.start, part.end) for part in found.parts] == [
         (start, start + sound) for start in (0, n, 2 * n)
     ]
@@ -185,6 +187,51 @@ def test_an_ogg_is_cut_where_its_last_page_is() -> None:
     last = OGG.rindex(b"OggS")
     assert not layout(OGG[:last]).is_cut, "whole pages: how much there was is not said"
     assert layout(OGG[: last + 10]).is_cut
+    for n_more in (0, 1000):
+        assert not layout(OGG + bytes(n_more)).is_cut
+        assert layout(OGG[: last + 100] + bytes(len(OGG) - last - 100 + n_more)).is_cut, n_more
+
+
+FRAMES: dict[str, Callable[[], bytes]] = {
+    "mp2": lambda: encode_ffmpeg(melody(0.5, 48_000), "mp2", "mp2", 48_000),
+    "mp2 of 24 kHz": lambda: encode_ffmpeg(melody(0.5, 24_000), "mp2", "mp2", 24_000, b="64000"),
+    "bare mp3": lambda: encode_ffmpeg(
+        melody(0.5), "mp3", "libmp3lame", muxer={"id3v2_version": "0", "write_xing": "0"}
+    ),
+    "adts": lambda: encode_ffmpeg(melody(0.5), "adts", "aac"),
+    "latm": lambda: encode_ffmpeg(melody(0.5), "latm", "aac"),
+    "ac3": lambda: encode_ffmpeg(melody(0.5, 48_000), "ac3", "ac3", 48_000),
+    "ac3 of 44 kHz": lambda: encode_ffmpeg(melody(0.5, 44_100), "ac3", "ac3", 44_100),
+    "eac3": lambda: encode_ffmpeg(melody(0.5, 48_000), "eac3", "eac3", 48_000),
+    "ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac"),
+    "m2ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac", muxer={"mpegts_m2ts_mode": "1"}),
+    "amr": KINDS["amr"],
+    "flv": KINDS["flv"],
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
+    data = FRAMES[kind]()
+    n, noise = len(data), np.random.default_rng(3).bytes(5000)
+    for more, n_unheard in ((b"", 0), (bytes(70_000), 0), (noise, 5000), (b"TAG" + bytes(125), 0)):
+        found = layout(data + more)
+        assert (found.parts, found.is_cut) == ((Part(0, n),), False), more[:4]
+        assert found.n_unheard == n_unheard
+    for n_left in (n - 1, n - 20, n // 2 | 1):
+        assert layout(data[:n_left]).is_cut, n_left
+    assert layout(data[:-10] + bytes(200)).is_cut, "filled up"
+    assert ends(data + WAV) == [(0, n), (n, n + len(WAV))]
+    middle = n // 2
+    damaged = data[:middle] + noise[:60] + data[middle + 60 :]
+    assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
+
+
+def test_a_tta_is_as_long_as_its_frames_are_said_to_be() -> None:
+    tta = KINDS["tta"]().partition(b"APETAGEX")[0]
+    assert not layout(tta).is_cut
+    assert layout(tta[:-1]).is_cut
+    assert layout(tta + b"x" * 100).n_unheard == 100
 
 
 def test_an_au_ends_where_it_says_unless_it_does_not_know() -> None:

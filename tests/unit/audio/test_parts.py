@@ -102,12 +102,16 @@ OTHERS: dict[str, Callable[[], bytes]] = {
         melody(1.0), "mp3", "libmp3lame", muxer={"id3v2_version": "0", "write_xing": "0"}
     ),
     "adts": lambda: encode_ffmpeg(melody(1.0), "adts", "aac"),
+    "ac3": lambda: encode_ffmpeg(melody(1.0, 48_000), "ac3", "ac3", 48_000),
+    "ts": lambda: encode_ffmpeg(melody(1.0), "mpegts", "aac"),
+    "amr": lambda: encode_ffmpeg(melody(1.0, 8000), "amr", "libopencore_amrnb", 8000),
+    "tta": partial(clip, "tta", 1.0, RATE),
     "streamed wav": lambda: streamed("wav", "pcm_s16le"),
     "streamed webm": lambda: streamed("webm", "libopus", 48_000),
     "streamed flac": lambda: streamed("flac", "flac"),
 }
-NAMELESS = {"bare mp3", "adts"}
-LOOKED_THROUGH = {"flv", "streamed wav", "streamed flac"}
+NAMELESS = {"bare mp3", "adts", "ac3", "ts"}
+LOOKED_THROUGH = {"streamed wav", "streamed flac"}
 """They do not state an end: what names itself is found in them, and nothing else."""
 
 
