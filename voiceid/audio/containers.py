@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from voiceid.audio.flac import crc, flac_end
-from voiceid.audio.frames import AMR, AMR_WB, FLV, MP3, TS_SYNC, Frames, frames_end, nameless
+from voiceid.audio.frames import AMR, AMR_WB, FLV, MP3, TS_HEAD, Frames, frames_end, nameless
 from voiceid.audio.heads import (
     HEAD_BYTES,
     MAX_GAPS,
@@ -380,7 +380,7 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
         (rb"NIST_1A\n", _stated(_nist_end)),
         (rb"Creative Voice File\x1a", _stated(_voc_end)),
         (rb"ID3[\x02-\x04]\x00|\xff[\xe0-\xff]|\x0b\x77|\x56[\xe0-\xff]", _nameless),
-        (TS_SYNC, _nameless),
+        (TS_HEAD, _nameless),
     )
 )
 

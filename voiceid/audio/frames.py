@@ -7,19 +7,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from voiceid.audio.heads import HEAD_BYTES, MAX_GAPS, MAX_STEPS, SCAN_BYTES, bytes_at, next_head
+from voiceid.audio.heads import (
+    HEAD_BYTES,
+    MAX_GAPS,
+    MAX_STEPS,
+    SCAN_BYTES,
+    bytes_at,
+    is_filling,
+    next_head,
+)
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import MAX_FRAME_BYTES, frame_bytes
 
 _BLOCK_BYTES = 1 << 18
-_MAX_TRIED = 1_000_000
+_MAX_SYNC_BYTES = 1338
+_MAX_TRIED = 100_000
 """Bytes like those that begin a frame, behind one place that is damaged."""
 
 _ZEROS = 8
 """So many zeros at the end of a frame, and more behind it, are no sound: they fill a file up."""
 
 _TAG = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3[\x02-\x04]\x00")
-_PACKETS = 1000
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, *[1] * 7)
 _AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, *[1] * 6)
@@ -96,20 +104,22 @@ AMR = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_BYTES), 12)
 AMR_WB = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_WB_BYTES), 12)
 FLV = Frames(re.compile(rb"[\x08\x09\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
 MP3 = Frames(re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]"), frame_bytes)
-TS_SYNC = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
+TS_HEAD = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
+_TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000)
 _NAMELESS = (
     MP3,
     Frames(re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), _adts_bytes),
     Frames(re.compile(rb"\x0b\x77"), _ac3_bytes),
     Frames(re.compile(rb"\x56[\xe0-\xff]"), _latm_bytes),
-    Frames(re.compile(TS_SYNC, re.DOTALL), _ts_bytes, 1, 192 * _PACKETS),
 )
 
 
 def nameless(media: Media, at: int) -> Frames | None:
     """Return the kind whose frame begins at a byte, of those whose files begin with one."""
     head = bytes_at(media, at, HEAD_BYTES)
-    return next((kind for kind in _NAMELESS if kind.sync.match(head) and kind.length(head)), None)
+    if re.match(TS_HEAD, head, re.DOTALL):
+        return _TS
+    return next((kind for kind in _NAMELESS if kind.length(head)), None)
 
 
 def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
@@ -131,11 +141,10 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
         if at == media.size or next_head(media, end, at) < at:
             break
     rest = bytes_at(media, end, _ZEROS + 16)
-    if len(rest) < 16 and rest.strip(b"\0"):  # noqa: PLR2004 - less than tells what it is
+    if len(rest) < 16 and not is_filling(rest):  # noqa: PLR2004 - less than tells what it is
         return media.size, True
-    is_filled = len(rest) >= _ZEROS and not rest.strip(b"\0")
-    zeros_before = not bytes_at(media, end - _ZEROS, _ZEROS).strip(b"\0")
-    return end, end > media.size or (is_filled and zeros_before)
+    is_filled = len(rest) >= _ZEROS and is_filling(bytes_at(media, end - _ZEROS, _ZEROS) + rest)
+    return end, end > media.size or is_filled
 
 
 def _followed(media: Media, start: int, kind: Frames) -> tuple[int, int]:
@@ -158,7 +167,7 @@ def _next_frame(media: Media, start: int, kind: Frames) -> int:
     """Return where some frames in a row begin; or the end."""
     n_tried = 0
     for at in range(start, media.size, SCAN_BYTES):
-        for match in kind.sync.finditer(bytes_at(media, at, SCAN_BYTES + HEAD_BYTES)):
+        for match in kind.sync.finditer(bytes_at(media, at, SCAN_BYTES + _MAX_SYNC_BYTES)):
             place = at + match.start()
             n_tried += 1
             if n_tried > _MAX_TRIED:

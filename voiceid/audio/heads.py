@@ -16,6 +16,9 @@ _NEAR_BYTES = 64
 SCAN_BYTES = 1 << 20
 """Bytes that are looked through at once."""
 
+_MAX_LOOKED_BYTES = 1 << 28
+"""A file that begins behind so much else is not looked for: it takes a second per 100 MiB."""
+
 MAX_STEPS = 1_500_000
 MAX_GAPS = 1000
 """A file of more pages, or of more places that are damaged, is made to keep readers busy; what
@@ -66,14 +69,22 @@ def next_head(media: Media, start: int, stop: int | None = None) -> int:
     ``stop`` is the end of the source, if it is not given.
     """
     stop = media.size if stop is None else stop
-    at, n_looked = start, HEAD_BYTES
-    while at < stop:
+    at, n_looked, n_left = start, HEAD_BYTES, _MAX_LOOKED_BYTES
+    while at < stop and n_left > 0:
         n_looked = min(2 * n_looked, SCAN_BYTES, stop - at)  # most are near
-        found = _place(bytes_at(media, at, n_looked + HEAD_BYTES), n_looked)
-        if found < n_looked:
-            return at + found
+        block = bytes_at(media, at, n_looked + HEAD_BYTES)
+        if not is_filling(block):
+            found = _place(block, n_looked)
+            if found < n_looked:
+                return at + found
+            n_left -= n_looked
         at += n_looked
     return stop
+
+
+def is_filling(block: bytes) -> bool:
+    """Return whether bytes are all zeros."""
+    return block == bytes(len(block))
 
 
 def is_head(data: bytes) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from voiceid.audio.containers import Walk, is_container, to_the_end, walk_of
-from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, next_head, tags_end
+from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, is_filling, next_head, tags_end
 from voiceid.audio.media import Media
 
 _MAX_PARTS = 1000
@@ -82,6 +82,6 @@ def _padding_end(media: Media, start: int) -> int:
     """Return where the first byte is that is not zero, as those are that fill a file up."""
     for at in range(start, media.size, SCAN_BYTES):
         block = bytes_at(media, at, SCAN_BYTES)
-        if more := block.lstrip(b"\0"):
-            return at + len(block) - len(more)
+        if not is_filling(block):
+            return at + len(block) - len(block.lstrip(b"\0"))
     return media.size

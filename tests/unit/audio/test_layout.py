@@ -91,6 +91,15 @@ def test_a_file_is_found_behind_bytes_that_fill_up_or_are_no_sound(kind: str) ->
         assert (len(found.parts), found.is_cut, found.n_unheard) == (2, False, n_unheard)
 
 
+def test_a_file_is_not_looked_for_behind_very_much_that_is_no_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("voiceid.audio.heads._MAX_LOOKED_BYTES", 1 << 20)
+    found = layout(WAV + b"\x07" * (3 << 20) + WAV)
+    assert (len(found.parts), found.n_unheard) == (1, (3 << 20) + len(WAV))
+    assert len(layout(WAV + bytes(3 << 20) + WAV).parts) == 2, "zeros take no time"
+
+
 def test_a_wav_ends_with_its_last_chunk_also_where_no_byte_makes_it_even() -> None:
     odd = WAV + chunk(b"LIST", b"INF")
     assert ends(odd + WAV) == [(0, len(odd)), (len(odd), len(odd) + len(WAV))]
