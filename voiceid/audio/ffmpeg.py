@@ -7,6 +7,7 @@ other (no protocol is allowed) and may use the containers below only.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
@@ -18,6 +19,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream as AVAudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 
 from voiceid.audio.arrays import to_float32
@@ -47,6 +49,9 @@ _SHORTFALL_S = 1.0
 
 _EXACT_SHORTFALL_S = 0.001
 """The same in FLAC, which counts its samples."""
+
+_PAUSE_S, _PAUSE_BYTES = 0.5, 1000
+"""Time that is no sound, with no more bytes than headers have: those of damage are more."""
 
 ERRORS = (
     av.FFmpegError,
@@ -88,6 +93,7 @@ class FFmpegDecoder:
         self._media = media
         self._block_values = block_values
         self._bad_packets = self._good_packets = 0
+        self._pauses_s, self._last_end = 0.0, (math.inf, 0)
         track.codec_context.thread_count = 1  # parallelism is across files
         self._frames = self._decode()
         self._first = next(self._frames)
@@ -161,7 +167,8 @@ class FFmpegDecoder:
                 f" {self._bad_packets + self._good_packets} packets cannot be decoded",
                 hint="Copy or export the recording again, for example as wav.",
             )
-        missing_s = (self.duration_hint_s or 0.0) - n_frames / self.sample_rate_hz
+        heard_s = n_frames / self.sample_rate_hz + self._pauses_s
+        missing_s = (self.duration_hint_s or 0.0) - heard_s
         allowed_s = _EXACT_SHORTFALL_S if self._container.format.name == "flac" else _SHORTFALL_S
         damaged = self._bad_packets or self._media.failure is not None
         self.truncated |= bool(damaged) or missing_s > allowed_s
@@ -182,7 +189,18 @@ class FFmpegDecoder:
                 self._bad_packets += 1
                 continue
             self._good_packets += 1
+            length_s = sum(frame.samples / frame.sample_rate for frame in frames)
+            self._count_pause(packet, length_s)
             yield from frames
+
+    def _count_pause(self, packet: Packet[AVAudioStream], length_s: float) -> None:
+        """Count the time before a packet if no bytes stand for it: a recorder stood still."""
+        if packet.pts is None or packet.pos is None:  # of a codec's last frames
+            return
+        start_s, (end_s, end) = float(packet.pts * packet.time_base), self._last_end
+        if start_s - end_s > _PAUSE_S and packet.pos - end < _PAUSE_BYTES:
+            self._pauses_s += start_s - end_s
+        self._last_end = start_s + length_s, packet.pos + packet.size
 
     def _frames_of_one_kind(self) -> Iterator[AudioFrame]:
         """Yield the frames, converted to what the track begins as where it turns into another."""

@@ -46,7 +46,11 @@ def encode_ffmpeg(
     file: io.BytesIO | None = None,
     **encoder: str,
 ) -> bytes:
-    """Encode (n,) or (n, 2) samples of that rate through FFmpeg, with options of its parts."""
+    """Encode (n,) or (n, 2) samples of that rate through FFmpeg, with options of its parts.
+
+    An encoder's ``pause_s``: by so much the second half comes later.
+    """
+    pause_s = float(encoder.pop("pause_s", "0"))
     channels = samples.reshape(len(samples), -1)
     file = io.BytesIO() if file is None else file
     with av.open(file, "w", format=container, options=muxer or {}) as output:
@@ -62,7 +66,7 @@ def encode_ffmpeg(
                 layout=track.layout,
             )
             frame.sample_rate = rate
-            frame.pts = start
+            frame.pts = start + (round(pause_s * rate) if start > len(pcm) // 2 else 0)
             frame.time_base = Fraction(1, rate)
             output.mux(track.encode(frame))
         output.mux(track.encode(None))

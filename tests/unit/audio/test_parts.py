@@ -347,6 +347,20 @@ def test_a_piece_of_a_long_recording_is_as_long_as_its_sound(container: str) -> 
     assert not stream.truncated
 
 
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("matroska", "flac", 44_100), ("webm", "libopus", 48_000), ("mp4", "aac", 44_100)],
+)
+def test_a_recording_that_was_paused_is_whole(container: str, codec: str, rate: int) -> None:
+    data = encode_ffmpeg(melody(4.0, rate), container, codec, rate, pause_s="100")
+    heard, stream = decoded(data)
+    assert len(heard) == pytest.approx(4 * RATE, abs=0.1 * RATE)
+    assert not stream.truncated
+    if container != "mp4":  # its index is at the end
+        assert decoded(data[: len(data) * 2 // 5])[1].truncated, "before the pause"
+        assert decoded(data[: len(data) * 4 // 5])[1].truncated
+
+
 def test_the_default_track_is_heard_or_the_one_that_is_asked_for() -> None:
     sounds = [melody(1.0), melody(2.0, seed=1), melody(3.0, seed=2)]
     languages = ["eng", "deu", "fra"]
