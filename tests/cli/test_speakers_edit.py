@@ -36,6 +36,27 @@ def test_enrolment_says_what_is_to_be_known(empty_home: Path, ami, run: Runner) 
     assert "lobby, staff" in run("speakers", "list").out
 
 
+@pytest.mark.parametrize(
+    ("words", "twice"),
+    [
+        (["identify", "a.wav", "--threshold", "0.9", "--threshold", "0.3"], "--threshold"),
+        (["identify", "a.wav", "--group", "vault", "--top", "2", "--group", "lobby"], "--group"),
+        (["identify", "a.wav", "--model", "a", "--model", "b"], "--model"),
+        (["--model", "a", "--model", "b", "identify", "a.wav"], "--model"),
+        (["enroll", "alice", "a.wav", "--part", "0-5", "--part", "6-9"], "--part"),
+        (["speakers", "edit", "alice", "--meta", "badge=1", "--meta", "badge=2"], "badge"),
+        (["speakers", "edit", "alice", "--meta", "badge=1", "--no-meta", "badge"], "badge"),
+    ],
+)
+def test_what_is_said_twice_is_refused(
+    empty_home: Path, run: Runner, words: list[str], twice: str
+) -> None:
+    ran = run(*words)
+    assert ran.code == 2
+    assert f"{twice} is given twice" in ran.err or f"{twice} is both given" in ran.err
+    assert run("-q", "speakers", "list", "--json", "-q", "--json").code == 0, "flags say no value"
+
+
 def test_a_refused_enrolment_changes_nothing_that_is_known(home: Path, ami, run: Runner) -> None:
     bad = ami.cut("bob-3", home / "bob.wav")
     assert run("enroll", "alice", bad, "--group", "staff", "--expires", PAST).code == 40

@@ -58,6 +58,8 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
 
     A consent is recorded beside those that there are.
     """
+    for key in details.metadata.keys() & set(no_meta):
+        raise click.UsageError(f"The metadata {key} is both given and taken away.")
     details = replace(
         details,
         not_groups=not_groups,

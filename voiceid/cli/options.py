@@ -318,6 +318,9 @@ def _details(
     """Return what is known of a speaker; raises SpeakerDetailInvalid."""
     from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
 
+    keys = [key for key, _ in meta]
+    if len(set(keys)) < len(keys):
+        raise click.UsageError(f"--meta {max(keys, key=keys.count)} is given twice.")
     end = None if expires is None else expiry(expires)
     console = click.get_current_context().find_object(Console)
     if end is not None and end <= datetime.now(UTC) and console is not None:
