@@ -253,14 +253,15 @@ def _json_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_once)
+            row = json.loads(line, object_pairs_hook=once)
         except (ValueError, RecursionError) as error:
             yield lines.number, f"it is not JSON: {error}"
             continue
         yield lines.number, row if isinstance(row, dict) else "it is not an object"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raises ValueError: a key stands in it twice."""
     row = dict(pairs)
     if len(row) < len(pairs):
         raise ValueError("an object has a key twice")

@@ -57,6 +57,27 @@ def test_a_recording_may_come_as_the_body_in_a_form_or_in_json(shared: Served, c
     assert all(same(first, other) for other in others)
 
 
+def test_an_option_that_is_given_twice_is_refused(shared: Served, clips: Path) -> None:
+    data = wav(clips, "bob-3")
+    text = base64.b64encode(data).decode()
+    twice = f'{{"audio": "{text}", "threshold": 0.9, "threshold": 0.3}}'
+    with shared.client() as client:
+        for answer in (
+            client.post("/v1/identify?threshold=0.9&threshold=0.3", content=data),
+            client.post(
+                "/v1/identify?threshold=0.9",
+                files={"audio": ("b.wav", data)},
+                data={"threshold": 0.3},
+            ),
+            client.post("/v1/identify?threshold=0.9", json={"audio": text, "threshold": 0.3}),
+            client.post(
+                "/v1/identify", content=twice, headers={"content-type": "application/json"}
+            ),
+        ):
+            assert answer.status_code in {400, 422}, answer.text
+            assert "hint" in answer.json(), answer.text
+
+
 def test_two_clips_are_compared_and_one_is_embedded(shared: Served, clips: Path) -> None:
     files = [("audio", (f"{n}.wav", wav(clips, n))) for n in ("alice-1", "alice-3")]
     with shared.client() as client:

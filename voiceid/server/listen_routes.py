@@ -20,11 +20,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from voiceid.domain import LiveEvent, LiveEventKind, Scope
 from voiceid.errors import VoiceIDError
+from voiceid.listing import once
 from voiceid.server.callers import Caller, key_text, known_caller, require_still_known
 from voiceid.server.live_sound import Clock, LiveSound, SoundFormat, pieces_of
 from voiceid.server.problems import Problem, invalid, problem_document, problem_of
 from voiceid.server.question_routes import PolicyOptions, Rate
-from voiceid.server.request_clips import options_of
+from voiceid.server.request_clips import named, options_of
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.shown import shown_event
 
@@ -112,7 +113,7 @@ class _Conversation:
 
         WebSocketDisconnect: the client is gone.
         """
-        given: Any = dict(self._socket.query_params) or _json_of(await self._next())
+        given: Any = named(self._socket.query_params.multi_items()) or _json_of(await self._next())
         options = options_of(ListenOptions, given)
         ask = partial(self._parts.vid.listen, **self._how(options))
         failures: list[Exception] = []
@@ -225,7 +226,7 @@ def _json_of(message: Mapping[str, Any]) -> dict[str, Any]:
     if text is None:
         raise _refused("binary data before it is said what the sound is")
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise _refused("a text that is not JSON") from error
     if not isinstance(given, dict):

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from voiceid.listing import once
 from voiceid.server.problems import invalid, invalid_values
 
 _IN_MEMORY = 1 << 20
@@ -66,7 +67,7 @@ async def received(
     Raises Problem: there are others, or the options cannot be.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    given: dict[str, Any] = _named(request.query_params.multi_items())
+    given: dict[str, Any] = named(request.query_params.multi_items())
     found: list[BinaryIO] = []
     async with AsyncExitStack() as held:
         if media_type == "multipart/form-data":
@@ -75,10 +76,10 @@ async def received(
             )
             held.push_async_callback(form.close)
             found, fields = await _of_form(form, part)
-            given |= fields
+            given = _joined(given, fields)
         elif media_type == "application/json":
             found, fields = _of_json(await request.body())
-            given |= fields
+            given = _joined(given, fields)
         else:
             name = given.pop("filename", "")
             body = await spooled(request)
@@ -127,10 +128,10 @@ async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[st
             fields.append((name, _text(await part.read())))
         else:
             raise invalid(f"the form has a file {name!r:.40}", f"Call each recording `{called}`.")
-    return clips, _named(fields)
+    return clips, named(fields)
 
 
-def _named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return texts by name; a name that comes several times has a list."""
     found: dict[str, Any] = {}
     for name, text in pairs:
@@ -138,11 +139,17 @@ def _named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
 
 
+def _joined(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    for name in query.keys() & body.keys():
+        raise invalid(f"{name!r:.40} stands in the address and in the body", "Give it once.")
+    return query | body
+
+
 def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
     try:
-        given = json.loads(body)
+        given = json.loads(body, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise invalid("the body is not JSON", "Check how it is written.") from error
+        raise invalid(f"the body is not JSON: {error}", "Check how it is written.") from error
     if not isinstance(given, dict):
         raise invalid("the body is not a JSON object", 'Send {"audio": "..."}.')
     audio = given.pop("audio", [])
