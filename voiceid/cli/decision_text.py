@@ -131,6 +131,8 @@ def warning_text(code: str, quality: QualityReport) -> str:
         )
     if code == "noisy" and quality.snr_db is not None:
         return f"noisy: speech is only {quality.snr_db:.0f} dB above the rest"
+    if code == "too_soft" and quality.level_dbfs is not None:
+        return f"too soft: speech is at {quality.level_dbfs:.0f} dBFS; turn the recording up"
     if code == "clipped":
         return f"clipped: {quality.clipped_fraction:.1%} of the samples; turn the recording down"
     words = {"too_short": f"too short: {quality.net_speech_s:.2f} s of net speech", **_IN_WORDS}

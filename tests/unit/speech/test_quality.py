@@ -104,6 +104,16 @@ def test_the_level_is_the_power_of_speech_without_an_offset() -> None:
     assert report(np.zeros_like(sine), np.ones(50, bool)).level_dbfs is None
 
 
+@pytest.mark.parametrize(("level_dbfs", "is_soft"), [(-20, False), (-69, False), (-71, True)])
+def test_speech_so_soft_that_its_scores_are_low_is_named(
+    level_dbfs: float, *, is_soft: bool
+) -> None:
+    frames = speechlike(100).astype(np.float64)
+    gain = 10 ** (level_dbfs / 20) / np.sqrt(np.mean(frames**2))
+    measured = report((frames * gain).astype(np.float32), np.ones(100, bool))
+    assert ("too_soft" in measured.warnings) == is_soft
+
+
 def test_net_speech_is_counted_without_padding_and_never_exceeds_the_recording() -> None:
     frames = speechlike(100)
     assert report(frames, np.arange(100) < 40).net_speech_s == pytest.approx(40 * 0.032)

@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
 WARNINGS: Mapping[str, tuple[str, str]] = {
     "too_short": ("too short", "There is too little speech in it."),
     "clipped": ("clipped", "It was recorded too loud: turn the microphone down."),
+    "too_soft": ("too soft", "It was recorded far too softly: turn the microphone up."),
     "noisy": ("noisy", "The speech is hardly louder than the rest: choose a quiet place."),
     "narrowband": ("narrowband", "It is like a telephone line: voices are told apart less well."),
     "truncated": ("truncated", "The file is damaged, and only its beginning was heard."),
