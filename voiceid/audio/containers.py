@@ -168,7 +168,8 @@ def _mp4(media: Media, start: int) -> End:
         at += size
         seen.add(box[4:8])
         if at >= media.size:
-            return End(media.size)
+            is_cut = at > media.size and box[4:8] in {b"moov", b"moof", b"mdat"}
+            return End(media.size, is_cut=is_cut)
     return End(at if {b"moov", b"mdat"} <= seen else media.size)
 
 

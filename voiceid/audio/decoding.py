@@ -7,6 +7,7 @@ from functools import partial
 from voiceid.audio.chain import Chain
 from voiceid.audio.decoder import Decoder, require_track
 from voiceid.audio.headerless import Headerless, headerless
+from voiceid.audio.heads import find
 from voiceid.audio.media import AudioOptions, Media
 from voiceid.audio.parts import Part, layout_of
 from voiceid.errors import AudioError, AudioUnreadable
@@ -113,9 +114,15 @@ def unreadable(media: Media) -> AudioUnreadable:
             f"{media.where} is not audio: it looks like {kind}",
             hint="Pass a recording (wav, flac, mp3, ogg, opus, m4a, webm, ...).",
         )
+    if head[4:8] == b"ftyp" and find(media, 0, b"moov", lambda _: True) == media.size:
+        return AudioUnreadable(
+            f"{media.where} is cut short: the index of an MP4 is missing, which is written last",
+            hint="Copy it again; if its recorder stopped too early, have a repair tool mend it.",
+        )
     return AudioUnreadable(
-        f"{media.where} cannot be decoded: not audio, corrupt, or cut short before any sound",
-        hint="Play it to check; copy or export it again, for example as wav.",
+        f"{media.where} cannot be decoded: it is not audio, of a kind that is not supported,"
+        " corrupt, or cut short before any sound",
+        hint="Play it to check; copy it again, or export it as wav or flac.",
     )
 
 

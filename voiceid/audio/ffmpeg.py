@@ -31,14 +31,14 @@ from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
 
 CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,loas,"
-    "matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
-    "ilbc,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wv,xwma"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,iff,ircam,"
+    "loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
+    "ilbc,qcp,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
 """Demuxers that hold their audio themselves."""
 
 _TIMED = frozenset(
-    {"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv", "flac", "ogg"}
+    {"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv", "flac", "ogg", "rm"}
 )
 """Containers that write their duration; for the others FFmpeg guesses from the bit rate."""
 

@@ -18,10 +18,10 @@ from voiceid.errors import AudioNotFound, ManifestInvalid
 STDIN = "-"
 
 _AUDIO = re.compile(
-    r"3g2|3ga|3gpp?|aa3|aac|ac3|adts|aif[cf]?|aiff|amr|ape|asf|au|avi|awb|bwf|caf|dsf|dts|eac3|f4[av]"
-    r"|flac|flv|ilbc|loas|m2ts|m4[abrv]|mk[av]|mlp|mov|mp[1234acg]|mpeg|mpga|mts|mxf|nist|nut|og[agv]"
-    r"|oma|opus|qta?|ra|rf64|rm|snd|sox|spdif|sph|spx|tak|thd|ts|tta|voc|vob|w64|wave?|web[am]|wm[av]"
-    r"|wv|xwma"
+    r"3g2|3ga|3gpp?|aa3|aac|ac3|adts|aif[cf]?|aiff|amr|ape|asf|au|avi|awb|bwf|caf|dsf|dss|dts|eac3"
+    r"|f4[av]|flac|flv|ilbc|ircam|loas|m2ts|m4[abrv]|mk[av]|mlp|mov|mp[1234acg]|mpeg|mpga|mts|mxf"
+    r"|nist|nut|og[agv]|oma|opus|qcp|qta?|ra|rf64|rm|sf|snd|sox|spdif|sph|spx|tak|thd|ts|tta|voc|vob"
+    r"|w64|wave?|web[am]|wm[av]|wtv|wv|xwma"
 )
 """Endings of what is taken from a folder, beside those of `voiceid.audio.headerless`; a file that
 is named is taken whatever it is called."""

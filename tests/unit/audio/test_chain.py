@@ -99,6 +99,7 @@ def test_a_cut_file_is_called_so_whichever_decoder_reads_it() -> None:
         encode_ffmpeg(melody(3.0), "wav", "adpcm_ima_wav"),
         encode_ffmpeg(melody(8.0, 48_000), "webm", "libopus", 48_000),
         encode_ffmpeg(melody(8.0, 44_100), "flv", "aac", 44_100),
+        encode_ffmpeg(melody(8.0, 48_000), "rm", "ac3", 48_000),
     ):
         assert not decoded(data)[1].truncated
         assert decoded(data[: 2 * len(data) // 3])[1].truncated, data[:12]

@@ -106,8 +106,23 @@ def test_an_mp3_with_a_broken_chain_of_frames_is_decoded_without_a_word() -> Non
         (np.random.default_rng(0).bytes(200_000), "not audio"),
         (b"\xff\xfb" + np.random.default_rng(1).bytes(200_000), "not audio"),
         (silent_film(), "no audio track"),
+        (clip("m4a")[:20_000], "is cut short: the index of an MP4 is missing"),
+        (encode_ffmpeg(melody(), "adx", "adpcm_adx"), "of a kind that is not supported"),
     ],
-    ids=["empty", "text", "png", "zip", "pdf", "jpeg", "zeros", "random", "mpeg?", "film"],
+    ids=[
+        "empty",
+        "text",
+        "png",
+        "zip",
+        "pdf",
+        "jpeg",
+        "zeros",
+        "random",
+        "mp?",
+        "film",
+        "cut",
+        "adx",
+    ],
 )
 def test_what_is_not_audio_is_called_by_its_name(data: bytes, word: str) -> None:
     with pytest.raises(AudioUnreadable, match=word) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import av
@@ -38,6 +39,8 @@ FFMPEG = {
     "flv": ("flv", "aac", 44100),
     "mpegts": ("mpegts", "aac", 44100),
     "mp2": ("mp2", "mp2", 48000),
+    "ircam": ("ircam", "pcm_s16le", 16000),
+    "wtv": ("wtv", "mp2", 48000),
 }
 
 
@@ -80,6 +83,26 @@ def test_formats_of_ffmpeg_keep_the_sound(name: str) -> None:
     assert both > 1.9 * RATE
     likeness = np.corrcoef(heard[:both], sent[:both])[0, 1]
     assert likeness > (0.6 if name == "amr" else 0.97)
+
+
+def test_what_dictation_machines_and_old_telephones_write_is_decoded() -> None:
+    noise = np.random.default_rng(0)
+    dss = bytearray(b"\x02dss".ljust(1024, b"\0"))  # no encoder is at hand: any bits are sound
+    dss[0x26:0x3E] = b"261130120000261130120005"
+    dss += b"".join(b"\0\0\x0c\0\0\0" + noise.bytes(506) for _ in range(20))
+    facts = b"\1\0" + bytes.fromhex("416d7f5e15b1d011ba9100805fb4b97e") + b"\1\0"
+    facts += b"Qcelp".ljust(80, b"\0") + struct.pack("<5H", 13_000, 35, 160, 8000, 16)
+    facts += struct.pack("<I10B", 5, 34, 4, 16, 3, 7, 2, 3, 1, 0, 1)
+    sound = b"".join(b"\x04" + noise.bytes(34) for _ in range(200))
+    chunks = [(b"fmt ", facts.ljust(150, b"\0")), (b"vrat", struct.pack("<II", 1, 200))]
+    body = b"QLCM" + b"".join(
+        name + struct.pack("<I", len(data)) + data for name, data in [*chunks, (b"data", sound)]
+    )
+    qcp = b"RIFF" + struct.pack("<I", len(body)) + body
+    for data, duration_s in ((bytes(dss), 64_944 / 11_025), (qcp, 4.0)):
+        stream = decoded(data)[1]
+        assert stream.duration_s == pytest.approx(duration_s)
+        assert (stream.truncated, stream.unheard) == (False, {})
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
