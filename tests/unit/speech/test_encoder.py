@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import ThreadpoolController
 
+from voiceid.domain import Embedding, QualityReport, Utterance
 from voiceid.errors import AudioInvalid, HashMismatch, ModelRuntimeError, NotEnoughSpeech
 from voiceid.models.cards import load_cards, shipped_cards_folder
 from voiceid.models.graph import Graph
@@ -119,6 +120,22 @@ def test_voices_are_distinguished(encoders: dict[str, Encoder], ami: Any) -> Non
         embed(ami.samples(turn)).vector for turn in ("alice-2", "alice-3", "bob-2")
     )
     assert float(alice @ again) > float(alice @ bob) + 0.3
+
+
+def test_two_channels_are_one_voice_from_the_threshold_of_one_percent_on() -> None:
+    card = CARDS["campplus"]
+    encoder = encoder_of([[1.0] * card.dim])
+    encoder = Encoder(encoder._session, encoder.space, card.rule)
+    one_percent = next(p.threshold for p in card.operating_points if p.target_fmr == 0.01)
+
+    def channel(cosine: float) -> Utterance:
+        vector = np.zeros(card.dim, np.float32)
+        vector[:2] = cosine, np.sqrt(1 - cosine**2)
+        quality = QualityReport(5.0, 4.0, 30.0, 0.0, 8000.0, 16_000, -20.0, (), telephone=0.0)
+        return Utterance("call", "", quality, Embedding(vector, encoder.space))
+
+    for cosine, is_one in ((one_percent - 0.01, False), (one_percent + 0.01, True)):
+        assert encoder.may_be_one_voice(channel(1.0), channel(cosine)) == is_one
 
 
 def test_threads_get_the_same_vectors_as_one_alone(encoders: dict[str, Encoder], ami: Any) -> None:
