@@ -50,6 +50,9 @@ def test_the_default_track_is_heard_and_the_others_are_named(
     assert (facts["outcome"], facts["quality"]["unheard"]) == ("rejected", ["track 1 (pcm_s16le)"])
     ran = run("verify", "alice", "film.mkv", "--track", "2")
     assert (ran.code, "so there is no track 2" in ran.err) == (26, True)
+    two_tracks(turns["alice"], np.zeros_like(turns["bob"]))
+    ran = run("enroll", "dora", "film.mkv", "--dry-run")
+    assert (ran.code, "--track N hears another (track 0 (pcm_s16le))" in ran.err) == (40, True)
 
 
 def test_audio_without_a_header_is_what_the_options_or_its_name_say(
@@ -62,7 +65,8 @@ def test_audio_without_a_header_is_what_the_options_or_its_name_say(
     assert by_name["speaker"]["name"] == "alice"
     piped = run("identify", "-", "--format", "sln16", "--json", stdin=data).json
     assert piped["score"] == by_name["score"]
-    assert run("identify", "-", stdin=data).code == 24
+    ran = run("identify", "-", stdin=data)
+    assert (ran.code, "name what they are: --format" in ran.err) == (24, True)
     assert run("identify", "-", "--format", "flac", stdin=data).code == 2
     embedded = run("embed", "-", "--audio-format", "sln16", "--format", "json", stdin=data)
     assert embedded.json["shape"] == [192]

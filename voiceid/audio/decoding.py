@@ -122,7 +122,8 @@ def unreadable(media: Media) -> AudioUnreadable:
     return AudioUnreadable(
         f"{media.where} cannot be decoded: it is not audio, of a kind that is not supported,"
         " corrupt, or cut short before any sound",
-        hint="Play it to check; copy it again, or export it as wav or flac.",
+        hint="Play it to check; copy it again, or export it as wav or flac. For recordings of a"
+        " telephone system without a header, name what they are: --format.",
     )
 
 

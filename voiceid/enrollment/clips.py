@@ -155,15 +155,14 @@ class Clip:
     def unusable(self) -> EnrollmentProblem | None:
         """Return why there is nothing in the clip to enrol, or None."""
         if self.utterance is None:
-            differ = isinstance(self.error, ChannelsDiffer)
-            code = "channels_differ" if differ else "unreadable"
-            message = (
-                f"{self.error}. {self.error.hint}" if differ and self.error else str(self.error)
-            )
+            code = "channels_differ" if isinstance(self.error, ChannelsDiffer) else "unreadable"
+            message = "" if self.error is None else f"{self.error}. {self.error.hint}"
             return EnrollmentProblem(code, self.name, message, overridable=False)
         if self.utterance.embedding is None:
-            net_speech_s = self.utterance.quality.net_speech_s
-            message = f"only {net_speech_s:.2f} s of net speech: too little to enrol"
+            quality = self.utterance.quality
+            message = f"only {quality.net_speech_s:.2f} s of net speech: too little to enrol"
+            if "other_tracks" in quality.warnings:
+                message += f"; --track N hears another ({'; '.join(quality.unheard)})"
             return EnrollmentProblem("no_speech", self.name, message, overridable=False)
         return None
 
