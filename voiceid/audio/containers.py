@@ -341,7 +341,10 @@ def _framed(kind: Frames, n_header: int) -> Walk:
     """Return a walk along frames behind a header."""
 
     def walk(media: Media, start: int) -> End:
-        return End(*frames_end(media, start + n_header, kind))
+        end, is_cut = frames_end(media, start + n_header, kind)
+        if end == start + n_header:  # of a variant that is not known
+            return End(next_head(media, start + 1))
+        return End(end, is_cut=is_cut)
 
     return walk
 

@@ -89,7 +89,7 @@ def _ts_bytes(head: bytes) -> int:
 
 def _flv_bytes(head: bytes) -> int:
     """Return the length of a tag and of the size behind it (Flash Video 10.1, section E.4.1)."""
-    is_tag = head[:1] in {b"\x08", b"\x09", b"\x12"} and head[8:11] == bytes(3)
+    is_tag = head[:1] in {b"\x08", b"\x09", b"\x0f", b"\x12"} and head[8:11] == bytes(3)
     return 15 + int.from_bytes(head[1:4], "big") if is_tag else 0
 
 
@@ -102,7 +102,7 @@ def _amr_bytes(sizes: tuple[int, ...], head: bytes) -> int:
 _AMR_SYNC = re.compile(rb"[\x04\x0c\x14\x1c\x24\x2c\x34\x3c\x44\x7c]")
 AMR = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_BYTES), 12)
 AMR_WB = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_WB_BYTES), 12)
-FLV = Frames(re.compile(rb"[\x08\x09\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
+FLV = Frames(re.compile(rb"[\x08\x09\x0f\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
 MP3 = Frames(re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]"), frame_bytes)
 TS_HEAD = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
 _TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000)

@@ -236,6 +236,12 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
     assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
 
 
+def test_a_variant_whose_frames_are_not_known_is_one_part() -> None:
+    for head in (b"#!AMR\n", b"FLV\x01\x04\0\0\0\x09\0\0\0\0"):
+        data = head + b"\xf0" * 1000
+        assert (ends(data), layout(data).is_cut) == ([(0, len(data))], False)
+
+
 def test_a_tta_is_as_long_as_its_frames_are_said_to_be() -> None:
     tta = KINDS["tta"]().partition(b"APETAGEX")[0]
     assert not layout(tta).is_cut
