@@ -9,16 +9,7 @@ from typing import Literal, NamedTuple
 
 from voiceid.audio.flac import crc, flac_end
 from voiceid.audio.frames import AMR, AMR_WB, FLV, MP3, TS_HEAD, Frames, frames_end, nameless
-from voiceid.audio.heads import (
-    HEAD_BYTES,
-    MAX_GAPS,
-    MAX_STEPS,
-    SCAN_BYTES,
-    bytes_at,
-    find,
-    next_head,
-    tags_end,
-)
+from voiceid.audio.heads import HEAD_BYTES, MAX_GAPS, SCAN_BYTES, bytes_at, next_head, tags_end
 from voiceid.audio.matroska import matroska_end
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import claimed_duration_s
@@ -187,11 +178,11 @@ def _ogg(media: Media, start: int) -> End:
         if bytes_at(media, body, len(_FIRST_PAGE)) != _FIRST_PAGE:
             break
         body += _page_bytes(bytes_at(media, body, _PAGE_HEADER + 255))
-    end = _followed(media, body, _PAGE, _page_bytes, lambda page: page[5] & 2 != 0)
-    tail = bytes_at(media, max(start, end.at - _MAX_PAGE_BYTES), min(end.at, _MAX_PAGE_BYTES))
+    end, _ = frames_end(media, body, _PAGES)
+    tail = bytes_at(media, max(start, end - _MAX_PAGE_BYTES), min(end, _MAX_PAGE_BYTES))
     page = tail[max(0, tail.rfind(_PAGE)) :]  # where zeros fill a cut file up, it ends in them
     sums = crc(page[:22] + bytes(4) + page[26:], 32, 0x04C11DB7)
-    return end._replace(is_cut=end.is_cut or sums[-1] != int.from_bytes(page[22:26], "little"))
+    return End(end, is_cut=sums[-1] != int.from_bytes(page[22:26], "little"))
 
 
 def _page_bytes(page: bytes) -> int:
@@ -202,46 +193,28 @@ def _page_bytes(page: bytes) -> int:
     return _PAGE_HEADER + page[_PAGE_HEADER - 1] + sum(sizes)
 
 
+def _later_page_bytes(head: bytes) -> int:
+    is_page = head[:4] == _PAGE and head[5:6] != b"" and not head[5] & 2
+    return _page_bytes(head) if is_page else 0
+
+
 def _wavpack(media: Media, start: int) -> End:
     body = start + _block_bytes(bytes_at(media, start, 8))
-    return _followed(media, body, b"wvpk", _block_bytes, _is_first_wavpack)
+    return End(*frames_end(media, body, _BLOCKS))
 
 
 def _block_bytes(block: bytes) -> int:
     return 8 + max(24, int.from_bytes(block[4:8], "little"))
 
 
-def _is_first_wavpack(block: bytes) -> bool:
-    """Return whether a block has sample 0, and is the first of its channels."""
-    return block[16:20] == bytes(4) and bool(int.from_bytes(block[24:28], "little") & 0x800)
+def _later_block_bytes(head: bytes) -> int:
+    """Return the length of a block unless it has sample 0, and is the first of its channels."""
+    is_first = head[16:20] == bytes(4) and int.from_bytes(head[24:28], "little") & 0x800
+    return _block_bytes(head) if head[:4] == b"wvpk" and not is_first else 0
 
 
-def _followed(
-    media: Media,
-    at: int,
-    magic: bytes,
-    length: Callable[[bytes], int],
-    is_first: Callable[[bytes], bool],
-) -> End:
-    """Follow what begins with ``magic`` to where another file's first is, or no more of it."""
-    n_gaps, last = 0, at
-    for _ in range(MAX_STEPS):
-        page = bytes_at(media, at, _PAGE_HEADER + 255)
-        if not page.startswith(magic):
-            again = find(media, last + 1, magic, lambda _: True)
-            page = bytes_at(media, again, HEAD_BYTES)
-            n_gaps += 1
-            if page and is_first(page.ljust(HEAD_BYTES, b"\0")):
-                return End(min(at, again), is_cut=again < at)
-            if not page or n_gaps > MAX_GAPS:
-                break
-            at = again  # bytes that are damaged
-        elif is_first(page.ljust(HEAD_BYTES, b"\0")):
-            break
-        else:
-            last = at
-            at += length(page)
-    return End(at, is_cut=at > media.size)
+_PAGES = Frames(re.compile(_PAGE), _later_page_bytes, 1, _PAGE_HEADER + 255)
+_BLOCKS = Frames(re.compile(b"wvpk"), _later_block_bytes, 1, 28)
 
 
 # Kinds that state an end, and those that are looked through for the next file

@@ -27,6 +27,9 @@ _MAX_TRIED = 100_000
 _ZEROS = 8
 """So many zeros at the end of a frame, and more behind it, are no sound: they fill a file up."""
 
+_PIECE_BYTES = 16
+"""Fewer bytes behind the last frame are a piece of the next: too few to tell what it is."""
+
 _TAG = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3[\x02-\x04]\x00")
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, *[1] * 7)
@@ -39,12 +42,14 @@ class Frames(NamedTuple):
     - `sync`: what each begins with.
     - `length`: of the frame that begins with these `n_head` bytes; 0: none does.
     - `n_in_a_row`: so many, each where the one before it ends, are no chance.
+    - `n_most`: bytes of the longest frame.
     """
 
     sync: re.Pattern[bytes]
     length: Callable[[bytes], int]
     n_in_a_row: int = 3
     n_head: int = 16
+    n_most: int = 1 << 16
 
 
 def _adts_bytes(head: bytes) -> int:
@@ -105,7 +110,7 @@ AMR_WB = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_WB_BYTES), 12)
 FLV = Frames(re.compile(rb"[\x08\x09\x0f\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
 MP3 = Frames(re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]"), frame_bytes)
 TS_HEAD = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
-_TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000)
+_TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000, 192)
 _NAMELESS = (
     MP3,
     Frames(re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), _adts_bytes),
@@ -130,6 +135,9 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
     at = end = start
     for _ in range(MAX_GAPS):
         last, end = _followed(media, at, kind)
+        last, stop = max(last, end - kind.n_most), min(end, media.size)
+        if end != media.size and (head := next_head(media, last + 1, stop)) < stop:
+            return head, True  # the last frame is cut, and another file follows
         if end >= media.size or kind.length(bytes_at(media, end, kind.n_head)):
             break  # the latter: more than `MAX_STEPS`
         # Also a last frame that its encoder did not write to its end may have tags behind it.
@@ -140,11 +148,12 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
         at = _next_frame(media, end, kind)
         if at == media.size or next_head(media, end, at) < at:
             break
-    rest = bytes_at(media, end, _ZEROS + 16)
-    if len(rest) < 16 and not is_filling(rest):  # noqa: PLR2004 - less than tells what it is
-        return media.size, True
-    is_filled = len(rest) >= _ZEROS and is_filling(bytes_at(media, end - _ZEROS, _ZEROS) + rest)
-    return end, end > media.size or is_filled
+    near = next_head(media, end, min(end + _PIECE_BYTES, media.size))
+    piece = bytes_at(media, end, max(0, near - end))
+    if len(piece) < _PIECE_BYTES and not is_filling(piece):
+        return near, True
+    both = bytes_at(media, end - _ZEROS, 2 * _ZEROS)
+    return end, end > media.size or (len(both) == 2 * _ZEROS and is_filling(both))
 
 
 def _followed(media: Media, start: int, kind: Frames) -> tuple[int, int]:

@@ -216,6 +216,8 @@ FRAMES: dict[str, Callable[[], bytes]] = {
     "m2ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac", muxer={"mpegts_m2ts_mode": "1"}),
     "amr": KINDS["amr"],
     "flv": KINDS["flv"],
+    "ogg": lambda: OGG,
+    "wavpack": lambda: encode_ffmpeg(melody(10.0), "wv", "wavpack").partition(b"APETAGEX")[0],
 }
 
 
@@ -231,6 +233,14 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
         assert layout(data[:n_left]).is_cut, n_left
     assert layout(data[:-10] + bytes(200)).is_cut, "filled up"
     assert ends(data + WAV) == [(0, n), (n, n + len(WAV))]
+    n_left = n // 2 | 1
+    found = layout(data[:n_left] + WAV)
+    assert found == Layout(
+        (Part(0, n_left), Part(n_left, n_left + len(WAV))),
+        is_cut=True,
+        has_placeholder=False,
+        n_unheard=0,
+    )
     middle = n // 2
     damaged = data[:middle] + noise[:60] + data[middle + 60 :]
     assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
