@@ -20,7 +20,7 @@ from voiceid.audio.media import Media
 from voiceid.audio.mpeg import MAX_FRAME_BYTES, frame_bytes
 
 _BLOCK_BYTES = 1 << 18
-_MAX_SYNC_BYTES = 1338
+_MAX_SYNC_BYTES = 1338  # of a transport stream with time stamps
 _MAX_TRIED = 100_000
 """Bytes like those that begin a frame, behind one place that is damaged."""
 

@@ -393,7 +393,6 @@ consent_options = gathered(
 )
 """What a person agreed to: ``consents``."""
 
-
 audio_arguments = click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 """Clips: files, folders, patterns, or ``-`` for standard input."""
 
