@@ -120,6 +120,7 @@ def test_less_than_a_second_of_speech_is_inconclusive(gallery: VoiceID, clips: C
     samples, rate = soundfile.read(clips("FEE083", "trn09")[0], dtype="float32")
     decision = gallery.identify((samples[: int(0.9 * rate)], rate))
     assert decision.reason is Reason.NOT_ENOUGH_SPEECH
+    assert "too little for a score, which takes 1 s; with" in decision.detail
 
 
 def test_an_empty_gallery_accepts_no_speaker(vid: VoiceID, clips: Clips) -> None:

@@ -156,12 +156,13 @@ class Facts:
 
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
         """Return that there is too little speech to decide."""
-        net = self.probe.net_speech_s or 0.0
-        missing = self._shortage()
+        net, missing = self.probe.net_speech_s or 0.0, self._shortage()
+        least_s = min((point.min_net_speech_s for point in self.rule.points), default=0.0)
+        least = f", which takes {least_s:g} s" if net < least_s else ""
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.NOT_ENOUGH_SPEECH,
-            f"only {net:.2f} s of net speech: too little for a score{_needed(missing)}",
+            f"only {net:.2f} s of net speech: too little for a score{least}{_needed(missing)}",
             speaker=speaker,
             more_speech_s=None if missing is None else missing.more_speech_s,
         )
@@ -282,11 +283,9 @@ def _needed(missing: Shortage | None) -> str:
     """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""
     if missing is None:
         return ""
-    here = "" if missing.fnmr is None else f", with as little as this {percent(missing.fnmr)}"
-    return (
-        f"; with {missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
-        f" people are refused{here}"
-    )
+    now = "" if missing.fnmr is None else f", now {percent(missing.fnmr)}"
+    then = f"{missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
+    return f"; with {then} people are refused over all lines{now}"
 
 
 def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
