@@ -438,6 +438,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     corpora_argument(parser)
     parser.add_argument("--int8", action="store_true", help="only INT8 beside float32")
+    parser.add_argument("--card", choices=MODELS, help="only what the card of a model is worth")
     parser.add_argument("--speakers", type=int, metavar="N", help="of each corpus, to try it out")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
@@ -446,7 +447,9 @@ def main() -> None:
         print(int8_table(corpora, args.cache))
         print(decisions_table(INT8, corpora, args.cache)[0])
         return
-    print_of_card(FLOAT32, corpora, args.cache)
+    print_of_card(args.card or FLOAT32, corpora, args.cache)
+    if args.card:
+        return
     tables = []
     whole = {}
     for model in MODELS:

@@ -46,6 +46,11 @@ def lines(samples: Floats, rate_hz: int, to_hz: int) -> Floats:
     return np.asarray(np.interp(times, np.arange(len(samples)), samples), dtype=np.float64)
 
 
+def filtered(samples: Floats, rate_hz: int, to_hz: int) -> Floats:
+    """Return the samples as they should be raised, with nothing above half of their rate."""
+    return resampled(samples.astype(np.float32), rate_hz, to_hz).astype(np.float64)
+
+
 def zeros(samples: Floats, rate_hz: int, to_hz: int) -> Floats:
     """Return the samples with zeros between; ``to_hz`` is a multiple of the rate."""
     result = np.zeros(len(samples) * to_hz // rate_hz)
@@ -106,7 +111,11 @@ WAYS: Mapping[str, Callable[[Clip], Clip]] = {
     "GSM, each sample twice": partial(raised, raising=nearest, coding=GSM),
     "11,025 Hz, nearest sample": partial(raised, raising=nearest, rate_hz=11_025),
     "11,025 Hz, straight lines": partial(raised, raising=lines, rate_hz=11_025),
+    "10 kHz, nearest sample": partial(raised, raising=nearest, rate_hz=10_000),
     "12 kHz, nearest sample": partial(raised, raising=nearest, rate_hz=12_000),
+    "12 kHz, straight lines": partial(raised, raising=lines, rate_hz=12_000),
+    "14 kHz, nearest sample": partial(raised, raising=nearest, rate_hz=14_000),
+    "12 kHz, with a filter": partial(raised, raising=filtered, rate_hz=12_000),
 }
 
 
