@@ -12,10 +12,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, insert, literal, null, select, true, update
+from sqlalchemy import bindparam, func, insert, literal, null, select, true, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -48,12 +48,28 @@ _LAST = (
     .limit(1)
     .subquery("last")
 )
+_IS_ENROLLED = select(speakers.c.id).where(speakers.c.id == bindparam("speaker_id")).exists()
 _END = select(
-    _LAST.c.number.label("last_number"), _LAST.c.hash.label("last_hash"), audit_head
+    _LAST.c.number.label("last_number"),
+    _LAST.c.hash.label("last_hash"),
+    audit_head,
+    _IS_ENROLLED.label("is_enrolled"),
 ).select_from(
     select(literal(1)).subquery("one").outerjoin(_LAST, true()).outerjoin(audit_head, true())
 )
-"""The newest row and the counter, as one row; what is not there is NULL."""
+"""The newest row and the counter, as one row, and whether a speaker is enrolled.
+
+What is not there is NULL.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What the next row of the chain takes."""
+
+    head: AuditHead
+    configuration: str  # the hash of the settings that were recorded last
+    is_enrolled: bool  # whether the speaker of the row is enrolled
 
 
 class Audit(Rows):
@@ -61,7 +77,7 @@ class Audit(Rows):
 
     def head(self) -> AuditHead:
         """Return the end of the chain, as the counter has it."""
-        return self._counter(self._connection.execute(_END).one(), self._protection.vault)
+        return self._counter(self._read_end(None), self._protection.vault)
 
     def page(
         self,
@@ -103,6 +119,10 @@ class Audit(Rows):
         """Return ``audit.record`` as it was when a row was written last; None: there is none."""
         return self._connection.execute(select(audit_head.c.record)).scalar()
 
+    def _read_end(self, speaker_id: int | None) -> Any:
+        # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
+        return self._connection.execute(_END, {"speaker_id": speaker_id or _NO_SPEAKER}).one()
+
     def _counter(self, row: Any, vault: Vault | None) -> AuditHead:
         """Return the end of the chain, as the counter of a row of `_END` has it."""
         if row.number is None:
@@ -127,25 +147,27 @@ class AuditWriter(Audit):
     def append(self, kind: str, facts: Mapping[str, object]) -> None:
         """Append an event, if events are recorded, after the settings where they are others."""
         if self._effects.audit.record != "off":
-            self._put(*self.configure(), kind, self._speaker_id(facts), facts)
+            speaker_id = self._speaker_id(facts)
+            self._put(self.configure(speaker_id), kind, speaker_id, facts)
         elif self.recorded() != "off":
             self.configure()
 
-    def configure(self) -> tuple[AuditHead, str]:
+    def configure(self, speaker_id: int | None = None) -> _End:
         """Append the settings, where they are others; return what `_end` does."""
-        options = self._effects.audit
-        end, recorded = self._end()
-        if (configuration := options.configuration) not in {"", recorded}:
-            settings = {"settings": json.loads(options.settings)}
-            end = self._put(end, configuration, CONFIGURATION, None, settings)
-        return end, configuration or recorded
+        options, end = self._effects.audit, self._end(speaker_id)
+        if options.configuration in {"", end.configuration}:
+            return end
+        end = replace(end, configuration=options.configuration)
+        settings = {"settings": json.loads(options.settings)}
+        head = self._put(replace(end, is_enrolled=False), CONFIGURATION, None, settings)
+        return replace(end, head=head)
 
     def erase(self, speaker_id: int) -> None:
         """Destroy salt and content of the events of a speaker who was removed."""
         theirs = audit_events.c.speaker_id == speaker_id
         query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
         if gone := self._connection.execute(query.values(content=null())).rowcount:
-            self._put(*self._end(), ERASURE, speaker_id, {"rows": gone})
+            self._put(self._end(speaker_id), ERASURE, speaker_id, {"rows": gone})
 
     def forget_decisions(self, before: str) -> int:
         """Destroy salt and content of the decisions before a time; return how many there were.
@@ -159,7 +181,7 @@ class AuditWriter(Audit):
         query = update(audit_events).where(old, columns.content.is_not(None))
         if gone := self._connection.execute(query.values(content=null())).rowcount:
             self._effects.erase(())  # the log has copies
-            self._put(*self._end(), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})
+            self._put(self._end(None), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})
         return gone
 
     @property
@@ -177,33 +199,25 @@ class AuditWriter(Audit):
         query = select(speakers.c.id).where(speakers.c.name_key == stored)
         return self._connection.execute(query).scalar()
 
-    def _end(self) -> tuple[AuditHead, str]:
-        """Return the end that the next row follows, and the hash of the settings recorded last.
+    def _end(self, speaker_id: int | None) -> _End:
+        """Return the end that the next row follows, which is of a speaker or of none.
 
         It is no sound one where something was changed: the next row shows that for ever.
         """
-        row = self._connection.execute(_END).one()
+        row = self._read_end(speaker_id)
         counter = self._counter(row, self._now.vault)
         last = AuditHead(row.last_number or 0, row.last_hash or AuditHead().hash)
         if counter != last:
             last = AuditHead(max(counter.number, last.number), is_sealed=False)
-        return last, row.configuration or ""
+        return _End(last, row.configuration or "", row.is_enrolled)
 
     def _put(
-        self,
-        end: AuditHead,
-        configuration: str,
-        kind: str,
-        speaker_id: int | None,
-        facts: Mapping[str, object],
+        self, end: _End, kind: str, speaker_id: int | None, facts: Mapping[str, object]
     ) -> AuditHead:
-        """Append a row after an end of the chain; return the end after it."""
-        # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
-        query = select(speakers.c.id).where(speakers.c.id == (speaker_id or _NO_SPEAKER))
-        is_enrolled = self._connection.execute(query).first() is not None
-        facts = {"by": ACTOR.get() or _user(), **_facts(facts, is_enrolled=is_enrolled)}
-        row = new_row(end, self._effects.now, kind, speaker_id, facts)
-        protection, owner = self._now, speaker_id if is_enrolled else None
+        """Append a row after an end of the chain; return the head after it."""
+        facts = {"by": ACTOR.get() or _user(), **_facts(facts, is_enrolled=end.is_enrolled)}
+        row = new_row(end.head, self._effects.now, kind, speaker_id, facts)
+        protection, owner = self._now, speaker_id if end.is_enrolled else None
         protection.load([owner or _NO_SPEAKER])
         assert row.content is not None  # noqa: S101 - a new row has content; for mypy
         values = {
@@ -220,7 +234,7 @@ class AuditWriter(Audit):
         self._connection.execute(insert(audit_events).values(**values))
         mac = counter_mac(protection.vault, row.number, row.hash)
         counter = {"number": row.number, "hash": row.hash, "mac": mac}
-        counter |= {"configuration": configuration, "record": self._effects.audit.record}
+        counter |= {"configuration": end.configuration, "record": self._effects.audit.record}
         if not self._connection.execute(update(audit_head).values(**counter)).rowcount:
             self._connection.execute(insert(audit_head).values(**counter))
         return AuditHead(row.number, row.hash)
