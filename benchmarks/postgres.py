@@ -92,7 +92,7 @@ def _rows(start: int, voices: Float32Array) -> Iterator[dict[str, object]]:
 
 
 def _connection(reader: Reader) -> Connection:
-    return reader._connection  # noqa: SLF001 - rows are written as no caller writes them
+    return reader.connection
 
 
 def timed(ask: Callable[[int], bool], n: int) -> str:

@@ -188,8 +188,7 @@ class Session:
                 yield change
                 if kind != ChangeKind.PREPARE_SWITCH:  # of recordings that were enrolled before
                     require_consents(self.config.enrollment, writer)
-                moved = writer.erased or bool(writer.touched)
-                writer.audit.changed(kind, change.events, moved=moved)
+                writer.audit.changed(kind, change.events, moved=writer.moved)
                 erases = writer.erased or writer.erasures.pending() is not None
             self._changes_behind += bool(writer.touched)
             try:

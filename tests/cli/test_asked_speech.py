@@ -111,7 +111,7 @@ def test_a_person_is_not_asked_to_speak_where_there_is_no_microphone(
     asked = run(*command, "--mic", "mic:no such microphone")
     assert "microphone" in asked.err.splitlines()[0], "and nothing is before it"
     with VoiceID.open() as vid, vid._session.store.read() as reader:
-        assert reader._connection.exec_driver_sql("SELECT * FROM challenges").all() == []
+        assert reader.connection.exec_driver_sql("SELECT * FROM challenges").all() == []
 
 
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:

@@ -109,7 +109,7 @@ def _die(_: Connection, __: Connection, home: Path, kind: str, when: str) -> Non
         @contextmanager
         def write(self: Store, *, synced: bool = True) -> Iterator[Writer]:
             with written(self, synced=synced) as writer:
-                writer._connection.exec_driver_sql("PRAGMA cache_size=1")  # all of it to the file
+                writer.connection.exec_driver_sql("PRAGMA cache_size=1")  # all of it to the file
                 yield writer
                 if when == "before":
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -43,8 +43,8 @@ def require_sound(database: Path, kind: str) -> dict[str, int]:
     store = Store.open(database)
     index = gallery_worker.open_gallery(database, kind)
     with store.read() as reader:
-        assert reader._connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-        assert reader._connection.exec_driver_sql("PRAGMA foreign_key_check").first() is None
+        assert reader.connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert reader.connection.exec_driver_sql("PRAGMA foreign_key_check").first() is None
         speakers = reader.speakers.all()
         for speaker in speakers:
             samples = reader.samples.of(speaker.id, SPACE.id)

@@ -90,7 +90,7 @@ def test_what_is_wrong_with_an_adapted_centroid_is_found(store, rng, transform) 
         other = random_unit(rng).astype("<f4").tobytes()
         adapted = adapted_space(SPACE, transform).id
         mine = centroids.c.space_id == adapted
-        writer._connection.execute(update(centroids).where(mine).values(vector=other))
+        writer.connection.execute(update(centroids).where(mine).values(vector=other))
     assert maintenance.check(store) == [
         f"the centroid of alice in {adapted} is not what the samples make"
     ]
@@ -155,7 +155,7 @@ def test_vectors_are_moved_once(store, rng, transform) -> None:
 def test_a_damaged_transform_accepts_no_speaker(store, rng, transform) -> None:
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
-        raw = writer._connection.exec_driver_sql
+        raw = writer.connection.exec_driver_sql
         raw("UPDATE adaptations SET transform = substr(transform, 1, 500)")
     with store.read() as reader, pytest.raises(StoreError, match="adaptation 1"):
         Policy(SPACE, RULE).read(reader)
@@ -167,7 +167,7 @@ def test_a_transform_that_is_not_the_one_of_its_space_accepts_no_speaker(
     other = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="centring")
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
-        writer._connection.execute(update(adaptations).values(transform=other.to_bytes()))
+        writer.connection.execute(update(adaptations).values(transform=other.to_bytes()))
     with store.read() as reader, pytest.raises(StoreError, match="makes"):
         Policy(SPACE, RULE).read(reader)
 
@@ -177,7 +177,7 @@ def test_a_calibration_of_normalised_scores_accepts_no_speaker(store) -> None:
     with store.write() as writer:
         made = writer.calibrations.add(SPACE, calibration(), HELD_OUT, "site", None)
         writer.calibrations.use(SPACE.id, made)
-        writer._connection.exec_driver_sql(
+        writer.connection.exec_driver_sql(
             """UPDATE calibrations SET facts = replace(facts, '{"calibration": {',"""
             """ '{"calibration": {"normalization": {"cohort": 7, "top": 60}, ')"""
         )

@@ -94,7 +94,7 @@ def age(vid: VoiceID, seconds: float) -> None:
         for made in writer.attempts.since(datetime(2000, 1, 1, tzinfo=UTC)):
             then = made.failed_at - timedelta(seconds=seconds)
             query = update(attempts).where(attempts.c.id == made.id)
-            writer._connection.execute(query.values(failed_at=then.isoformat()))
+            writer.connection.execute(query.values(failed_at=then.isoformat()))
 
 
 ATTACK = """

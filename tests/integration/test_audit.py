@@ -75,7 +75,7 @@ def test_every_change_has_its_row_and_who_is_erased_leaves_the_chain(
         report = vid.audit.verify(before.hash)
         assert (report.ok, report.rows, report.erased) == (True, 8 + is_sealed, 1)
         with vid._session.store.read() as reader:
-            stored = reader._connection.exec_driver_sql("SELECT content FROM audit_events")
+            stored = reader.connection.exec_driver_sql("SELECT content FROM audit_events")
             content = b"".join(bytes(row) for row in stored.scalars() if row is not None)
     assert b"Xanthippe" not in content
     assert (b"Zacharias" in content) is not is_sealed
@@ -189,7 +189,7 @@ def test_what_was_decided_is_forgotten_by_age_and_the_chain_holds(
         assert vid.audit.verify(head.hash).ok
         with vid._session.store.write() as writer:  # by another hand
             newest = audit_events.c.kind == "decision"
-            writer._connection.execute(update(audit_events).where(newest).values(content=None))
+            writer.connection.execute(update(audit_events).where(newest).values(content=None))
         assert "was removed, and it is of no speaker" in vid.audit.verify().problems[0]
 
 
@@ -415,7 +415,7 @@ def test_names_of_others_are_in_no_event_that_they_could_not_leave(home: Path, a
         assert merge["other_id"] > 2
         assert vid.audit.verify().problems == ()
         with vid._session.store.read() as reader:
-            stored = reader._connection.exec_driver_sql("SELECT content FROM audit_events")
+            stored = reader.connection.exec_driver_sql("SELECT content FROM audit_events")
             content = b"".join(row for row in stored.scalars() if row is not None)
     assert b"Xanthippe" not in content
 

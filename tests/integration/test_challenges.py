@@ -109,7 +109,7 @@ def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
         until = datetime.now(UTC) + timedelta(seconds=ahead_s)
         with vid._session.store.write() as writer:
             over = update(challenges).values(expires_at=until.isoformat())
-            writer._connection.execute(over)
+            writer.connection.execute(over)
         assert asked(made, caller=None) == "challenge_expired"
 
 
@@ -184,7 +184,7 @@ def test_words_are_reported_sealed_and_erased_with_their_speaker(
 ) -> None:
     def stored() -> bytes:
         with vid._session.store.read() as reader:
-            content = reader._connection.execute(select(spoken_words.c.content)).scalar_one()
+            content = reader.connection.execute(select(spoken_words.c.content)).scalar_one()
             return bytes(content)
 
     plain = stored()

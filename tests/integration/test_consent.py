@@ -209,7 +209,7 @@ def test_the_end_of_a_consent_that_is_changed_in_a_sealed_gallery_is_seen(
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=DOOR)
     with vid._session.store.write() as writer:
         late = "UPDATE speakers SET consent_until = '2099-01-01T00:00:00+00:00'"
-        writer._connection.exec_driver_sql(late)
+        writer.connection.exec_driver_sql(late)
     with pytest.raises(Exception, match="was changed or moved"):
         asked(vid)
 

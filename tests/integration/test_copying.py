@@ -65,7 +65,7 @@ def fill(where: Where) -> None:
         writer.keys.add(key, "k")
         for table in OF_A_SERVICE:
             row = {c.name: "k" if c.type.python_type is str else 1 for c in table.c}
-            writer._connection.execute(table.insert().values(row))
+            writer.connection.execute(table.insert().values(row))
         writer.speakers.remove(writer.speakers.add("gone").id)
         writer.speakers.remove(writer.speakers.get("alice").id)
     store.close()
@@ -77,7 +77,7 @@ def everything(where: Where) -> dict[str, list[object]]:
         found = {
             table.name: [
                 tuple(row)
-                for row in reader._connection.execute(table.select().order_by(*table.primary_key))
+                for row in reader.connection.execute(table.select().order_by(*table.primary_key))
             ]
             for table in metadata.sorted_tables
         }
@@ -157,7 +157,7 @@ def test_what_fails_in_the_middle_leaves_the_target_empty(places: Places) -> Non
     fill(here)
     store = Store.open(here)
     with store.write() as writer:
-        writer._connection.execute(
+        writer.connection.execute(
             update(centroids).where(centroids.c.id == 1).values(vector=b"\x00\x00\xc0\x7f" * 24)
         )
     store.close()
@@ -176,7 +176,7 @@ def test_a_target_that_does_not_hold_what_was_read_is_found_out(
     store = Store.open(there)
     with store.write() as writer:
         padded = "ALTER TABLE memberships ALTER COLUMN group_name TYPE char(12)"
-        writer._connection.execute(text(padded))
+        writer.connection.execute(text(padded))
     store.close()
     with pytest.raises(StoreError, match="memberships"):
         copy(here, there, KeyRing(None))
@@ -192,7 +192,7 @@ def test_a_source_that_is_missing_or_older_is_reported(places: Places, tmp_path:
     fill(here)
     store = Store.open(here)
     with store.write() as writer:
-        writer._connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        writer.connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     store.close()
     with pytest.raises(SchemaOutdated, match="0002"):
         copy(here, there, KeyRing(None))

@@ -66,7 +66,7 @@ def test_a_key_is_refused_once_it_is_removed_or_has_expired(vid: VoiceID) -> Non
 def test_a_damaged_key_is_named_and_can_be_removed(vid: VoiceID) -> None:
     made = vid.keys.create("door", ["verify"])
     with vid._session.store.write() as writer:
-        writer._connection.execute(update(api_keys).values(scopes="[]"))
+        writer.connection.execute(update(api_keys).values(scopes="[]"))
     with pytest.raises(StoreError, match=made.key.id):
         vid.keys.list()
     assert vid.keys.remove(made.key.id) is None

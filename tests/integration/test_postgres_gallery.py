@@ -252,7 +252,7 @@ def test_a_commit_whose_answer_is_lost_is_said_to_be_unknown(
 def add_and_be_cut_off(store: Store, name: str) -> None:
     with store.write() as writer:
         writer.speakers.add(name)
-        mine = writer._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        mine = writer.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         with store.read() as other:
             end = "SELECT pg_terminate_backend(%s, 5000)"
-            other._connection.exec_driver_sql(end, (mine,))
+            other.connection.exec_driver_sql(end, (mine,))

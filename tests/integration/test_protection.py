@@ -315,7 +315,7 @@ def test_a_code_that_was_given_to_another_caller_is_refused_in_the_database_too(
     until = datetime.now(UTC) + timedelta(seconds=20)
     with vid._session.store.write() as writer:
         writer.spoken.ask(Challenge("code", NAMES[0], ("one", "two", "three", "four"), until), "a")
-        writer._connection.execute(update(challenges).values(caller="mallory"))
+        writer.connection.execute(update(challenges).values(caller="mallory"))
     with pytest.raises(StoreError, match="was changed"), vid._session.store.write() as writer:
         writer.spoken.claimed("code", NAMES[0], "mallory")
 
@@ -329,7 +329,7 @@ def test_a_job_that_was_given_to_another_key_or_does_something_else_is_refused(
         writer.jobs.add("job", JobKind.DIARIZE, "a", {"clips": []})
         job = writer.jobs.claim(["job"], "owner", 30.0)
         assert job is not None
-        writer._connection.execute(update(jobs).values(changed))
+        writer.connection.execute(update(jobs).values(changed))
     with pytest.raises(StoreError, match="was changed"), vid._session.store.read() as reader:
         reader.jobs.find("job")
     with vid._session.store.write() as writer:
@@ -606,7 +606,7 @@ def test_a_server_compares_rotated_vectors_and_holds_nothing_else_to_read(
                 rows = [
                     repr(tuple(row))
                     for table in (speakers, samples)
-                    for row in reader._connection.execute(select(table))
+                    for row in reader.connection.execute(select(table))
                 ]
                 stored = reader.centroids.as_stored(vid.models.space.id).vectors
                 plain = reader.centroids.table(vid.models.space.id).vectors
@@ -649,7 +649,7 @@ def test_a_sealed_gallery_opens_those_names_alone_that_look_alike(
         vid.speakers.add("N0a")
         vid.keys.gallery.off()
         with vid._session.store.read() as reader:
-            assert reader._connection.execute(select(name_looks)).all() == []
+            assert reader.connection.execute(select(name_looks)).all() == []
     if url is not None:
         postgres.drop(url)
 
@@ -716,7 +716,7 @@ def test_what_another_program_left_of_a_speaker_is_erased(vid: VoiceID, is_seale
 def test_a_database_of_which_nothing_can_be_read_is_left_as_it_is(vid: VoiceID) -> None:
     vid.keys.gallery.init()
     with vid._session.store.write() as writer:
-        writer._connection.execute(update(speakers).values(name="AAAA"))
+        writer.connection.execute(update(speakers).values(name="AAAA"))
     with pytest.raises(ChangeRefused, match="no speaker of the database can be read"):
         vid.speakers.purge_damaged()
     assert vid.speakers.count() == 3

@@ -48,7 +48,7 @@ def change(vid: VoiceID, name: str | None, **columns: str) -> None:
         query = update(speakers).values(**columns)
         if name is not None:
             query = query.where(speakers.c.id == writer.speakers.get(name).id)
-        writer._connection.execute(query)
+        writer.connection.execute(query)
 
 
 def test_a_receipt_says_what_was_erased_and_what_still_holds_it(
@@ -104,7 +104,7 @@ def test_a_receipt_is_given_where_the_rows_cannot_be_searched(
     enrolled(vid)
     with vid._session.store.write() as writer:
         writer.jobs.add("job", JobKind.ENROLL, "a", {"clips": []})
-        writer._connection.execute(update(jobs).values(key_id="mallory"))  # by another hand
+        writer.connection.execute(update(jobs).values(key_id="mallory"))  # by another hand
     searched = vid.privacy.erase(NAME).facts["searched"]
     unknown = [one["what"] for one in searched if one["found"] is None]
     assert [what[:12] for what in unknown] == ["not searched"] * (kind == "sealed")
@@ -184,7 +184,7 @@ def test_the_key_of_an_erased_speaker_is_gone_and_its_wrapping_too(
     enrolled(vid)
     with vid._session.store.read() as reader:
         own = speaker_keys.c.speaker_id == reader.speakers.get(NAME).id
-        wrapped = reader._connection.execute(select(speaker_keys.c.wrapped).where(own)).scalar_one()
+        wrapped = reader.connection.execute(select(speaker_keys.c.wrapped).where(own)).scalar_one()
     assert files_holding(tmp_path / "data", [wrapped])
     vid.privacy.erase(NAME)
     assert not files_holding(tmp_path / "data", [wrapped])

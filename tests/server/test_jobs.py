@@ -235,13 +235,13 @@ def test_a_damaged_job_stops_no_other_and_is_removed(
         waits = [begun(client, "/v1/diarize", files=files(clips, "carol-1")) for _ in range(2)]
         with service.vid._session.store.write() as writer:
             changed = update(jobs).where(jobs.c.id == waits[0]["id"]).values(request="{")
-            writer._connection.execute(changed)
+            writer.connection.execute(changed)
         slow()
         ended(client, waits[1])
         assert [one["id"] for one in client.get("/v1/jobs").json()["jobs"]] == [waits[1]["id"]]
         assert client.get(f"/v1/jobs/{waits[0]['id']}").status_code == HTTPStatus.NOT_FOUND
         with service.vid._session.store.write() as writer:
-            writer._connection.execute(update(jobs).values(result="{"))
+            writer.connection.execute(update(jobs).values(result="{"))
             assert writer.jobs.remove_damaged() == [waits[1]["id"]]
         assert client.get("/v1/jobs").json()["jobs"] == []
 

@@ -105,7 +105,7 @@ def test_every_connection_to_a_database_is_safe_from_loss_and_from_its_own_schem
     database: Path,
 ) -> None:
     with closing(Store.open(database)) as store, store.write() as writer:
-        run = writer._connection.exec_driver_sql
+        run = writer.connection.exec_driver_sql
         assert {name: run(f"PRAGMA {name}").scalar() for name in PRAGMAS} == PRAGMAS
         assert run("PRAGMA journal_mode").scalar() == "wal"
     with closing(open_file(database, 50, foreign_keys=False)) as connection:
@@ -117,7 +117,7 @@ def test_one_change_alone_does_not_wait_for_the_disk(database: Path) -> None:
     with closing(Store.open(database)) as store:
         for synced, level in ((False, 1), (True, 2)):
             with store.write(synced=synced) as writer:
-                found = writer._connection.exec_driver_sql("PRAGMA synchronous").scalar()
+                found = writer.connection.exec_driver_sql("PRAGMA synchronous").scalar()
                 assert found == level
 
 

@@ -103,7 +103,7 @@ class GalleryIndex:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
         with self._lock:
-            turned = reader.centroids.turned(query, self._space_id)
+            turned = reader.protection.turned(query, self._space_id)
             return answer(self._nearest(reader, turned, k, group))
 
     def size(self, reader: Reader, group: str | None = None) -> int:

@@ -68,7 +68,7 @@ class ServerGallery:
             return []
         n, used = k + _SPARE, None if group is not None else self._hnsw(reader)
         ef_search = None if used is None or n > used[0] else used[0]
-        turned = reader.centroids.turned(query, self._space_id)
+        turned = reader.protection.turned(query, self._space_id)
         table = reader.search.nearest(self._space_id, turned, n, group, ef_search)
         return answer(ranked(table.ids, table.vectors, turned, k))
 

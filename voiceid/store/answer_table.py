@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from voiceid.store.protection import Protection
+from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import kept_answers
 
 _KEPT = timedelta(hours=24)
@@ -28,11 +28,12 @@ class KeptAnswer:
     answer: str | None
 
 
-class AnswerWriter:
+class AnswerWriter(Rows):
     """Keeps answers, by caller and by the hash of the key that the caller gave the request."""
 
-    def __init__(self, connection: Connection, now: datetime, protection: Protection) -> None:
-        self._connection, self._now, self._protection = connection, now, protection
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        super().__init__(snapshot)
+        self._now = now
 
     def begin(self, caller: str, key_sha256: str, request_sha256: str) -> KeptAnswer | None:
         """Return what is kept; or None, and the request is worked on from now on."""

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Rows
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import attempts
 
 
@@ -54,7 +54,7 @@ class AttemptWriter(Attempts):
     """Changes attempts."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection, effects.protection)
+        super().__init__(effects.snapshot)
         self._now = effects.now
 
     def add(self, name_key: str, caller: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from voiceid.domain import Backup
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Rows
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import backups
 
 PATH_PLACE = "backup path"
@@ -35,7 +35,7 @@ class BackupWriter(Backups):
     """Notes backups."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection, effects.protection)
+        super().__init__(effects.snapshot)
         self._now = effects.now
 
     def add(self, path: str, sha256: str) -> None:

@@ -31,7 +31,6 @@ from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.similar_names import keep_looks
-from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
 T = TypeVar("T")
@@ -47,10 +46,10 @@ _PARAMETERS = 32_766
 class BulkWriter:
     """Adds many new speakers."""
 
-    def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
+    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
         self._connection, self._effects = effects.connection, effects
         self._protection = effects.protection
-        self._spaces, self._centroids = spaces, centroids
+        self._know, self._centroids = effects.snapshot.spaces.know, centroids
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
@@ -73,7 +72,7 @@ class BulkWriter:
         """
         if new.vectors.shape[1:] != (space.dim,) or not embeddings.is_unit(new.vectors):
             raise ValueError(f"vectors {new.vectors.shape} are not unit vectors of {space.id}")
-        self._spaces.know(space)
+        self._know(space)
         secrets = [self._protection.new_key() for _ in new.names]
         before = self._newest(speakers.c.id)
         rows = _speaker_rows(new, list(map(speaker_key, new.names)), self._effects.now)

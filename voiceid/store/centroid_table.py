@@ -25,8 +25,8 @@ from voiceid.domain import (
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import plain_row
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import NAMED, Protection
-from voiceid.store.space_table import Spaces
+from voiceid.store.protection import NAMED
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -50,12 +50,8 @@ Target: TypeAlias = tuple[str, Transform | None]
 """A space that samples have a centroid in, and the transform to it from their own."""
 
 
-class Centroids:
+class Centroids(Rows):
     """Reads centroids; what is damaged is a StoreError."""
-
-    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
-        self._dims = spaces.dims
 
     def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space, by id: all, or those of ``ids`` that are left."""
@@ -68,10 +64,6 @@ class Centroids:
         if ids is not None:
             query = query.where(in_list(self._connection, centroids.c.id, ids))
         return self._table(space_id, self._connection.execute(query).all())
-
-    def turned(self, query: Float32Array, space_id: str) -> Float32Array:
-        """Return a query (dim,) as it is compared with vectors as they are stored."""
-        return self._protection.turned(query, space_id)
 
     def _plain(self, vectors: Float32Array, space_id: str) -> Float32Array:
         return self._protection.turned(vectors, space_id, back=True)
@@ -92,7 +84,7 @@ class Centroids:
 
     def _table(self, space_id: str, rows: Sequence[Any]) -> CentroidTable:
         ids = np.array([row.id for row in rows], dtype=np.int64)
-        dim = self._dims().get(space_id, 0)
+        dim = self._snapshot.spaces.dims().get(space_id, 0)
         return CentroidTable(ids, self._vectors(rows, space_id, dim))
 
     def _vectors(self, rows: Sequence[Any], space_id: str, dim: int) -> Float32Array:
@@ -103,7 +95,7 @@ class Centroids:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
         theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
         rows = self._connection.execute(_vectors_of(space_id).where(theirs)).all()
-        dim = self._dims().get(space_id, 0)
+        dim = self._snapshot.spaces.dims().get(space_id, 0)
         vectors = self._plain(self._vectors(rows, space_id, dim), space_id)
         return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
 
@@ -180,8 +172,8 @@ class Centroids:
 class CentroidWriter(Centroids):
     """Derives centroids."""
 
-    def __init__(self, effects: Effects, spaces: Spaces) -> None:
-        super().__init__(effects.connection, spaces, effects.protection)
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.snapshot)
         self._effects = effects
         self._targets: dict[str, list[Target]] = {}
 

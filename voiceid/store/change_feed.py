@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
@@ -13,25 +14,17 @@ from voiceid.domain.audit_chain import AuditOptions
 from voiceid.store import stored_rows
 from voiceid.store.answer_table import forget_answers
 from voiceid.store.job_table import forget_results
-from voiceid.store.protection import Protection
+from voiceid.store.snapshot import Rows, Snapshot, read_state
 from voiceid.store.tables import changes, erasures, speakers
 from voiceid.store.value_list import in_list
 
 
-class Feed:
-    """Reads the change feed; ``moves`` in a change, which appends to it."""
-
-    def __init__(self, connection: Connection, *, moves: bool = False) -> None:
-        self._connection, self._moves = connection, moves
-        self._newest: Revision | None = None
+class Feed(Rows):
+    """Reads the change feed."""
 
     def revision(self) -> Revision:
         """Return the newest point of the feed."""
-        if self._newest is None or self._moves:  # read once a snapshot
-            query = select(changes.c.revision, changes.c.token).order_by(changes.c.revision.desc())
-            row = self._connection.execute(query.limit(1)).first()
-            self._newest = EMPTY_REVISION if row is None else Revision(row.revision, row.token)
-        return self._newest
+        return _revision(self._snapshot.state)
 
     def has(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
@@ -67,15 +60,15 @@ def random_token(connection: Connection) -> ColumnElement[str]:
     return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), 16)
 
 
-class Erasures:
+class Erasures(Rows):
     """Reads which removals may have left traces in files beside the database's rows."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
     def pending(self) -> datetime | None:
-        """Return when the oldest erasure began that is not finished, or None."""
-        oldest = self._connection.execute(select(func.min(erasures.c.created_at))).scalar()
+        """Return when the oldest erasure began that is not finished, or None.
+
+        One that the change under way begins is not among them.
+        """
+        oldest = self._snapshot.state.erasing_since
         return None if oldest is None else stored_rows.moment_of(oldest)
 
     def newest(self) -> int:
@@ -98,10 +91,9 @@ class Effects:
     recorded.
     """
 
-    def __init__(
-        self, connection: Connection, protection: Protection, audit: AuditOptions | None = None
-    ) -> None:
-        self.connection, self.protection = connection, protection
+    def __init__(self, snapshot: Snapshot, audit: AuditOptions | None = None) -> None:
+        self.snapshot = snapshot
+        self.connection, self.protection = snapshot.connection, snapshot.protection
         self.audit = audit or AuditOptions()
         self.now = datetime.now(UTC).isoformat()
         self.touched: set[str] = set()
@@ -111,6 +103,11 @@ class Effects:
         self.enrolled: set[int] = set()
         self._stamped: set[int] = set()
         self._forgot = False
+
+    @property
+    def moved(self) -> bool:
+        """Whether voices were changed or removed: then the feed has moved, or is about to."""
+        return self.erased or bool(self.touched)
 
     def changed(self, changed: Iterable[tuple[int, str]]) -> None:
         """Append centroids, by id and space, to the feed."""
@@ -148,3 +145,21 @@ class Effects:
             theirs = in_list(self.connection, speakers.c.id, new)
             self.connection.execute(update(speakers).where(theirs).values(updated_at=self.now))
             self.stamped(new)
+
+
+class FeedOfChange(Feed):
+    """The same in a change, which appends to it."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.snapshot)
+        self._effects = effects
+
+    def revision(self) -> Revision:
+        """Return the newest point of the feed, with what the change appended."""
+        if self._effects.moved:
+            return _revision(read_state(self._connection))
+        return super().revision()
+
+
+def _revision(state: Any) -> Revision:
+    return EMPTY_REVISION if state.revision is None else Revision(state.revision, state.token)

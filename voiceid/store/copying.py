@@ -19,6 +19,7 @@ from voiceid.store import upgrade
 from voiceid.store.connections import opened
 from voiceid.store.postgres import Begin
 from voiceid.store.protection import Protection
+from voiceid.store.snapshot import Snapshot
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SchemaState
 
@@ -61,7 +62,7 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) 
     ):
         _require_empty(writing, target)
         digest, rows = hashlib.sha256(), {}
-        protection = Protection(reading, keys)
+        protection = Snapshot(reading, keys).protection
         copied = Protection.by(writing, keys, protection.vault)
         copied.wrapped = protection.wrapped
         for table in metadata.sorted_tables:

@@ -32,7 +32,7 @@ from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import Protection, values_of
-from voiceid.store.space_table import SpaceWriter
+from voiceid.store.snapshot import Snapshot
 from voiceid.store.tables import adaptations, calibrations
 
 T = TypeVar("T", StoredAdaptation, StoredCalibration)
@@ -90,8 +90,9 @@ class Fits(Generic[T]):
     _kind: ClassVar[str]
     _read: Callable[[Any], T]
 
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._connection, self._protection = snapshot.connection, snapshot.protection
 
     def get(self, number: int) -> T:
         """Return the one of that number; raises FitNotFound."""
@@ -165,9 +166,9 @@ class Adaptations(Fits[StoredAdaptation]):
 class CalibrationWriter(Calibrations):
     """Changes calibrations."""
 
-    def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
-        super().__init__(effects.connection, effects.protection)
-        self._now, self._spaces = effects.now, spaces
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.snapshot)
+        self._now = effects.now
 
     def add(
         self,
@@ -178,7 +179,7 @@ class CalibrationWriter(Calibrations):
         target_fmr: float | None,
     ) -> int:
         """Add a calibration, which decides nothing yet, and return its number."""
-        self._spaces.know(space)
+        self._snapshot.spaces.know(space)
         facts = {"calibration": calibration.to_dict(), "held_out": asdict(held_out)}
         stored = json.dumps(facts, allow_nan=False)
         return self._add(space.id, source, self._now, target_fmr=target_fmr, facts=stored)
@@ -190,15 +191,15 @@ class CalibrationWriter(Calibrations):
     def remove(self, number: int) -> None:
         """Remove a calibration."""
         self._connection.execute(delete(calibrations).where(calibrations.c.id == number))
-        LearnedFrom(self._connection).forget("calibration", [number])
+        LearnedFrom(self._snapshot).forget("calibration", [number])
 
 
 class AdaptationWriter(Adaptations):
     """Changes adaptations; the centroids of adapted spaces follow in the same transaction."""
 
-    def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
-        super().__init__(effects.connection, effects.protection)
-        self._effects, self._spaces, self._centroids = effects, spaces, centroids
+    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
+        super().__init__(effects.snapshot)
+        self._effects, self._centroids = effects, centroids
 
     def add(
         self, space: EmbeddingSpace, transform: Transform, measured: dict[str, object], source: str
@@ -209,8 +210,8 @@ class AdaptationWriter(Adaptations):
         StoreError when this adaptation is there already, or a sample is damaged.
         """
         adapted = adapted_space(space, transform)
-        self._spaces.know(space)
-        self._spaces.know(adapted)
+        self._snapshot.spaces.know(space)
+        self._snapshot.spaces.know(adapted)
         fitted = {"transform": transform.to_bytes(), "facts": json.dumps(measured)}
         number = self._add(space.id, source, self._effects.now, adapted_id=adapted.id, **fitted)
         self._centroids.adapt(space.id, adapted.id, transform)
@@ -226,7 +227,7 @@ class AdaptationWriter(Adaptations):
         self._centroids.remove_space(gone.adapted_id)
         of_space = calibrations.c.space_id == gone.adapted_id
         query = delete(calibrations).where(of_space).returning(calibrations.c.id)
-        learned = LearnedFrom(self._connection)
+        learned = LearnedFrom(self._snapshot)
         learned.forget("calibration", self._connection.execute(query).scalars().all())
         learned.forget("adaptation", [gone.id])
         self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_,
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
-from voiceid.store.protection import Protection, Rows
+from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import jobs
 from voiceid.store.value_list import in_list
 
@@ -89,8 +89,8 @@ class Jobs(Rows):
 class JobWriter(Jobs):
     """Changes jobs; ``now`` is the time of the change."""
 
-    def __init__(self, connection: Connection, now: datetime, protection: Protection) -> None:
-        super().__init__(connection, protection)
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        super().__init__(snapshot)
         self._now = now
 
     def add(

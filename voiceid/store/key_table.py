@@ -12,7 +12,7 @@ from voiceid.domain import ApiKey, Scope
 from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
-from voiceid.store.protection import Rows
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import api_keys, key_uses
 
 _DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import fit_speakers
 
 
@@ -50,11 +51,8 @@ class SpeakerIds:
             yield int(first), int(last or first)
 
 
-class LearnedFrom:
+class LearnedFrom(Rows):
     """Reads it, and changes it in a change."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def all(self) -> dict[tuple[str, int], SpeakerIds]:
         """Return the speakers by kind, ``calibration`` or ``adaptation``, and number of a fit."""

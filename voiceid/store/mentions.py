@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from voiceid.domain import Speaker, speaker_key
 from voiceid.store.job_table import job_place
-from voiceid.store.protection import Rows
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import (
     attempts,
     centroids,

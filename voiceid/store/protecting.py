@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from voiceid.domain import speaker_key
-from voiceid.protection import Key, KeyRing, Kind, Vault, key_id_of
+from voiceid.protection import Key, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
@@ -53,8 +53,8 @@ _JOB_TEXTS = ("request", "result", "pictures")
 class ProtectionWriter:
     """Changes the protection of a gallery; each method returns what opens it from then on."""
 
-    def __init__(self, effects: Effects, keys: KeyRing) -> None:
-        self._effects, self._keys = effects, keys
+    def __init__(self, effects: Effects) -> None:
+        self._effects, self._keys = effects, effects.snapshot.key_ring
         self._connection: Connection = effects.connection
         self._was = effects.protection
 
@@ -196,7 +196,7 @@ class ProtectionWriter:
     def _words(self, now: Protection) -> None:
         """Bring the words of speakers over; codes that are asked for are forgotten."""
         self._connection.execute(delete(challenges))
-        was, columns = SpokenWordsTable(self._connection, self._was), spoken_words.c
+        was, columns = SpokenWordsTable(self._effects.snapshot), spoken_words.c
         for rows in self._batches(spoken_words, columns.speaker_id):
             for row in rows:
                 plain = was.opened(row.speaker_id, row.content)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Self
@@ -33,7 +33,7 @@ from voiceid.domain import Float32Array
 from voiceid.errors import StoreError
 from voiceid.protection import Key, KeyRing, SealBroken, Vault
 from voiceid.store.stored_rows import GROUP_SEPARATOR
-from voiceid.store.tables import memberships, protection, speaker_keys, speakers
+from voiceid.store.tables import memberships, speaker_keys, speakers
 from voiceid.store.value_list import in_list
 
 _HASH_BYTES = 32
@@ -53,15 +53,15 @@ NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND), GROUPS)
 class Protection:
     """Makes stored rows of plain ones, and plain ones of stored."""
 
-    def __init__(self, connection: Connection, keys: KeyRing) -> None:
-        self._connection, self._keys = connection, keys
+    def __init__(self, connection: Connection, keys: KeyRing, state: Callable[[], Any]) -> None:
+        self._connection, self._keys, self._state = connection, keys, state
         self.wrapped: dict[int, bytes] = {}
         """The keys of speakers, as stored, that were read."""
 
     @classmethod
     def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
         """Return the protection by a vault, or by none, whatever the database says."""
-        made = cls(connection, keys)
+        made = cls(connection, keys, lambda: None)
         made.vault = vault  # in place of what would be read
         return made
 
@@ -73,7 +73,8 @@ class Protection:
     @cached_property
     def row(self) -> Any:
         """The row of ``protection``, or None."""
-        return self._connection.execute(select(protection)).first()
+        state = self._state()
+        return None if state is None or state.gallery_id is None else state
 
     @cached_property
     def vault(self) -> Vault | None:
@@ -279,13 +280,6 @@ class Protection:
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
             raise broken(what or " ".join(place)) from error
-
-
-class Rows:
-    """Rows of one kind, over one connection."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
 
 def _bound(row: Mapping[str, Any]) -> list[Any]:

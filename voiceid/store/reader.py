@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import select, text
 
-from voiceid.protection import KeyRing
 from voiceid.store import pgvector, stored_rows
 from voiceid.store.attempt_table import Attempts
 from voiceid.store.audit_table import Audit
@@ -20,10 +19,9 @@ from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.mentions import Mentions
-from voiceid.store.protection import Protection
 from voiceid.store.retention_table import Retention
 from voiceid.store.sample_table import Samples
-from voiceid.store.space_table import Spaces
+from voiceid.store.snapshot import Snapshot
 from voiceid.store.speaker_table import Speakers
 from voiceid.store.spoken_table import SpokenWordsTable
 from voiceid.store.switch_table import Switches
@@ -45,45 +43,35 @@ _NEWEST = text(
 )
 
 
-class Reader:
+class Reader(Snapshot):
     """Reads one snapshot of the database: one small object a table, made when it is asked for."""
 
-    def __init__(self, connection: Connection, keys: KeyRing) -> None:
-        self._connection, self._keys = connection, keys
-
-    protection = cached_property(lambda self: Protection(self._connection, self._keys))
-
-    feed = cached_property(lambda self: Feed(self._connection))
-    spaces = cached_property(lambda self: Spaces(self._connection))
-    speakers = cached_property(lambda self: Speakers(self._connection, self.protection))
-    samples = cached_property(lambda self: Samples(self._connection, self.spaces, self.protection))
-    centroids = cached_property(
-        lambda self: Centroids(self._connection, self.spaces, self.protection)
-    )
-    fingerprints = cached_property(lambda self: Fingerprints(self._connection, self.protection))
-    calibrations = cached_property(lambda self: Calibrations(self._connection, self.protection))
-    adaptations = cached_property(lambda self: Adaptations(self._connection, self.protection))
-    learned = cached_property(lambda self: LearnedFrom(self._connection))
-    switches = cached_property(
-        lambda self: Switches(self._connection, self.spaces, self.protection)
-    )
-    erasures = cached_property(lambda self: Erasures(self._connection))
-    keys = cached_property(lambda self: ApiKeys(self._connection, self.protection))
-    attempts = cached_property(lambda self: Attempts(self._connection, self.protection))
-    backups = cached_property(lambda self: Backups(self._connection, self.protection))
-    retention = cached_property(lambda self: Retention(self._connection))
-    mentions = cached_property(lambda self: Mentions(self._connection, self.protection))
-    jobs = cached_property(lambda self: Jobs(self._connection, self.protection))
-    spoken = cached_property(lambda self: SpokenWordsTable(self._connection, self.protection))
-    audit = cached_property(lambda self: Audit(self._connection, self.protection))
-    search = cached_property(lambda self: pgvector.RowSearch(self._connection))
+    feed = cached_property(Feed)
+    speakers = cached_property(Speakers)
+    samples = cached_property(Samples)
+    centroids = cached_property(Centroids)
+    fingerprints = cached_property(Fingerprints)
+    calibrations = cached_property(Calibrations)
+    adaptations = cached_property(Adaptations)
+    learned = cached_property(LearnedFrom)
+    switches = cached_property(Switches)
+    erasures = cached_property(Erasures)
+    keys = cached_property(ApiKeys)
+    attempts = cached_property(Attempts)
+    backups = cached_property(Backups)
+    retention = cached_property(Retention)
+    mentions = cached_property(Mentions)
+    jobs = cached_property(Jobs)
+    spoken = cached_property(SpokenWordsTable)
+    audit = cached_property(Audit)
+    search = cached_property(lambda self: pgvector.RowSearch(self.connection))
 
     def fits(self, space_id: str) -> FitsInUse:
         """Return what decisions in the space of a model are made by.
 
         Raises SpaceMismatch when another space has taken the place of this one.
         """
-        fits = fits_in_use(self._connection, self.protection, space_id)
+        fits = fits_in_use(self.connection, self.protection, space_id)
         if fits.is_switched:
             self.spaces.require_current(space_id)
         return fits
@@ -93,15 +81,15 @@ class Reader:
 
         A speaker has the time of each change of the samples, whose own times may be imported.
         """
-        newest = self._connection.execute(_NEWEST).scalar()
+        newest = self.connection.execute(_NEWEST).scalar()
         return None if newest is None else stored_rows.moment_of(newest)
 
     def faults(self) -> list[str]:
         """Return what the database's own checks of its pages and references find, in sentences."""
-        if self._connection.dialect.name == "postgresql":
-            return pgvector.faults(self._connection)
-        pages = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
-        dangling = self._connection.exec_driver_sql("PRAGMA foreign_key_check")
+        if self.connection.dialect.name == "postgresql":
+            return pgvector.faults(self.connection)
+        pages = self.connection.exec_driver_sql("PRAGMA integrity_check").scalars()
+        dangling = self.connection.exec_driver_sql("PRAGMA foreign_key_check")
         return [f"SQLite: {said}" for said in pages if said != "ok"] + [
             f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
         ]
@@ -110,10 +98,10 @@ class Reader:
         """Return the ids of speakers who are not there, and of whom rows are."""
         there = select(speakers.c.id)
         queries = [select(id_).where(id_.not_in(there)).distinct() for id_ in SPEAKER_IDS]
-        found = [id_ for query in queries for id_ in self._connection.scalars(query)]
+        found = [id_ for query in queries for id_ in self.connection.scalars(query)]
         return {id_ for id_ in found if isinstance(id_, int)}
 
     def server_bytes(self) -> int:
         """Return how large the database is, where a server keeps it."""
-        size = self._connection.exec_driver_sql("SELECT pg_database_size(current_database())")
+        size = self.connection.exec_driver_sql("SELECT pg_database_size(current_database())")
         return int(size.scalar_one())

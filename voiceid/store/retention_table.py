@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import case, delete, exists, func, insert, literal, select, update
 
 from voiceid.errors import StoreError
 from voiceid.store.change_feed import Effects
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import retention_runs, speakers
 
 _KEPT = timedelta(days=31)
 
 
-class Retention:
+class Retention(Rows):
     """Reads it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def last_used(self) -> dict[int, datetime]:
         """Return the day, in UTC, on which each speaker was accepted last, where it is kept.
@@ -59,7 +57,7 @@ class RetentionWriter(Retention):
     """Changes it."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection)
+        super().__init__(effects.snapshot)
         self._now = effects.now
 
     @property

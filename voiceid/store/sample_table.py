@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
@@ -13,18 +13,14 @@ from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.learned_from import LearnedFrom
-from voiceid.store.protection import NAMED, Protection
-from voiceid.store.space_table import Spaces, SpaceWriter
+from voiceid.store.protection import NAMED
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import samples, speakers
 from voiceid.store.value_list import in_list
 
 
-class Samples:
+class Samples(Rows):
     """Reads samples; what is damaged is a StoreError."""
-
-    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
-        self._joined = spaces.joined
 
     def of(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
         """Return a speaker's samples, oldest first: of all spaces, or of one."""
@@ -65,8 +61,11 @@ class Samples:
 
     def with_copies(self, chosen: Sequence[Sample]) -> list[Sample]:
         """Return samples, and those of the same recordings that a switch of the model added."""
-        spaces = {space_id: self._joined(space_id) for space_id in {s.space_id for s in chosen}}
-        if all(len(joined) == 1 for joined in spaces.values()):
+        spaces = {
+            space_id: self._snapshot.spaces.joined(space_id)
+            for space_id in {s.space_id for s in chosen}
+        }
+        if all(len(others) == 1 for others in spaces.values()):
             return list(chosen)
         wanted = {
             (sample.speaker_id, space_id, sample.pcm_sha256)
@@ -95,9 +94,9 @@ class Samples:
 class SampleWriter(Samples):
     """Changes samples; the centroids follow in the same transaction."""
 
-    def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
-        super().__init__(effects.connection, spaces, effects.protection)
-        self._effects, self._spaces, self._centroids = effects, spaces, centroids
+    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
+        super().__init__(effects.snapshot)
+        self._effects, self._centroids = effects, centroids
         self._fingerprints = FingerprintWriter(effects)
 
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
@@ -106,7 +105,7 @@ class SampleWriter(Samples):
         Raises ValueError for an utterance without a unit vector, SpaceMismatch for one of another
         space, and StoreError when the speaker has one of the clips already, or does not exist.
         """
-        self._spaces.know(space)
+        self._snapshot.spaces.know(space)
         self._effects.enrolled.add(speaker_id)
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
         if rows:
@@ -120,7 +119,9 @@ class SampleWriter(Samples):
 
     def remove_of(self, speaker_id: int, space_id: str) -> None:
         """Remove a speaker's samples of a space and of those that switches join to it."""
-        spaces = in_list(self._connection, samples.c.space_id, self._joined(space_id))
+        spaces = in_list(
+            self._connection, samples.c.space_id, self._snapshot.spaces.joined(space_id)
+        )
         self._remove((samples.c.speaker_id == speaker_id) & spaces)
 
     def remove(self, gone: Sequence[Sample]) -> None:
@@ -142,7 +143,7 @@ class SampleWriter(Samples):
             self._connection.execute(insert(samples), new)
         if dropped := [row.vector for row in rows if row.id not in kept]:
             self._effects.erase(dropped)
-        LearnedFrom(self._connection).moved({row.speaker_id for row in rows}, to_speaker_id)
+        LearnedFrom(self._snapshot).moved({row.speaker_id for row in rows}, to_speaker_id)
         from_ids, recordings = {row.speaker_id for row in rows}, {row.pcm_sha256 for row in rows}
         self._fingerprints.move(from_ids, to_speaker_id, recordings)
         changed = {(row.speaker_id, row.space_id) for row in rows}

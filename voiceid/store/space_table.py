@@ -12,26 +12,38 @@ from voiceid.errors import SpaceMismatch
 from voiceid.store.tables import embedding_spaces, model_changes
 
 _PAIRS = select(model_changes.c.from_space, model_changes.c.to_space).order_by(model_changes.c.id)
-_SWITCHED = _PAIRS.where(model_changes.c.switched_at.is_not(None))
+_SPACES = (
+    select(embedding_spaces.c.id, embedding_spaces.c.dim, model_changes.c.to_space)
+    .outerjoin(
+        model_changes,
+        (model_changes.c.from_space == embedding_spaces.c.id)
+        & model_changes.c.switched_at.is_not(None),
+    )
+    .order_by(model_changes.c.id)
+)
+"""Each space with the one that took its place, if one did, the first switch first."""
 
 
 class Spaces:
-    """Reads embedding spaces."""
+    """Reads embedding spaces, and adds to them in a change."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._dims: dict[str, int] | None = None
+        self._switches: list[tuple[str, str]] = []
 
     def dims(self) -> dict[str, int]:
         """Return the dimension of each embedding space that was ever enrolled in, by id."""
-        if self._dims is None:  # read once a transaction
-            query = select(embedding_spaces.c.id, embedding_spaces.c.dim)
-            self._dims = {row.id: row.dim for row in self._connection.execute(query)}
+        if self._dims is None:  # read once a transaction, with the switches
+            rows = self._connection.execute(_SPACES).all()
+            self._switches = [(row.id, row.to_space) for row in rows if row.to_space is not None]
+            self._dims = {row.id: row.dim for row in rows}
         return self._dims
 
     def current(self, space_id: str) -> str:
         """Return the space that took the place of ``space_id``, or itself."""
-        return space_in_use(space_id, [(a, b) for a, b in self._connection.execute(_SWITCHED)])
+        self.dims()
+        return space_in_use(space_id, self._switches)
 
     def require_current(self, space_id: str) -> None:
         """Raise SpaceMismatch when another space has taken the place of this one."""
@@ -66,10 +78,6 @@ class Spaces:
         """Return the spaces that changes of the model join to one, itself included."""
         return joined(space_id, [(a, b) for a, b in self._connection.execute(_PAIRS)])
 
-
-class SpaceWriter(Spaces):
-    """Adds embedding spaces."""
-
     def know(self, space: EmbeddingSpace) -> None:
         """Write down an embedding space, if it is not known yet."""
         if space.id not in self.dims():
@@ -77,3 +85,7 @@ class SpaceWriter(Spaces):
             query = insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
             self._connection.execute(query)
             self.dims()[space.id] = space.dim
+
+    def switched(self) -> None:
+        """Note, in a change, that a space took the place of another."""
+        self._dims = None

@@ -38,8 +38,9 @@ from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, Spe
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import GROUPS, NAMED, Rows
+from voiceid.store.protection import GROUPS, NAMED
 from voiceid.store.similar_names import keep_looks, look_alikes
+from voiceid.store.snapshot import Rows
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
     SPEAKER_IDS,
@@ -218,7 +219,7 @@ class SpeakerWriter(Speakers):
     """Changes speakers."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection, effects.protection)
+        super().__init__(effects.snapshot)
         self._effects = effects
 
     def add(self, name: str, created_at: datetime | None = None) -> Speaker:

@@ -19,7 +19,8 @@ from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, Rows, stored_bytes
+from voiceid.store.protection import Protection, stored_bytes
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
@@ -63,7 +64,7 @@ class SpokenWordsWriter(SpokenWordsTable):
     """Changes the words of speakers, and asks for codes."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection, effects.protection)
+        super().__init__(effects.snapshot)
         self._effects = effects
 
     def put(self, speaker_id: int, vocabulary: Vocabulary) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     FromClause,
     Select,
     delete,
@@ -22,8 +21,8 @@ from sqlalchemy import (
 from voiceid.domain import EmbeddingSpace, ModelSwitch, Sample
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import NAMED, Protection
-from voiceid.store.space_table import Spaces, SpaceWriter
+from voiceid.store.protection import NAMED
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import centroids, model_changes, samples, speakers
 
 _new = samples.alias("new")
@@ -46,12 +45,8 @@ class BroughtOver:
     has_s: float
 
 
-class Switches:
+class Switches(Rows):
     """Reads switches of the model; one that is damaged is a StoreError."""
-
-    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
-        self._spaces = spaces
 
     def brought_over(self, change: ModelSwitch) -> Iterator[BroughtOver]:
         """Yield every sample of the old space, by speaker."""
@@ -104,7 +99,7 @@ class Switches:
 
         Speakers who are not in ``space_id`` yet keep theirs.
         """
-        old = self._spaces.joined(space_id) - {space_id}
+        old = self._snapshot.spaces.joined(space_id) - {space_id}
         here = exists().where(
             centroids.c.speaker_id == samples.c.speaker_id, centroids.c.space_id == space_id
         )
@@ -123,14 +118,13 @@ class Switches:
 class SwitchWriter(Switches):
     """Begins, makes and takes back switches of the model."""
 
-    def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
-        super().__init__(effects.connection, spaces, effects.protection)
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.snapshot)
         self._now = effects.now
-        self._know = spaces.know
 
     def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelSwitch:
         """Write down that a switch is being prepared, and return it."""
-        self._know(to_space)
+        self._snapshot.spaces.know(to_space)
         newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
         spaces = {"from_space": from_space, "to_space": to_space.id}
         new = insert(model_changes).values(**spaces, after_sample=newest, started_at=self._now)
@@ -141,6 +135,7 @@ class SwitchWriter(Switches):
         """Let the new space take the place of the old one, for every process, from now on."""
         query = update(model_changes).where(model_changes.c.id == change.id)
         self._connection.execute(query.values(switched_at=self._now))
+        self._snapshot.spaces.switched()
 
     def forget(self, change: ModelSwitch) -> None:
         """Remove a switch that was not made."""

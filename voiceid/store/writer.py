@@ -15,7 +15,7 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.backup_table import BackupWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects, Feed
+from voiceid.store.change_feed import Effects, FeedOfChange
 from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
@@ -24,7 +24,6 @@ from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.reader import Reader
 from voiceid.store.retention_table import RetentionWriter
 from voiceid.store.sample_table import SampleWriter
-from voiceid.store.space_table import SpaceWriter
 from voiceid.store.speaker_table import SpeakerWriter
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.switch_table import SwitchWriter
@@ -34,10 +33,10 @@ class Writer(Reader):
     """Reads and changes the database; everything is committed at once, or nothing."""
 
     def __init__(
-        self, connection: Connection, keys: KeyRing, audit: AuditOptions | None = None
+        self, connection: Connection, key_ring: KeyRing, audit: AuditOptions | None = None
     ) -> None:
-        super().__init__(connection, keys)
-        self._effects = Effects(connection, self.protection, audit)
+        super().__init__(connection, key_ring)
+        self._effects = Effects(self, audit)
 
     @property
     def now(self) -> datetime:
@@ -55,6 +54,11 @@ class Writer(Reader):
         return self._effects.erased
 
     @property
+    def moved(self) -> bool:
+        """Whether voices were changed or removed."""
+        return self._effects.moved
+
+    @property
     def enrolled(self) -> set[int]:
         """Ids of the speakers who got samples."""
         return self._effects.enrolled
@@ -64,26 +68,21 @@ class Writer(Reader):
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
 
-    feed = cached_property(lambda self: Feed(self._connection, moves=True))
-    spaces = cached_property(lambda self: SpaceWriter(self._connection))
+    feed = cached_property(lambda self: FeedOfChange(self._effects))
     speakers = cached_property(lambda self: SpeakerWriter(self._effects))
-    samples = cached_property(lambda self: SampleWriter(self._effects, self.spaces, self.centroids))
-    centroids = cached_property(lambda self: CentroidWriter(self._effects, self.spaces))
+    samples = cached_property(lambda self: SampleWriter(self._effects, self.centroids))
+    centroids = cached_property(lambda self: CentroidWriter(self._effects))
     fingerprints = cached_property(lambda self: FingerprintWriter(self._effects))
-    bulk = cached_property(lambda self: BulkWriter(self._effects, self.spaces, self.centroids))
-    calibrations = cached_property(lambda self: CalibrationWriter(self._effects, self.spaces))
-    adaptations = cached_property(
-        lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
-    )
-    protecting = cached_property(lambda self: ProtectionWriter(self._effects, self._keys))
-    keys = cached_property(lambda self: ApiKeyWriter(self._connection, self.protection))
+    bulk = cached_property(lambda self: BulkWriter(self._effects, self.centroids))
+    calibrations = cached_property(lambda self: CalibrationWriter(self._effects))
+    adaptations = cached_property(lambda self: AdaptationWriter(self._effects, self.centroids))
+    protecting = cached_property(lambda self: ProtectionWriter(self._effects))
+    keys = cached_property(ApiKeyWriter)
     attempts = cached_property(lambda self: AttemptWriter(self._effects))
     backups = cached_property(lambda self: BackupWriter(self._effects))
     retention = cached_property(lambda self: RetentionWriter(self._effects))
-    jobs = cached_property(lambda self: JobWriter(self._connection, self.now, self.protection))
-    answers = cached_property(
-        lambda self: AnswerWriter(self._connection, self.now, self.protection)
-    )
+    jobs = cached_property(lambda self: JobWriter(self, self.now))
+    answers = cached_property(lambda self: AnswerWriter(self, self.now))
     spoken = cached_property(lambda self: SpokenWordsWriter(self._effects))
     audit = cached_property(lambda self: AuditWriter(self._effects))
-    switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))
+    switches = cached_property(lambda self: SwitchWriter(self._effects))

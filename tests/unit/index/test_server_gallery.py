@@ -218,7 +218,7 @@ def crowd(store: Store, monkeypatch: pytest.MonkeyPatch) -> Float32Array:
     )
     with store.write() as writer:  # one by one it takes seconds
         writer.bulk.add(SPACE, new)
-        run = writer._connection.exec_driver_sql
+        run = writer.connection.exec_driver_sql
         database = run("SELECT current_database()").scalar_one()
         run(f"ALTER DATABASE {database} SET enable_sort = off")
     store.close()  # the next connection has the setting
@@ -234,11 +234,11 @@ def scans(store: Store) -> int:
     """Return how often HNSW indexes were scanned."""
     for _ in range(3):  # each connection of the pool may have searched
         with store.read() as reader:
-            reader._connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+            reader.connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
     with store.read() as reader:
         counted = "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes"
         where = " WHERE indexrelname LIKE 'hnsw%%'"
-        return int(reader._connection.exec_driver_sql(counted + where).scalar_one())
+        return int(reader.connection.exec_driver_sql(counted + where).scalar_one())
 
 
 def test_an_hnsw_index_is_used_where_it_is_wanted_and_loses_little(

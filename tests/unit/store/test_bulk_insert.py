@@ -82,7 +82,7 @@ def tables(store: Store) -> dict[str, list[tuple[object, ...]]]:
         "centroids": "SELECT *",
     }
     with store.read() as reader:
-        run = reader._connection.execute
+        run = reader.connection.execute
         found = {
             table: sorted(map(tuple, run(text(f"{query} FROM {table}"))))
             for table, query in queries.items()
@@ -120,7 +120,7 @@ def test_a_sqlite_that_takes_few_parameters_is_given_few(tmp_path: Path) -> None
     store = Store.open(tmp_path / "bulk.sqlite3")
     with closing(store):
         with store.write() as writer:
-            driver = writer._connection.connection.driver_connection
+            driver = writer.connection.connection.driver_connection
             driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
             writer.bulk.add(SPACE, people([1] * 300, 1))
         assert maintenance.check(store) == []
@@ -182,7 +182,7 @@ def test_a_name_that_is_taken_and_a_vector_that_is_none_undo_all(
 
 def test_the_memory_for_a_bulk_is_given_back(tmp_path: Path) -> None:
     def size() -> int:
-        return writer._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+        return writer.connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
 
     store = Store.open(tmp_path / "bulk.sqlite3")
     with closing(store), store.write() as writer:

@@ -340,7 +340,7 @@ def test_a_replica_is_read_and_a_write_to_it_names_the_primary(url: DatabaseUrl)
 def test_a_read_cannot_write(url: DatabaseUrl) -> None:
     store = Store.open(url)
     with pytest.raises(StoreError, match="read-only"), store.read() as reader:
-        reader._connection.exec_driver_sql("DELETE FROM speakers")
+        reader.connection.exec_driver_sql("DELETE FROM speakers")
     store.close()
 
 
@@ -378,8 +378,8 @@ def test_numbers_come_back_as_they_were_written_to_the_last_bit(url: DatabaseUrl
     numbers[:5] = [1e-42, -0.0, 3.4e38, -1e-20, 1 / 3]
     store = Store.open(url)
     with store.write() as writer:
-        writer._connection.execute(update(centroids).values(vector=numbers.tobytes()))
+        writer.connection.execute(update(centroids).values(vector=numbers.tobytes()))
     with store.read() as reader:
-        found = reader._connection.execute(select(centroids.c.vector)).scalar()
+        found = reader.connection.execute(select(centroids.c.vector)).scalar()
     assert found == numbers.tobytes()
     store.close()

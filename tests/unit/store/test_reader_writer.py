@@ -338,7 +338,7 @@ def test_a_sample_row_cannot_be_altered(store: Store, rng: np.random.Generator) 
     with store.write() as writer:
         writer.samples.add(writer.speakers.add("alice").id, SPACE, [sample(random_unit(rng))])
     with pytest.raises(StoreError, match="immutable"), store.write() as writer:
-        writer._connection.exec_driver_sql("UPDATE samples SET source_name = 'x'")
+        writer.connection.exec_driver_sql("UPDATE samples SET source_name = 'x'")
 
 
 DAMAGES = [
@@ -363,7 +363,7 @@ def test_damaged_rows_are_store_errors(
         alice = writer.speakers.add("alice").id
         writer.samples.add(alice, SPACE, [sample(random_unit(rng))])
         for statement in damage.format(drop="DROP TRIGGER samples_are_immutable").split("; "):
-            writer._connection.exec_driver_sql(statement)
+            writer.connection.exec_driver_sql(statement)
     with pytest.raises(StoreError, match=message) as error, store.read() as reader:
         assert (reader.samples.of(alice), reader.centroids.of(alice, SPACE.id)) is None
     assert error.value.hint
@@ -452,12 +452,12 @@ def test_thousands_of_speakers_are_listed_by_a_few_statements(store: Store) -> N
             {"speaker_id": n + 10, "vector": vector.tobytes(), **same}
             for n, vector in enumerate(vectors)
         ]
-        writer._connection.execute(insert(speakers), people)
-        writer._connection.execute(insert(centroids), voices)
+        writer.connection.execute(insert(speakers), people)
+        writer.connection.execute(insert(centroids), voices)
     with store.read() as reader:
         asked: list[str] = []
         event.listen(
-            reader._connection,
+            reader.connection,
             "before_cursor_execute",
             lambda _connection, _cursor, statement, *_: asked.append(statement),
         )
@@ -584,7 +584,7 @@ def test_a_damaged_expiry_is_an_error_and_not_none(
     with store.write() as writer:
         speaker = writer.speakers.add("alice")
         writer.samples.add(speaker.id, SPACE, [sample(random_unit(rng))])
-        writer._connection.exec_driver_sql(f"UPDATE speakers SET expires_at = {damage}")  # noqa: S608
+        writer.connection.exec_driver_sql(f"UPDATE speakers SET expires_at = {damage}")  # noqa: S608
     with store.read() as reader:
         with pytest.raises(StoreError, match="damaged"):
             reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())

@@ -210,6 +210,6 @@ def test_a_server_s_tables_have_nothing_of_another_hand(
 ) -> None:
     url = new_database("postgresql")
     with closing(Store.open(url)) as store, store.write() as writer:
-        writer._connection.exec_driver_sql(statement)
+        writer.connection.exec_driver_sql(statement)
     with pytest.raises(StoreError, match=said):
         Store.open(url)

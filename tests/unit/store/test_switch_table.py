@@ -173,6 +173,6 @@ def test_a_damaged_change_is_an_error(store: Store) -> None:
     enroll(store, "alice", "a1")
     begun(store)
     with store.write() as writer:
-        writer._connection.exec_driver_sql("UPDATE model_changes SET switched_at = 'soon'")
+        writer.connection.exec_driver_sql("UPDATE model_changes SET switched_at = 'soon'")
         with pytest.raises(StoreError, match="model change 1"):
             writer.switches.list()
