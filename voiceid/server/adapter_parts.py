@@ -18,8 +18,9 @@ from starlette.responses import Response
 from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, SpeakerDetails
 from voiceid.enrollment import Mode
 from voiceid.errors import EnrollmentRefused
-from voiceid.server.callers import Caller, known_caller, reached_speaker, require_reached
+from voiceid.server.callers import Caller, known_caller, reached_speaker
 from voiceid.server.problems import ERRORS, Problem, problem_of
+from voiceid.server.reach import require_reached
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
 

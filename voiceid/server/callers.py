@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from voiceid.domain import ApiKey, Scope, Speaker, speaker_name, tag
 from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import AccessDenied, SpeakerNotFound
 from voiceid.server.problems import Problem, denied
+from voiceid.server.reach import is_reached
 from voiceid.server.service_parts import parts_of
 from voiceid.server.session_cookies import session_text
 
@@ -65,7 +66,7 @@ class Caller:
 
     def reaches(self, speaker: Speaker) -> bool:
         """Whether the caller reaches a speaker: those of other groups are not there for them."""
-        return not self.groups or not set(self.groups).isdisjoint(speaker.groups)
+        return is_reached(speaker, self.groups)
 
     def group(self, asked: str | None) -> str | None:
         """Return the group that is asked: the one that was named, or the caller's only one."""
@@ -89,18 +90,6 @@ def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     if not caller.reaches(speaker):
         raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
     return speaker
-
-
-def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
-    """Raise SpeakerNotFound for a speaker who is enrolled, and in none of a caller's groups."""
-    if not groups:
-        return
-    try:
-        speaker = vid.speakers.get(name)
-    except SpeakerNotFound:
-        return
-    if set(groups).isdisjoint(speaker.groups):
-        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
 
 
 def require_local(connection: HTTPConnection, address: str) -> None:

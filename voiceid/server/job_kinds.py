@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 from voiceid.client import VoiceID
 from voiceid.domain import Consent, Job, JobKind, JobPicture, SpeakerDetails, speaker_key
 from voiceid.enrollment import Person, read_manifest
-from voiceid.errors import ExtraMissing, ManifestInvalid, SpeakerNotFound
+from voiceid.errors import ExtraMissing, ManifestInvalid
 from voiceid.protection import Key
+from voiceid.server.reach import require_reached
 from voiceid.server.uploads import upload
 
 Tell: TypeAlias = Callable[[float, float | None], None]
@@ -219,7 +220,8 @@ def _enroll(
     partly: Callable[[Any], None],
 ) -> Answer:
     people = given.people()
-    _require_reached(vid, people, request["reached"])
+    for person in people:
+        require_reached(vid, person.name, request["reached"])
     reports: list[dict[str, Any]] = []
     tell(0, len(people))
     force, dry_run = request["force"], request["dry_run"]
@@ -228,17 +230,6 @@ def _enroll(
         partly(reports)
         tell(len(reports), len(people))
     return Answer(reports)
-
-
-def _require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str]) -> None:
-    """Raise SpeakerNotFound for people who are enrolled, and in none of the caller's groups."""
-    for person in people if groups else ():
-        try:
-            speaker = vid.speakers.get(person.name)
-        except SpeakerNotFound:
-            continue
-        if set(groups).isdisjoint(speaker.groups):
-            raise SpeakerNotFound(f"no speaker is enrolled as {person.name!r}")
 
 
 _KINDS: Mapping[JobKind, Callable[..., Answer]] = {

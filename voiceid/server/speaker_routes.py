@@ -15,19 +15,13 @@ from starlette.requests import Request
 from voiceid.client import VoiceID
 from voiceid.domain import Scope, Speaker, SpeakerDetails
 from voiceid.errors import EnrollmentRefused
-from voiceid.server.callers import (
-    Admin,
-    Caller,
-    Enrolling,
-    Reading,
-    reached_speaker,
-    require_reached,
-)
+from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
 from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
 from voiceid.server.name_paths import NAME
 from voiceid.server.problems import problem_answer
+from voiceid.server.reach import require_reached
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import Vid, parts_of

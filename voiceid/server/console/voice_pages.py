@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused
-from voiceid.server.callers import require_reached
 from voiceid.server.consent_fields import ConsentFields
 from voiceid.server.console.drawings import scale_of
 from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
 from voiceid.server.problems import problem_of
+from voiceid.server.reach import require_reached
 from voiceid.server.request_clips import received
 from voiceid.server.shown import shown, shown_report
 

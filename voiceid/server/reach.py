@@ -1,0 +1,26 @@
+"""Which speakers a caller with some groups reaches; without any, all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voiceid.client import VoiceID
+from voiceid.domain import Speaker, speaker_name
+from voiceid.errors import SpeakerNotFound
+
+
+def is_reached(speaker: Speaker, groups: Sequence[str]) -> bool:
+    """Whether a speaker is reached: those of other groups are not there for the caller."""
+    return not groups or not set(groups).isdisjoint(speaker.groups)
+
+
+def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
+    """Raise SpeakerNotFound for a speaker who is enrolled, and is not reached."""
+    if not groups:
+        return
+    try:
+        speaker = vid.speakers.get(name)
+    except SpeakerNotFound:
+        return
+    if not is_reached(speaker, groups):
+        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
