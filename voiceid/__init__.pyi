@@ -73,6 +73,7 @@ from voiceid.errors import EnrollmentIncomplete as EnrollmentIncomplete
 from voiceid.errors import EnrollmentRefused as EnrollmentRefused
 from voiceid.errors import ErasureIncomplete as ErasureIncomplete
 from voiceid.errors import ExtraMissing as ExtraMissing
+from voiceid.errors import FileNotWritten as FileNotWritten
 from voiceid.errors import FitNotFound as FitNotFound
 from voiceid.errors import FitRefused as FitRefused
 from voiceid.errors import GalleryFileInvalid as GalleryFileInvalid
@@ -87,7 +88,6 @@ from voiceid.errors import ModelNotInstalled as ModelNotInstalled
 from voiceid.errors import ModelRuntimeError as ModelRuntimeError
 from voiceid.errors import ModelUnknown as ModelUnknown
 from voiceid.errors import NotEnoughSpeech as NotEnoughSpeech
-from voiceid.errors import PictureNotWritten as PictureNotWritten
 from voiceid.errors import ReceiptInvalid as ReceiptInvalid
 from voiceid.errors import SampleNotFound as SampleNotFound
 from voiceid.errors import SchemaOutdated as SchemaOutdated

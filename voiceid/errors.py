@@ -190,8 +190,8 @@ class ExtraMissing(
     """A library that only this command needs is not installed."""
 
 
-class PictureNotWritten(VoiceIDError, exit_code=58):
-    """A picture's file is there already, or cannot be written; nothing was changed."""
+class FileNotWritten(VoiceIDError, exit_code=58):
+    """A file of results is there already, or cannot be written; nothing was changed."""
 
 
 class GateMissed(VoiceIDError, exit_code=59):

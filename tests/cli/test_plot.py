@@ -128,7 +128,7 @@ def test_a_picture_that_cannot_be_written_is_an_error_of_one_line(home: Path, ru
     (home / "file").write_text("no folder", encoding="utf-8")
     ran = run("plot", "speakers", "-o", "file/voices.png")
     assert ran.code == 58
-    assert "file/voices.png cannot be written" in ran.err
+    assert "the folder file cannot be made: File exists" in ran.err
     assert "Traceback" not in ran.err
     assert (home / "file").read_text(encoding="utf-8") == "no folder"
 

@@ -16,7 +16,7 @@ from voiceid.cli.diarization_text import diarization_text, warn_of_unheard
 from voiceid.cli.output_files import make_folder, save
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
-from voiceid.errors import PictureNotWritten
+from voiceid.errors import FileNotWritten
 
 if TYPE_CHECKING:
     from voiceid.domain import Diarization
@@ -35,7 +35,7 @@ class Results:
     - `transcript`: names are written into it, and it is the result.
     - `picture`, `page`: files, or folders of them, beside the result.
 
-    Raises click.UsageError, PictureNotWritten and ExtraMissing before anything is heard.
+    Raises click.UsageError, FileNotWritten and ExtraMissing before anything is heard.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ def _files(
     path = Path(given)
     if len(sources) == 1 and not path.is_dir() and (any_kind or path.suffix):
         if not any_kind and path.suffix.lower() not in kinds:
-            raise PictureNotWritten(
+            raise FileNotWritten(
                 f"{given} cannot be written: {path.suffix} is not {' or '.join(kinds)}",
                 hint=f"Name a folder, or a file that ends with {kinds[0]}.",
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from voiceid.cli.console import Console
-from voiceid.errors import PictureNotWritten, VoiceIDError
+from voiceid.errors import FileNotWritten
 from voiceid.whole_files import whole_file
 
 
@@ -31,8 +31,8 @@ def save(path: Path, data: bytes) -> None:
         with whole_file(path.resolve()) as file:
             file.write(data)
     except OSError as error:
-        raise VoiceIDError(
-            f"{path} could not be written: {error.strerror}",
+        raise FileNotWritten(
+            f"{path} cannot be written: {error.strerror}",
             hint="Name a file in a folder that exists and may be written to.",
         ) from error
 
@@ -42,8 +42,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VoiceIDError(
-            f"the folder {folder} could not be made: {error.strerror}",
+        raise FileNotWritten(
+            f"the folder {folder} cannot be made: {error.strerror}",
             hint="Name one in a folder that may be written to.",
         ) from error
 
@@ -60,7 +60,7 @@ def picture_files(
     path = Path(output)
     if path.suffix.lower() in {".png", ".html", ".svg", ".jpg", ".jpeg", ".pdf", ".htm"}:
         if path.suffix.lower() not in suffixes:
-            raise PictureNotWritten(
+            raise FileNotWritten(
                 f"{output} cannot be drawn: {path.suffix} is not one of its kinds",
                 hint=f"Name a folder, or a file that ends with {' or '.join(suffixes)}.",
             )
@@ -69,7 +69,7 @@ def picture_files(
         files = [path / f"{stem}{suffix}" for suffix in suffixes]
     for file in files:
         if not force and os.path.lexists(file):
-            raise PictureNotWritten(
+            raise FileNotWritten(
                 f"{file} is there already, and was left as it is",
                 hint="Name another with -o, or replace it with --force.",
             )
@@ -79,14 +79,7 @@ def picture_files(
 def write_pictures(pictures: Mapping[Path, bytes], console: Console) -> None:
     """Write files, each whole or not at all, and tell of each."""
     for path, data in pictures.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as file:
-                file.write(data)
-        except OSError as error:
-            raise PictureNotWritten(
-                f"{path} cannot be written: {error.strerror}",
-                hint="Name a file in a folder that may be written to.",
-            ) from error
+        make_folder(path.parent)
+        save(path, data)
         if not console.settings.as_json:
             console.result(f"wrote {path}")

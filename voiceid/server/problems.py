@@ -34,7 +34,7 @@ _STATUS: Mapping[type[VoiceIDError], HTTPStatus] = {
     errors.ConsentMissing: HTTPStatus.CONFLICT,
     errors.FitRefused: HTTPStatus.CONFLICT,
     errors.ErasureIncomplete: HTTPStatus.INTERNAL_SERVER_ERROR,
-    errors.PictureNotWritten: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.FileNotWritten: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.AccessDenied: HTTPStatus.UNAUTHORIZED,
     errors.LockedOut: HTTPStatus.TOO_MANY_REQUESTS,
     errors.StoreBusy: HTTPStatus.SERVICE_UNAVAILABLE,
