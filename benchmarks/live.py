@@ -17,8 +17,8 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from voiceid.domain import (
     Embedding,
     Float32Array,
     LiveEvent,
+    Speech,
     Utterance,
     telephone_share,
 )
@@ -72,28 +73,48 @@ class Streamed:
     enrolled: Utterance
 
 
-def stream(embedder: Embedder, clip: Clip) -> Streamed | None:
-    """Return the looks at a clip's first turn; None: there is too little speech in it."""
-    found: list[Look] = []
+@dataclass
+class _Looking:
+    """Keeps what each look at a turn heard; nothing is decided."""
 
-    def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
+    hears: Embedder
+    looks: list[Look] = field(default_factory=list)
+
+    def embedder(self) -> Embedder:
+        return self.hears
+
+    def decide(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
         del in_sequence
         if heard.embedding is not None:
             quality = heard.quality
-            found.append(Look(quality.net_speech_s, quality.snr_db, heard.embedding))
+            self.looks.append(Look(quality.net_speech_s, quality.snr_db, heard.embedding))
         if is_last:
             raise NotEnoughSpeech("nothing is decided here")
         return None
 
-    options = LiveOptions(silence_s=SILENCE_S)
+    def alone(self, decision: Decision, turn: Utterance) -> Decision:
+        del turn
+        return decision
+
+    def record(self, decision: Decision, heard: Utterance) -> Decision:
+        del heard
+        return decision
+
+    def keep(self, decision: Decision, speech: Callable[[], Speech]) -> None:
+        del decision, speech
+
+
+def stream(embedder: Embedder, clip: Clip) -> Streamed | None:
+    """Return the looks at a clip's first turn; None: there is too little speech in it."""
+    looking, options = _Looking(embedder), LiveOptions(silence_s=SILENCE_S)
     samples, rate_hz = embedder.samples(clip.source, 3600.0), 16_000
-    listener = EarlyListener(lambda: embedder, decide, lambda d, _: d, lambda d, _: d, options)
+    listener = EarlyListener(looking, options)
     events = listener.feed(samples, rate_hz) + listener.finish()
     enrolled = embedder.utterance((samples, rate_hz))
     ends = [event.at_s for event in events if event.kind.value == "turn"]
-    if enrolled.embedding is None or not found or len(ends) != 1:
+    if enrolled.embedding is None or not looking.looks or len(ends) != 1:
         return None
-    return Streamed(clip, found, enrolled)
+    return Streamed(clip, looking.looks, enrolled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from voiceid.audio import AudioSource, LiveSourceName, live_source
 from voiceid.domain import Decision, Outcome, Reason, Speech, Utterance, caller_name, speaker_key
 from voiceid.domain.code_words import Challenge
 from voiceid.errors import ChangeRefused, ConfigError, ThresholdUnavailable
-from voiceid.listening import CodeListener, Decide, EarlyListener, Listener, LiveOptions, LiveStream
+from voiceid.listening import CodeListener, EarlyListener, Listener, LiveOptions, LiveStream
 from voiceid.listening.endpointing import CODE_SILENCE_S
 from voiceid.model_in_use import ModelInUse
 from voiceid.questions import Questions
@@ -46,10 +46,8 @@ class LiveQuestions:
             claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
             self._require_claimable(claim)
         self._questions.warm_up()
-        record = partial(self._record_turn, search, claim, how.get("caller"))
-        decide, alone = self._decider(search, claim), partial(self._alone, search, claim)
-        ended = self._keep if self._session.config.replay.check else None
-        return EarlyListener(self._embedder, decide, alone, record, options, ended=ended)
+        asking = TurnQuestions(self._session, self._questions, search, claim, how.get("caller"))
+        return EarlyListener(asking, options)
 
     def _code_listener(self, how: ListenKeywords, options: LiveOptions) -> Listener:
         """Return what asks who is recognized for a code, and judges the answer as `verify` does."""
@@ -84,7 +82,9 @@ class LiveQuestions:
             return self._questions.verify(said, Claim(code.speaker, *of, challenge=code.id), caller)
 
         self._questions.warm_up()
-        return CodeListener(self._embedder().detector, recognize, answer, options)
+        return CodeListener(
+            self._session.loaded_model.embedder.detector, recognize, answer, options
+        )
 
     def _require_claimable(self, claim: Claim) -> None:
         speaker_key(claim.name)
@@ -92,74 +92,74 @@ class LiveQuestions:
             with self._session.store.read() as reader:
                 reader.speakers.get(claim.name)
 
-    def _record_turn(
-        self,
-        search: Search,
-        claim: Claim | None,
-        caller: str | None,
-        decision: Decision,
-        heard: Utterance,
-    ) -> Decision:
-        """Record the decision of a turn, which is an attempt of a caller; return what is given."""
-        with self._questions.trusting("listen"):
-            verifier = self._session.loaded_model.verifier
-            decision = verifier.unless_replayed(decision, heard.speech, search.aim, search.group)
-        if claim is not None and caller is not None:
-            self._questions.lockout.attempt(claim.name, caller_name(caller), lambda: decision)
-        self._questions.record(decision, caller)
-        return decision if claim is None or not claim.blind else blinded(decision)
 
-    def _keep(self, decision: Decision, speech: Speech) -> None:
-        """Keep what was said after an acceptance, to know a recording of it again."""
-        replays = self._session.loaded_model.verifier.replays
-        if replays is not None:
-            replays.accepted(decision, speech)
+@dataclass(frozen=True, slots=True)
+class TurnQuestions:
+    """Asks the model in use about turns: who speaks, or whether it is the speaker of a claim."""
 
-    def _alone(
-        self, search: Search, claim: Claim | None, decision: Decision, turn: Utterance
-    ) -> Decision:
-        """Return what becomes of an acceptance within a turn because of the whole of it."""
+    session: Session
+    questions: Questions
+    search: Search
+    claim: Claim | None
+    caller: str | None
+
+    def embedder(self) -> Embedder:
+        """See `Decider`."""
+        return self.session.loaded_model.embedder
+
+    def decide(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
+        """See `Decider`."""
+        claim = self.claim
+        asked = replace(self.search, aim=replace(self.search.aim, in_sequence=in_sequence))
+
+        def ask(model: ModelInUse) -> Decision:
+            if heard.embedding is not None:
+                model.space.require_same(heard.embedding.space)
+            # A turn is looked at several times: it is asked once whether it is a replay.
+            verifier = replace(model.verifier, replays=None)
+            if claim is None:
+                return verifier.identify(lambda _: heard, heard.name, asked)
+            return verifier.verify(lambda _: heard, heard.name, replace(claim, aim=asked.aim))
+
+        with self.questions.trusting("listen"):
+            try:
+                decision = self.session.ask(ask)
+            except ThresholdUnavailable:
+                if is_last:
+                    raise
+                return None
+        return decision if is_last or claim is None else _without_early_rejection(decision, claim)
+
+    def alone(self, decision: Decision, turn: Utterance) -> Decision:
+        """See `Decider`."""
 
         def ask(model: ModelInUse) -> Decision:
             if turn.embedding is not None:
                 model.space.require_same(turn.embedding.space)
-            return model.verifier.alone(decision, turn, search.aim, search.group)
+            return model.verifier.alone(decision, turn, self.search.aim, self.search.group)
 
-        with self._questions.trusting("listen"):
-            found = self._session.ask(ask)
-        return found if claim is None or not claim.blind else blinded(found)
+        with self.questions.trusting("listen"):
+            return self._shown(self.session.ask(ask))
 
-    def _decider(self, search: Search, claim: Claim | None) -> Decide:
-        """Return what decides about a turn; with a claim, whether it is that speaker's."""
+    def record(self, decision: Decision, heard: Utterance) -> Decision:
+        """Record the decision of a turn, which is an attempt of a caller; return what is shown."""
+        aim, group = self.search.aim, self.search.group
+        with self.questions.trusting("listen"):
+            verifier = self.session.loaded_model.verifier
+            decision = verifier.unless_replayed(decision, heard.speech, aim, group)
+        if self.claim is not None and self.caller is not None:
+            caller = caller_name(self.caller)
+            self.questions.lockout.attempt(self.claim.name, caller, lambda: decision)
+        self.questions.record(decision, self.caller)
+        return self._shown(decision)
 
-        def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
-            asked = replace(search, aim=replace(search.aim, in_sequence=in_sequence))
+    def keep(self, decision: Decision, speech: Callable[[], Speech]) -> None:
+        """See `Decider`."""
+        if (replays := self.session.loaded_model.verifier.replays) is not None:
+            replays.accepted(decision, speech())
 
-            def ask(model: ModelInUse) -> Decision:
-                if heard.embedding is not None:
-                    model.space.require_same(heard.embedding.space)
-                # A turn is looked at several times: it is asked once whether it is a replay.
-                verifier = replace(model.verifier, replays=None)
-                if claim is None:
-                    return verifier.identify(lambda _: heard, heard.name, asked)
-                claimed = replace(claim, aim=asked.aim)
-                return verifier.verify(lambda _: heard, heard.name, claimed)
-
-            with self._questions.trusting("listen"):
-                try:
-                    decision = self._session.ask(ask)
-                except ThresholdUnavailable:
-                    if is_last:
-                        raise
-                    return None
-            if is_last or claim is None:
-                return decision
-            return _without_early_rejection(decision, claim)
-
-        return decide
-
-    def _embedder(self) -> Embedder:
-        return self._session.loaded_model.embedder
+    def _shown(self, decision: Decision) -> Decision:
+        return blinded(decision) if self.claim is not None and self.claim.blind else decision
 
 
 def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:

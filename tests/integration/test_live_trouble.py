@@ -21,6 +21,7 @@ from live_servers import certificate, encode, file_server, http_server, redirect
 from voiceid import AudioInvalid, ConfigError, LiveEvent, VoiceID
 from voiceid.audio import AudioOptions, live_source, live_streams
 from voiceid.errors import AudioError, AudioUnreadable, StoreError
+from voiceid.live_questions import TurnQuestions
 
 
 def wav(samples: np.ndarray, rate: int = RATE) -> io.BytesIO:
@@ -80,12 +81,14 @@ def test_a_listener_of_the_gallery_that_fails_is_called_once_a_turn(opened: Voic
     stop()
 
 
-def test_an_acceptance_whose_whole_turn_cannot_be_looked_at_is_none(opened: VoiceID, talk) -> None:
+def test_an_acceptance_whose_whole_turn_cannot_be_looked_at_is_none(
+    opened: VoiceID, talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise StoreError("the database is away")
 
     listener = opened.listen()
-    listener._alone = fail
+    monkeypatch.setattr(TurnQuestions, "alone", fail)
     assert answers(listener.feed(talk[: 4 * RATE], RATE)) == NAMES[:1]
     turn = listener.finish()[-1]
     assert (turn.kind.value, turn.decision) == ("turn", None)

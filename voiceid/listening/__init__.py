@@ -7,8 +7,8 @@ another voice goes on, `looks` says when to look who it is and when the answer i
 """
 
 from voiceid.listening.code_listener import CodeListener
-from voiceid.listening.early_listener import Decide, EarlyListener
+from voiceid.listening.early_listener import Decider, EarlyListener
 from voiceid.listening.listener import Listener, LiveOptions
 from voiceid.listening.live_stream import LiveStream
 
-__all__ = ["CodeListener", "Decide", "EarlyListener", "Listener", "LiveOptions", "LiveStream"]
+__all__ = ["CodeListener", "Decider", "EarlyListener", "Listener", "LiveOptions", "LiveStream"]

@@ -20,15 +20,27 @@ _CHANGE_FRAMES = 8
 """Frames from look to look whether there is a window more, to compare."""
 
 
-class Decide(Protocol):
-    """Decides who speaks in what was heard of a turn so far."""
+class Decider(Protocol):
+    """Decides about turns; each method raises VoiceIDError."""
 
-    def __call__(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
-        """Return the decision; None: it cannot be made yet.  Raises VoiceIDError.
+    def embedder(self) -> Embedder:
+        """Return the embedder of the model in use; each turn asks for it."""
+
+    def decide(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
+        """Return who speaks in what was heard of a turn so far; None: it cannot be said yet.
 
         - `in_sequence`: it is one look of several.
         - `is_last`: the turn is over.
         """
+
+    def alone(self, decision: Decision, turn: Utterance) -> Decision:
+        """Return what becomes of an acceptance within a turn because of the whole of it."""
+
+    def record(self, decision: Decision, heard: Utterance) -> Decision:
+        """Record what a turn comes to, of what was heard until then; return what is shown."""
+
+    def keep(self, decision: Decision, speech: Callable[[], Speech]) -> None:
+        """Keep the speech of a turn within which it was accepted, to know it again."""
 
 
 class EarlyListener(Listener):
@@ -36,38 +48,17 @@ class EarlyListener(Listener):
 
     Parameters
     ----------
-    embedder : callable
-        Returns the embedder of the model in use; each turn asks for it.
-    decide : Decide
-    alone : callable
-        Receives an acceptance within a turn and the whole of the turn, and returns what becomes of
-        it.  Raises VoiceIDError.
-    record : callable
-        Receives the decision that a turn comes to and what was heard until then, and returns what
-        of it the event has.
+    decider : Decider
     options : LiveOptions
-    ended : callable, optional
-        Receives an acceptance within a turn and the speech of the whole turn.
     """
 
-    def __init__(
-        self,
-        embedder: Callable[[], Embedder],
-        decide: Decide,
-        alone: Callable[[Decision, Utterance], Decision],
-        record: Callable[[Decision, Utterance], Decision],
-        options: LiveOptions,
-        *,
-        ended: Callable[[Decision, Speech], None] | None = None,
-    ) -> None:
-        self._embedder_now, self._decide, self._record = embedder, decide, record
-        self._alone, self._ended = alone, ended
-        self._embedder = embedder()
+    def __init__(self, decider: Decider, options: LiveOptions) -> None:
+        self._decider, self._embedder = decider, decider.embedder()
         super().__init__(self._embedder.detector, options)
 
     def _follow(self, turn: LiveTurn) -> LiveEvent:
         with contextlib.suppress(VoiceIDError):  # the decision asks the same, and says why not
-            self._embedder = self._embedder_now()
+            self._embedder = self._decider.embedder()
         self._change = VoiceChange(self._embedder.encoder)
         return super()._follow(turn)
 
@@ -102,7 +93,7 @@ class EarlyListener(Listener):
         try:
             clip = self._heard(turn)
             in_sequence = not is_last or turn.looks > 0
-            decision = self._decide(clip, in_sequence=in_sequence, is_last=is_last)
+            decision = self._decider.decide(clip, in_sequence=in_sequence, is_last=is_last)
             turn.heard = clip
         except VoiceIDError as error:
             turn.error = error
@@ -125,7 +116,7 @@ class EarlyListener(Listener):
         turn.is_decided = True  # once, even if it cannot be recorded, and so is not given
         heard, turn.heard = turn.heard, None
         assert heard is not None  # noqa: S101 - it was decided about; for mypy
-        turn.decision = self._record(decision, heard)
+        turn.decision = self._decider.record(decision, heard)
         return self._of_turn(LiveEventKind.DECISION, turn)
 
     def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
@@ -145,17 +136,15 @@ class EarlyListener(Listener):
     def _checked(self, turn: LiveTurn, decision: Decision) -> Decision | None:
         """Return what becomes of an acceptance because of the whole turn; None: it has an error."""
         try:
-            return self._alone(decision, self._heard(turn))
+            return self._decider.alone(decision, self._heard(turn))
         except VoiceIDError as error:
             turn.error = error
             return None
 
     def _keep_rest(self, turn: LiveTurn, decision: Decision) -> None:
         """Have it known what was said after an acceptance within the turn."""
-        if self._ended is None:
-            return
-        speech = self._embedder.speech_of(turn.frames, turn.is_speech)
+        embedder = self._embedder
         try:
-            self._ended(decision, speech)
+            self._decider.keep(decision, lambda: embedder.speech_of(turn.frames, turn.is_speech))
         except VoiceIDError as error:
             turn.error = error
