@@ -32,6 +32,10 @@ class Snapshot:
     def centroids(self) -> Self:
         return self
 
+    @property
+    def protection(self) -> Self:
+        return self
+
     def revision(self) -> Revision:
         return self.entries[-1].revision if self.entries else EMPTY_REVISION
 
