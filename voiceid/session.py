@@ -188,13 +188,14 @@ class Session:
                 yield change
                 if kind != ChangeKind.PREPARE_SWITCH:  # of recordings that were enrolled before
                     require_consents(self.config.enrollment, writer)
-                writer.audit.changed(kind, change.events, moved=writer.moved)
-                erases = writer.erased or writer.erasures.pending() is not None
-            self._changes_behind += bool(writer.touched)
+                effects = writer.effects
+                writer.audit.changed(kind, change.events, moved=effects.moved)
+                erases = effects.erased or writer.erasures.pending() is not None
+            self._changes_behind += bool(effects.touched)
             try:
                 if erases:
                     parts = (self.store, self.gallery, self.index_folder, self.kept_audio)
-                    Erasure(*parts).complete(writer.erased_vectors)  # it empties the log too
+                    Erasure(*parts).complete(effects.erased_vectors)  # it empties the log too
                 if large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
                         if not erases:

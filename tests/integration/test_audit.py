@@ -173,7 +173,7 @@ def test_what_was_decided_is_forgotten_by_age_and_the_chain_holds(
             for speaker in ("Xanthippe", None):
                 facts = {"speaker": speaker, "caller": "Front Door 4711"}
                 with vid._session.store.write() as writer:
-                    writer._effects.now = now or writer._effects.now
+                    writer.effects.now = now or writer.effects.now
                     writer.audit.append("decision", facts)
         head = vid.audit.head()
         assert vid.privacy.run(dry_run=True).decisions == 0

@@ -361,7 +361,7 @@ def test_a_date_that_is_to_come_keeps_no_speaker_longer(gallery: OpenGallery) ->
     enrolled(vid)
     vid.enroll("carol", heard(vid, CLIPS[5:]), force=True)
     with vid._session.store.write() as writer:
-        writer._effects.now = ahead
+        writer.effects.now = ahead
         writer.speakers.withdraw(writer.speakers.get(NAME), "the desk")
     vid.speakers.edit(NAME, SpeakerDetails(groups=("lobby",)))
     change(vid, "carol", created_at=ahead, updated_at=ahead)

@@ -38,9 +38,9 @@ def require_consents(limits: EnrollmentLimits, writer: Writer) -> None:
 
     However a voice comes into the gallery, it comes through here.
     """
-    if not (limits.require_consent and writer.enrolled):
+    if not (limits.require_consent and writer.effects.enrolled):
         return
-    if names := writer.speakers.unconsented(writer.enrolled, writer.now):
+    if names := writer.speakers.unconsented(writer.effects.enrolled, writer.now):
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise ConsentMissing(
             f"no consent of {names[0]}{more} is in force; nothing was changed",

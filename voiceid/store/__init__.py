@@ -101,7 +101,7 @@ class Store:
         One that is not ``synced`` does not wait for the disk: all processes see it, it outlives
         this one however that ends, and a power cut may undo it until a later one is on the disk.
 
-        What it erased (`Writer.erased`) may still be in the log, in index files and in kept
+        What it erased (`Effects.erased`) may still be in the log, in index files and in kept
         audio: the caller sees to those, then to `Writer.erasures`.
         """
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED

@@ -36,53 +36,29 @@ class Writer(Reader):
         self, connection: Connection, key_ring: KeyRing, audit: AuditOptions | None = None
     ) -> None:
         super().__init__(connection, key_ring)
-        self._effects = Effects(self, audit)
+        self.effects = Effects(self, audit)
+        """What the change did beside its rows."""
 
     @property
     def now(self) -> datetime:
         """When the transaction began, in UTC: the time of all that it writes."""
-        return datetime.fromisoformat(self._effects.now)
+        return datetime.fromisoformat(self.effects.now)
 
-    @property
-    def touched(self) -> set[str]:
-        """Ids of the spaces of which centroids were changed, adapted ones too."""
-        return self._effects.touched
-
-    @property
-    def erased(self) -> bool:
-        """Whether voices were removed: the transaction has a row in ``erasures`` then."""
-        return self._effects.erased
-
-    @property
-    def moved(self) -> bool:
-        """Whether voices were changed or removed."""
-        return self._effects.moved
-
-    @property
-    def enrolled(self) -> set[int]:
-        """Ids of the speakers who got samples."""
-        return self._effects.enrolled
-
-    @property
-    def erased_vectors(self) -> list[bytes]:
-        """The sample vectors that were removed, as they were stored: to search for remains."""
-        return self._effects.erased_vectors
-
-    feed = cached_property(lambda self: FeedOfChange(self._effects))
-    speakers = cached_property(lambda self: SpeakerWriter(self._effects))
-    samples = cached_property(lambda self: SampleWriter(self._effects, self.centroids))
-    centroids = cached_property(lambda self: CentroidWriter(self._effects))
-    fingerprints = cached_property(lambda self: FingerprintWriter(self._effects))
-    bulk = cached_property(lambda self: BulkWriter(self._effects, self.centroids))
-    calibrations = cached_property(lambda self: CalibrationWriter(self._effects))
-    adaptations = cached_property(lambda self: AdaptationWriter(self._effects, self.centroids))
-    protecting = cached_property(lambda self: ProtectionWriter(self._effects))
+    feed = cached_property(lambda self: FeedOfChange(self.effects))
+    speakers = cached_property(lambda self: SpeakerWriter(self.effects))
+    samples = cached_property(lambda self: SampleWriter(self.effects, self.centroids))
+    centroids = cached_property(lambda self: CentroidWriter(self.effects))
+    fingerprints = cached_property(lambda self: FingerprintWriter(self.effects))
+    bulk = cached_property(lambda self: BulkWriter(self.effects, self.centroids))
+    calibrations = cached_property(lambda self: CalibrationWriter(self.effects))
+    adaptations = cached_property(lambda self: AdaptationWriter(self.effects, self.centroids))
+    protecting = cached_property(lambda self: ProtectionWriter(self.effects))
     keys = cached_property(ApiKeyWriter)
-    attempts = cached_property(lambda self: AttemptWriter(self._effects))
-    backups = cached_property(lambda self: BackupWriter(self._effects))
-    retention = cached_property(lambda self: RetentionWriter(self._effects))
+    attempts = cached_property(lambda self: AttemptWriter(self.effects))
+    backups = cached_property(lambda self: BackupWriter(self.effects))
+    retention = cached_property(lambda self: RetentionWriter(self.effects))
     jobs = cached_property(lambda self: JobWriter(self, self.now))
     answers = cached_property(lambda self: AnswerWriter(self, self.now))
-    spoken = cached_property(lambda self: SpokenWordsWriter(self._effects))
-    audit = cached_property(lambda self: AuditWriter(self._effects))
-    switches = cached_property(lambda self: SwitchWriter(self._effects))
+    spoken = cached_property(lambda self: SpokenWordsWriter(self.effects))
+    audit = cached_property(lambda self: AuditWriter(self.effects))
+    switches = cached_property(lambda self: SwitchWriter(self.effects))

@@ -97,7 +97,7 @@ def test_what_erases_nothing_is_no_erasure(store: Store) -> None:
         after(store, lambda w: w.samples.move(w.samples.of(bob), alice)),
         after(store, lambda w: w.speakers.edit(alice, SpeakerDetails(enabled=False))),
     ]
-    assert [writer.erased for writer in kept] == [False] * 4
+    assert [writer.effects.erased for writer in kept] == [False] * 4
     with store.read() as reader:
         assert (reader.erasures.pending(), reader.erasures.newest()) == (None, 0)
 

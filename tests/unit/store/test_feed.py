@@ -103,4 +103,4 @@ def test_an_erasure_is_written_down_once_a_change_with_all_its_vectors(store: St
         for name in ("a", "b"):
             writer.speakers.remove(writer.speakers.get(name).id)
         assert writer.erasures.newest() == 1
-        assert len(writer.erased_vectors) == 2
+        assert len(writer.effects.erased_vectors) == 2
