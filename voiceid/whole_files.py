@@ -20,7 +20,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     try:
         unfinished.unlink(missing_ok=True)  # of a process of that number which was killed
         number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as file:
+        with open(unfinished, "wb", opener=lambda *_: number) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

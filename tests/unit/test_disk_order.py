@@ -57,7 +57,7 @@ def test_a_whole_file_is_on_the_disk_before_it_is_in_place(disk: list[str], tmp_
 def test_a_copy_of_a_database_is_on_the_disk_before_it_is_in_place(
     disk: list[str], tmp_path: Path
 ) -> None:
-    with connections.whole_file(tmp_path / "x") as unfinished:
+    with connections.whole_database(tmp_path / "x") as unfinished:
         assert stat.S_IMODE(unfinished.stat().st_mode) == 0o600
         unfinished.write_bytes(CONTENT)
     assert disk == WHOLE
@@ -159,7 +159,7 @@ def test_a_writer_has_its_turn_from_the_beginning(database: Path) -> None:
         writer.samples.add(speaker.id, SPACE, [sample(vector)])
 
 
-@pytest.mark.parametrize("write", [whole_files.whole_file, connections.whole_file])
+@pytest.mark.parametrize("write", [whole_files.whole_file, connections.whole_database])
 def test_what_fails_half_way_leaves_nothing_beside_what_was_there(
     write: Callable[[Path], object], tmp_path: Path
 ) -> None:

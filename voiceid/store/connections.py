@@ -36,6 +36,7 @@ from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION, Begin
 from voiceid.store.readonly_connection import ReadOnlyConnection, open_read_only
+from voiceid.whole_files import whole_file
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -288,22 +289,12 @@ def make_private(path: Path) -> None:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
-
-    On any error it is removed, and ``target`` is as it was.
-    """
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        make_private(unfinished)
-        yield unfinished
-        with wrapped_files(target):
-            with unfinished.open("rb+") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-    finally:
-        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
-            unfinished.unlink(missing_ok=True)
+def whole_database(target: Path) -> Iterator[Path]:
+    """Yield an empty file that takes the place of a database at the end; see `whole_file`."""
+    with wrapped_files(target):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with whole_file(target) as file:
+            yield Path(file.name)
 
 
 def empty_log(connection: Any) -> bool:

@@ -14,7 +14,7 @@ from voiceid.domain import Float32Array, Sample, Speaker, telephone_share
 from voiceid.errors import StoreError
 from voiceid.protection import SigningKey
 from voiceid.store import Store, backup_signature, stored_rows
-from voiceid.store.connections import is_refusal, whole_file, wrapped_files
+from voiceid.store.connections import is_refusal, whole_database, wrapped_files
 from voiceid.store.reader import Reader
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def backup(
             raise StoreError(
                 f"{target} is there already; it was left as it is", hint="Name a file that is not."
             )
-        with whole_file(target) as unfinished:
+        with whole_database(target) as unfinished:
             store.copy_into(unfinished)
             if key is not None:
                 backup_signature.sign(unfinished, key)

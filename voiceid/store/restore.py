@@ -34,7 +34,7 @@ from voiceid.store.connections import (
     open_file,
     require_turn,
     transaction,
-    whole_file,
+    whole_database,
     wrapped,
     wrapped_files,
 )
@@ -212,7 +212,7 @@ def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bo
     """
     if not live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
         return False
-    with whole_file(saved) as unfinished:
+    with whole_database(saved) as unfinished:
         copy_pages(live, unfinished)
     numbers = dict(copy.execute("SELECT name, seq FROM sqlite_sequence"))
     for name, number in live.execute("SELECT name, seq FROM sqlite_sequence"):
@@ -228,7 +228,7 @@ def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bo
 
 def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
     """Put the copy where a database is that SQLite cannot use, and move that one aside."""
-    with whole_file(path) as unfinished:
+    with whole_database(path) as unfinished:
         with wrapped(path):
             copy_pages(copy, unfinished)
         with _held_alone(path):

@@ -29,7 +29,7 @@ from voiceid.store.connections import (
     make_private,
     opened,
     transaction,
-    whole_file,
+    whole_database,
     wrapped,
     wrapped_files,
 )
@@ -143,7 +143,7 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
         # Another process may have upgraded it while this one waited for its turn.
         if before.current and isinstance(path, Path) and _revision(connection) != SCHEMA_HEAD:
             saved = path.with_name(f"{path.name}.before-{SCHEMA_HEAD}")
-            with whole_file(saved) as unfinished, closing(sqlite3.connect(path)) as old:
+            with whole_database(saved) as unfinished, closing(sqlite3.connect(path)) as old:
                 copy_pages(old, unfinished)
         made = _made(connection)
         run_migrations(connection)
