@@ -82,6 +82,11 @@ class Crowd:
         """See `voiceid.store.Reader`."""
         return self
 
+    @property
+    def protection(self) -> Crowd:
+        """See `voiceid.store.Reader`."""
+        return self
+
     def revision(self) -> Revision:
         """See `voiceid.store.Reader`."""
         return Revision(1, "crowd")
