@@ -16,6 +16,7 @@ from voiceid.decision.transforms import Transform
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SpeakerExists, SpeakerNotFound
 from voiceid.store import Store, Writer
+from voiceid.store.change_feed import Effects
 
 RNG = np.random.default_rng(12)
 TURNED = Transform("wccn", 0.5, 3, 9, np.zeros(DIM, dtype=np.float32), np.eye(DIM, dtype="f4"))
@@ -46,10 +47,10 @@ def stored(store: Store, speaker_id: int) -> list[bytes]:
         return [one.vector.astype("<f4").tobytes() for one in reader.samples.of(speaker_id)]
 
 
-def after(store: Store, change: Callable[[Writer], object]) -> Writer:
+def after(store: Store, change: Callable[[Writer], object]) -> Effects:
     with store.write() as writer:
         change(writer)
-    return writer
+    return writer.effects
 
 
 def test_every_space_that_a_change_touched_is_named_adapted_ones_too(store: Store) -> None:
@@ -97,7 +98,7 @@ def test_what_erases_nothing_is_no_erasure(store: Store) -> None:
         after(store, lambda w: w.samples.move(w.samples.of(bob), alice)),
         after(store, lambda w: w.speakers.edit(alice, SpeakerDetails(enabled=False))),
     ]
-    assert [writer.effects.erased for writer in kept] == [False] * 4
+    assert [effects.erased for effects in kept] == [False] * 4
     with store.read() as reader:
         assert (reader.erasures.pending(), reader.erasures.newest()) == (None, 0)
 
