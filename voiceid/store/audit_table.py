@@ -185,16 +185,11 @@ class AuditWriter(Audit):
             self._put(self._end(None), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})
         return gone
 
-    @property
-    def _now(self) -> Protection:
-        """The protection that the change leaves."""
-        return self._effects.protection
-
     def _speaker_id(self, facts: Mapping[str, object]) -> int | None:
         if "speaker_id" in facts or facts.get("speaker") is None:
             return facts.get("speaker_id")  # type: ignore[return-value]  # an id or None
         try:
-            stored = self._now.name_key(speaker_key(str(facts["speaker"])))
+            stored = self._effects.protection.name_key(speaker_key(str(facts["speaker"])))
         except SpeakerNameInvalid:
             return None
         query = select(speakers.c.id).where(speakers.c.name_key == stored)
@@ -206,7 +201,7 @@ class AuditWriter(Audit):
         It is no sound one where something was changed: the next row shows that for ever.
         """
         row = self._read_end(speaker_id)
-        counter = self._counter(row, self._now.vault)
+        counter = self._counter(row, self._effects.protection.vault)
         last = AuditHead(row.last_number or 0, row.last_hash or AuditHead().hash)
         if counter != last:
             last = AuditHead(max(counter.number, last.number), is_sealed=False)
@@ -218,7 +213,7 @@ class AuditWriter(Audit):
         """Append a row after an end of the chain; return the head after it."""
         facts = {"by": ACTOR.get() or _user(), **_facts(facts, is_enrolled=end.is_enrolled)}
         row = new_row(end.head, self._effects.now, kind, speaker_id, facts)
-        protection, owner = self._now, speaker_id if end.is_enrolled else None
+        protection, owner = self._effects.protection, speaker_id if end.is_enrolled else None
         protection.load([owner or _NO_SPEAKER])
         assert row.content is not None  # noqa: S101 - a new row has content; for mypy
         values = {
