@@ -8,10 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from benchmarks.voices import model_store
-from voiceid.models.campplus import DIM, build_features_in
+from voiceid.models.campplus import DIM, _Network
 from voiceid.models.checkpoint import read_checkpoint
 from voiceid.models.fetch import fetch_member
+from voiceid.models.graph import Graph, Weights
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-peers"
@@ -69,6 +72,17 @@ def _export(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = fetch_member(card, Path(folder), lambda *_: None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        build_features_in(read_checkpoint(checkpoint, name=card.name), SHERPA_METADATA)
-    )
+    model = onnx.load_from_string(features_in(read_checkpoint(checkpoint, name=card.name)))
+    onnx.helper.set_model_props(model, SHERPA_METADATA)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def features_in(weights: Weights) -> bytes:
+    """Return the network alone: ``x`` (N, frames, 80) mean-free features to ``embedding``.
+
+    Not scaled to unit length: the form in which other toolkits take such a network.
+    """
+    graph = Graph("campplus")
+    network = _Network(graph, weights)
+    embedding = network.embedding(network.frames(graph.op("Transpose", "x", perm=[0, 2, 1])))
+    return graph.serialize({"x": ["N", "T", 80]}, {"embedding": (embedding, ["N", DIM])})

@@ -56,20 +56,6 @@ def build(weights: Weights) -> bytes:
     )
 
 
-def build_features_in(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """Return the network alone: ``x`` (N, frames, 80) mean-free features to ``embedding``.
-
-    Not scaled to unit length: the form in which other toolkits take such a network.
-    """
-    graph = Graph("campplus")
-    features = graph.op("Transpose", "x", perm=[0, 2, 1])
-    network = _Network(graph, weights)
-    embedding = network.embedding(network.frames(features))
-    return graph.serialize(
-        {"x": ["N", "T", _MELS]}, {"embedding": (embedding, ["N", DIM])}, metadata
-    )
-
-
 class _Network:
     """Writes the layers, reading the weights by their names in the checkpoint."""
 

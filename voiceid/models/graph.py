@@ -89,7 +89,6 @@ class Graph:
         self,
         inputs: dict[str, Sequence[str | int]],
         outputs: dict[str, tuple[str, Sequence[str | int]]],
-        metadata: dict[str, str] | None = None,
     ) -> bytes:
         """Return the checked ONNX file.
 
@@ -115,7 +114,6 @@ class Graph:
             graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="voiceid"
         )
         model.ir_version = _IR_VERSION
-        helper.set_model_props(model, metadata or {})
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 

@@ -16,10 +16,6 @@ from voiceid.models.graph import Graph, Weights
 
 CLASSES = ("none", "1", "2", "3", "1+2", "1+3", "2+3")
 """The sets of speakers, in the order of the outputs."""
-FRAME_STEP_SAMPLES = 270
-"""16.875 ms at 16 kHz: the step of the filters and of three poolings of three."""
-FRAME_SAMPLES = 991
-"""61.9 ms: the samples that a frame looks at before the LSTM layers."""
 
 _PREFIX = "state_dict."
 _RATE_HZ = 16_000

@@ -18,7 +18,8 @@ from voiceid.models.runtime import Session
 from voiceid.models.status import InstalledModel
 
 STEP_SAMPLES, LEAST_SAMPLES = 270, 991
-"""Between two frames, and what one looks at, at 16 kHz (voiceid/models/segmentation.py)."""
+"""Between two frames (the filters, and three poolings of three), and what one looks at before the
+LSTM layers, at 16 kHz: 17 and 62 ms."""
 SPEAKERS: Final = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from networks import embed, weights
 
+from benchmarks.peers import features_in
 from voiceid.errors import CheckpointInvalid
 from voiceid.models import campplus
 from voiceid.models.runtime import Session
@@ -105,7 +106,7 @@ def test_the_graph_is_the_paper_layer_by_layer(frames: int) -> None:
     """
     tensors = weights("campplus", seed=frames)
     features = np.random.default_rng(frames).normal(0, 1, (frames, 80)).astype("f4")
-    graph = campplus.build_features_in(tensors, {})
+    graph = features_in(tensors)
     session = Session.of_bytes(graph, "campplus", inputs={"x": 3}, outputs=["embedding"])
     [[found]] = session.run({"x": features[None]})
     expected = by_hand(tensors, features)
@@ -128,12 +129,6 @@ def test_only_the_normalisations_before_a_convolution_are_left_in_the_graph() ->
         if node.op_type == "BatchNormalization":
             [behind] = [other for other in model.graph.node if node.output[0] in other.input]
             assert behind.op_type == "Relu"
-
-
-def test_the_network_alone_carries_the_facts_that_other_toolkits_ask_for() -> None:
-    data = campplus.build_features_in(weights("campplus"), {"output_dim": "192"})
-    [fact] = onnx.load_from_string(data).metadata_props
-    assert (fact.key, fact.value) == ("output_dim", "192")
 
 
 def test_builds_are_the_same_to_the_byte() -> None:

@@ -11,6 +11,7 @@ import soundfile
 from voiceid.errors import CheckpointInvalid
 from voiceid.models import segmentation
 from voiceid.models.runtime import Session
+from voiceid.speech.segmenter import LEAST_SAMPLES, STEP_SAMPLES
 
 RUNS = [(2, 251), (4, 124), (1, 12), (4, 30), (1, 33), (0, 41), (1, 13), (4, 85)]
 """The classes of the first 10 s of AMI's cut tst00, and of how many frames in turn."""
@@ -44,10 +45,10 @@ def test_frames_follow_each_other_as_documented(models_folder: Path) -> None:
     path = models_folder / "segmentation.onnx"
     session = Session.open(path, inputs={"waveform": 2}, outputs=["log_probs"])
     noise = np.random.default_rng(0).standard_normal((1, 20_000)).astype(np.float32)
-    for n in (segmentation.FRAME_SAMPLES, 5000, 16_003, 20_000):
+    for n in (LEAST_SAMPLES, 5000, 16_003, 20_000):
         [answers] = session.run({"waveform": noise[:, :n]})
-        spare = n - segmentation.FRAME_SAMPLES
-        assert answers.shape[1] == 1 + spare // segmentation.FRAME_STEP_SAMPLES
+        spare = n - LEAST_SAMPLES
+        assert answers.shape[1] == 1 + spare // STEP_SAMPLES
 
 
 def test_tensors_of_another_shape_are_a_typed_error() -> None:
