@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import kept_answers
@@ -75,11 +75,3 @@ class AnswerWriter(Rows):
 
 def _is(caller: str, key_sha256: str) -> ColumnElement[bool]:
     return (kept_answers.c.caller == caller) & (kept_answers.c.key_sha256 == key_sha256)
-
-
-def forget_answers(connection: Connection) -> None:
-    """Drop the texts of all answers, and of those that come: a voice is erased, and they name it.
-
-    That the requests were made stays known.
-    """
-    connection.execute(update(kept_answers).values(answer=None, is_forgotten=1))

@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from voiceid.store import stored_rows
-from voiceid.store.change_feed import Effects
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import attempts
 
@@ -53,13 +52,10 @@ class Attempts(Rows):
 class AttemptWriter(Attempts):
     """Changes attempts."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._now = effects.now
-
     def add(self, name_key: str, caller: str) -> None:
         """Add an attempt that failed, by the stored key of the name."""
-        query = insert(attempts).values(name_key=name_key, caller=caller, failed_at=self._now)
+        now = self._effects.now
+        query = insert(attempts).values(name_key=name_key, caller=caller, failed_at=now)
         self._connection.execute(query)
 
     def forget_before(self, moment: datetime) -> None:

@@ -32,7 +32,6 @@ from voiceid.domain.audit_chain import (
 )
 from voiceid.errors import SpeakerNameInvalid, StoreError
 from voiceid.protection import SealBroken, Vault
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import audit_events, audit_head, speakers
@@ -134,10 +133,6 @@ class Audit(Rows):
 
 class AuditWriter(Audit):
     """Appends to the chain, in a change."""
-
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
 
     def changed(self, kind: str, events: Sequence[Mapping[str, Any]], *, moved: bool) -> None:
         """Append the events of a change; one that ``moved`` voices has a row in any case."""

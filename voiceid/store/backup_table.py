@@ -8,7 +8,6 @@ from sqlalchemy import insert, select
 
 from voiceid.domain import Backup
 from voiceid.store import stored_rows
-from voiceid.store.change_feed import Effects
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import backups
 
@@ -34,13 +33,9 @@ class Backups(Rows):
 class BackupWriter(Backups):
     """Notes backups."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._now = effects.now
-
     def add(self, path: str, sha256: str) -> None:
         """Note one that was made."""
         id_ = os.urandom(8).hex()
         stored = self._protection.stored_text(path, PATH_PLACE, id_)
-        values = {"id": id_, "path": stored, "made_at": self._now, "sha256": sha256}
+        values = {"id": id_, "path": stored, "made_at": self._effects.now, "sha256": sha256}
         self._connection.execute(insert(backups).values(**values))

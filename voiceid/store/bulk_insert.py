@@ -29,8 +29,9 @@ from voiceid.domain import (
 from voiceid.protection import Key
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects, random_token
+from voiceid.store.change_feed import random_token
 from voiceid.store.similar_names import keep_looks
+from voiceid.store.snapshot import Snapshot
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
 T = TypeVar("T")
@@ -46,10 +47,10 @@ _PARAMETERS = 32_766
 class BulkWriter:
     """Adds many new speakers."""
 
-    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
-        self._connection, self._effects = effects.connection, effects
-        self._protection = effects.protection
-        self._know, self._centroids = effects.snapshot.spaces.know, centroids
+    def __init__(self, snapshot: Snapshot, centroids: CentroidWriter) -> None:
+        self._connection, self._effects = snapshot.connection, snapshot.effects
+        self._protection = snapshot.protection
+        self._know, self._centroids = snapshot.spaces.know, centroids
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:

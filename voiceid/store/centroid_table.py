@@ -24,9 +24,8 @@ from voiceid.domain import (
 )
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import plain_row
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED
-from voiceid.store.snapshot import Rows
+from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -172,9 +171,8 @@ class Centroids(Rows):
 class CentroidWriter(Centroids):
     """Derives centroids."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot)
         self._targets: dict[str, list[Target]] = {}
 
     def targets(self, space_id: str) -> list[Target]:

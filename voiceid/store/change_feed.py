@@ -1,22 +1,16 @@
-"""The change feed, which the indexes follow, erasures, and what a change did beside its rows."""
+"""The change feed, which the indexes follow, and erasures."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, select
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
-from voiceid.domain.audit_chain import AuditOptions
 from voiceid.store import stored_rows
-from voiceid.store.answer_table import forget_answers
-from voiceid.store.job_table import forget_results
-from voiceid.store.snapshot import Rows, Snapshot, read_state
-from voiceid.store.tables import changes, erasures, speakers
-from voiceid.store.value_list import in_list
+from voiceid.store.snapshot import Rows, read_state
+from voiceid.store.tables import changes, erasures
 
 
 class Feed(Rows):
@@ -80,79 +74,8 @@ class Erasures(Rows):
         self._connection.execute(delete(erasures).where(erasures.c.id <= up_to_id))
 
 
-class Effects:
-    """What one change did beside its rows; all writers of the change share it.
-
-    ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
-    whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
-    they were stored; ``erased`` says whether rows of voices were removed;
-    ``new_speakers`` are the ids of added speakers who have no sample yet, ``enrolled`` those of
-    speakers who got samples; ``protection`` is what the change leaves; ``audit`` says what is
-    recorded.
-    """
-
-    def __init__(self, snapshot: Snapshot, audit: AuditOptions | None = None) -> None:
-        self.snapshot = snapshot
-        self.connection, self.protection = snapshot.connection, snapshot.protection
-        self.audit = audit or AuditOptions()
-        self.now = datetime.now(UTC).isoformat()
-        self.touched: set[str] = set()
-        self.erased_vectors: list[bytes] = []
-        self.erased = False
-        self.new_speakers: set[int] = set()
-        self.enrolled: set[int] = set()
-        self._stamped: set[int] = set()
-        self._forgot = False
-
-    @property
-    def moved(self) -> bool:
-        """Whether voices were changed or removed: then the feed has moved, or is about to."""
-        return self.erased or bool(self.touched)
-
-    def changed(self, changed: Iterable[tuple[int, str]]) -> None:
-        """Append centroids, by id and space, to the feed."""
-        entries = []
-        for centroid_id, space_id in changed:
-            self.touched.add(space_id)
-            entries.append({"centroid_id": centroid_id, "token": secrets.token_hex(8)})
-        if entries:
-            self.connection.execute(insert(changes), entries)
-
-    def erase(self, vectors: Iterable[bytes]) -> None:
-        """Write down, once a change, that voices were removed; their traces are still to go."""
-        self.erased_vectors += vectors
-        if self.erased_vectors:
-            self.forget()
-        if not self.erased:
-            self.erased = True
-            self.connection.execute(insert(erasures).values(created_at=self.now))
-
-    def forget(self) -> None:
-        """Drop what a service keeps of its answers, which may name who is erased, once a change."""
-        if not self._forgot:
-            self._forgot = True
-            forget_results(self.connection)
-            forget_answers(self.connection)
-
-    def stamped(self, speaker_ids: Iterable[int]) -> None:
-        """Note that the rows of speakers have the time of this change."""
-        self._stamped.update(speaker_ids)
-
-    def stamp(self, speaker_ids: Collection[int]) -> None:
-        """Give speakers the time of this change, once a change."""
-        new = set(speaker_ids) - self._stamped
-        if new:
-            theirs = in_list(self.connection, speakers.c.id, new)
-            self.connection.execute(update(speakers).where(theirs).values(updated_at=self.now))
-            self.stamped(new)
-
-
 class FeedOfChange(Feed):
     """The same in a change, which appends to it."""
-
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
 
     def revision(self) -> Revision:
         """Return the newest point of the feed, with what the change appended."""

@@ -11,7 +11,6 @@ from sqlalchemy import delete, exists, func, insert, or_, select
 
 from voiceid.domain import HeardAs, Replay
 from voiceid.store import stored_rows
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import Protection, stored_bytes, values_of
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import fingerprints, samples
@@ -85,10 +84,6 @@ class Fingerprints(Rows):
 
 class FingerprintWriter(Fingerprints):
     """Changes fingerprints."""
-
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
 
     def accepted(self, speaker_id: int, words: bytes, keep_days: int) -> None:
         """Keep the fingerprint of a clip that is accepted; drop those whose time is over."""

@@ -29,7 +29,6 @@ from voiceid.errors import ChangeRefused, FitNotFound
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.snapshot import Snapshot
@@ -125,7 +124,8 @@ class Fits(Generic[T]):
         rows = self._connection.execute(query).all()
         return [self._read(plain_row(self._protection, self._table, row)) for row in rows]
 
-    def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
+    def _add(self, space_id: str, source: str, **values: object) -> int:
+        now = self._snapshot.effects.now
         values |= {"space_id": space_id, "created_at": now, "source": source, "used_since": None}
         id_ = self._table.c.id
         query = insert(self._table).values(**values | {"facts": ""}).returning(id_)
@@ -135,13 +135,14 @@ class Fits(Generic[T]):
         self._connection.execute(its.values(facts=stored["facts"]))
         return number
 
-    def _use(self, space_id: str, number: int | None, now: str) -> None:
+    def use(self, space_id: str, number: int | None) -> None:
+        """Let one, or None, decide in a space from now on: in a change."""
         used = self._table.c.used_since.is_not(None)
         chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
         rows = self._connection.execute(select(self._table).where(chosen)).all()
         for row in sorted(rows, key=lambda row: row.id == number):  # one at a time is in use
             plain = values_of(plain_row(self._protection, self._table, row))
-            since = now if row.id == number else None
+            since = self._snapshot.effects.now if row.id == number else None
             values = bound_row(self._protection, self._table, {**plain, "used_since": since})
             query = update(self._table).where(self._table.c.id == row.id)
             self._connection.execute(query.values(used_since=since, facts=values["facts"]))
@@ -166,10 +167,6 @@ class Adaptations(Fits[StoredAdaptation]):
 class CalibrationWriter(Calibrations):
     """Changes calibrations."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._now = effects.now
-
     def add(
         self,
         space: EmbeddingSpace,
@@ -182,11 +179,7 @@ class CalibrationWriter(Calibrations):
         self._snapshot.spaces.know(space)
         facts = {"calibration": calibration.to_dict(), "held_out": asdict(held_out)}
         stored = json.dumps(facts, allow_nan=False)
-        return self._add(space.id, source, self._now, target_fmr=target_fmr, facts=stored)
-
-    def use(self, space_id: str, number: int | None) -> None:
-        """Let one calibration, or None, decide in a space from now on."""
-        self._use(space_id, number, self._now)
+        return self._add(space.id, source, target_fmr=target_fmr, facts=stored)
 
     def remove(self, number: int) -> None:
         """Remove a calibration."""
@@ -197,9 +190,9 @@ class CalibrationWriter(Calibrations):
 class AdaptationWriter(Adaptations):
     """Changes adaptations; the centroids of adapted spaces follow in the same transaction."""
 
-    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
-        super().__init__(effects.snapshot)
-        self._effects, self._centroids = effects, centroids
+    def __init__(self, snapshot: Snapshot, centroids: CentroidWriter) -> None:
+        super().__init__(snapshot)
+        self._effects, self._centroids = snapshot.effects, centroids
 
     def add(
         self, space: EmbeddingSpace, transform: Transform, measured: dict[str, object], source: str
@@ -213,13 +206,9 @@ class AdaptationWriter(Adaptations):
         self._snapshot.spaces.know(space)
         self._snapshot.spaces.know(adapted)
         fitted = {"transform": transform.to_bytes(), "facts": json.dumps(measured)}
-        number = self._add(space.id, source, self._effects.now, adapted_id=adapted.id, **fitted)
+        number = self._add(space.id, source, adapted_id=adapted.id, **fitted)
         self._centroids.adapt(space.id, adapted.id, transform)
         return number
-
-    def use(self, space_id: str, number: int | None) -> None:
-        """Let decisions in a space be made by one adaptation, or None, from now on."""
-        self._use(space_id, number, self._effects.now)
 
     def remove(self, gone: StoredAdaptation) -> None:
         """Remove an adaptation, its centroids and its calibrations."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, case, delete, func, insert, or_, select, update
 
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.errors import StoreError
@@ -215,14 +215,6 @@ class JobWriter(Jobs):
 def job_place(column: str, job: Any) -> tuple[str, ...]:
     """Return what a sealed text of a job, or of its row, is bound to: another caller has it not."""
     return (f"job {column}", job.id, str(job.kind), f"of key {job.key_id}")
-
-
-def forget_results(connection: Connection) -> None:
-    """Drop what jobs came to, and what those that are worked on will come to: a voice is erased."""
-    over = jobs.c.state.in_(_OVER) & jobs.c.result.is_not(None)
-    dropped = or_(over, jobs.c.state == JobState.RUNNING.value)
-    forgotten = update(jobs).where(dropped).values(result=None, pictures=None, is_forgotten=1)
-    connection.execute(forgotten)
 
 
 def _of(job_id: str) -> Select[Any]:

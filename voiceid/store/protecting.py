@@ -20,11 +20,12 @@ from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.bound_rows import SEALED, bound_row, plain_row
-from voiceid.store.change_feed import Effects, random_token
+from voiceid.store.change_feed import random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
 from voiceid.store.job_table import job_place
 from voiceid.store.protection import GROUPS, Protection, values_of
 from voiceid.store.similar_names import keep_looks
+from voiceid.store.snapshot import Snapshot
 from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (
     attempts,
@@ -53,10 +54,10 @@ _JOB_TEXTS = ("request", "result", "pictures")
 class ProtectionWriter:
     """Changes the protection of a gallery; each method returns what opens it from then on."""
 
-    def __init__(self, effects: Effects) -> None:
-        self._effects, self._keys = effects, effects.snapshot.key_ring
-        self._connection: Connection = effects.connection
-        self._was = effects.protection
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._effects, self._keys, self._snapshot = snapshot.effects, snapshot.key_ring, snapshot
+        self._connection: Connection = snapshot.connection
+        self._was = snapshot.protection
 
     def protect(self, kind: Kind, key: Key) -> Vault:
         """Protect a gallery that is plain, or protected in another way."""
@@ -196,7 +197,7 @@ class ProtectionWriter:
     def _words(self, now: Protection) -> None:
         """Bring the words of speakers over; codes that are asked for are forgotten."""
         self._connection.execute(delete(challenges))
-        was, columns = SpokenWordsTable(self._effects.snapshot), spoken_words.c
+        was, columns = SpokenWordsTable(self._snapshot), spoken_words.c
         for rows in self._batches(spoken_words, columns.speaker_id):
             for row in rows:
                 plain = was.opened(row.speaker_id, row.content)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import case, delete, exists, func, insert, literal, select, update
 
 from voiceid.errors import StoreError
-from voiceid.store.change_feed import Effects
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import retention_runs, speakers
 
@@ -56,13 +55,9 @@ class Retention(Rows):
 class RetentionWriter(Retention):
     """Changes it."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._now = effects.now
-
     @property
     def _today(self) -> str:
-        return self._now[:10]
+        return self._effects.now[:10]
 
     def used(self, speaker_id: int) -> None:
         """Note that a speaker was accepted today."""
@@ -73,8 +68,8 @@ class RetentionWriter(Retention):
     def correct_dates(self) -> None:
         """Let speakers with a date that is still to come, of a wrong clock, age from now on."""
         for date in (speakers.c.created_at, speakers.c.updated_at):
-            is_later = (date > self._now) & (date < ":")  # a date: ":" comes after digits
-            query = update(speakers).where(is_later).values({date.name: self._now})
+            is_later = (date > self._effects.now) & (date < ":")  # a date: ":" comes after digits
+            query = update(speakers).where(is_later).values({date.name: self._effects.now})
             self._connection.execute(query)
 
     def count_uses(self, *, wanted: bool) -> None:
@@ -94,10 +89,10 @@ class RetentionWriter(Retention):
 
     def begin_run(self) -> bool:
         """Return whether today's run is the caller's: of several that ask, the first has it."""
-        old = retention_runs.c.day < (datetime.fromisoformat(self._now) - _KEPT).isoformat()
+        old = retention_runs.c.day < (datetime.fromisoformat(self._effects.now) - _KEPT).isoformat()
         self._connection.execute(delete(retention_runs).where(old))
         free = ~exists().where(retention_runs.c.day == self._today)
-        new = select(literal(self._today), literal(self._now)).where(free)
+        new = select(literal(self._today), literal(self._effects.now)).where(free)
         query = insert(retention_runs).from_select(["day", "started_at"], new)
         begun = self._connection.execute(query.returning(retention_runs.c.day)).scalar()
         return begun is not None

@@ -10,11 +10,10 @@ from sqlalchemy import ColumnElement, delete, insert, select
 from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects
 from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import NAMED
-from voiceid.store.snapshot import Rows
+from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -94,10 +93,9 @@ class Samples(Rows):
 class SampleWriter(Samples):
     """Changes samples; the centroids follow in the same transaction."""
 
-    def __init__(self, effects: Effects, centroids: CentroidWriter) -> None:
-        super().__init__(effects.snapshot)
-        self._effects, self._centroids = effects, centroids
-        self._fingerprints = FingerprintWriter(effects)
+    def __init__(self, snapshot: Snapshot, centroids: CentroidWriter) -> None:
+        super().__init__(snapshot)
+        self._centroids, self._fingerprints = centroids, FingerprintWriter(snapshot)
 
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.

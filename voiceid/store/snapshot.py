@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, literal, select, true
 
 from voiceid.protection import KeyRing
+from voiceid.store.effects import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.space_table import Spaces
 from voiceid.store.tables import changes, erasures, protection
@@ -29,6 +30,9 @@ _STATE = select(
 
 class Snapshot:
     """What is read once a transaction, when it is first asked for."""
+
+    effects: Effects
+    """Of a change alone: what it did beside its rows."""
 
     def __init__(self, connection: Connection, key_ring: KeyRing) -> None:
         self.connection, self.key_ring = connection, key_ring
@@ -55,6 +59,10 @@ class Rows:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._connection, self._protection = snapshot.connection, snapshot.protection
+
+    @property
+    def _effects(self) -> Effects:
+        return self._snapshot.effects
 
 
 def read_state(connection: Connection) -> Any:

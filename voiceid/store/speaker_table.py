@@ -37,7 +37,6 @@ from voiceid.domain import (
 from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import GROUPS, NAMED
 from voiceid.store.similar_names import keep_looks, look_alikes
 from voiceid.store.snapshot import Rows
@@ -218,10 +217,6 @@ class Speakers(Rows):
 class SpeakerWriter(Speakers):
     """Changes speakers."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
-
     def add(self, name: str, created_at: datetime | None = None) -> Speaker:
         """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
         now = datetime.fromisoformat(self._effects.now)
@@ -347,7 +342,7 @@ class SpeakerWriter(Speakers):
         opened from the commit on, wherever bytes of it are left.
         """
         self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
-        SpokenWordsWriter(self._effects).remove(speaker_id)
+        SpokenWordsWriter(self._snapshot).remove(speaker_id)
         self._effects.forget()
         for erased in (samples.c.vector, fingerprints.c.words):
             query = delete(erased.table).where(erased.table.c.speaker_id == speaker_id)
@@ -359,7 +354,7 @@ class SpeakerWriter(Speakers):
         if not self._connection.execute(query).rowcount:  # gone before: nothing goes with it
             for id_ in SPEAKER_IDS:
                 self._connection.execute(delete(id_.table).where(id_ == speaker_id))
-        AuditWriter(self._effects).erase(speaker_id)
+        AuditWriter(self._snapshot).erase(speaker_id)
 
     def purge(self, now: datetime) -> list[Speaker]:
         """Erase the speakers whose expiry has come; what earlier erasures left goes with them."""

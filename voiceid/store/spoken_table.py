@@ -18,7 +18,6 @@ from voiceid.domain import Float32Array, speaker_key
 from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import Protection, stored_bytes
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import challenges, speakers, spoken_words
@@ -62,10 +61,6 @@ class SpokenWordsTable(Rows):
 
 class SpokenWordsWriter(SpokenWordsTable):
     """Changes the words of speakers, and asks for codes."""
-
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._effects = effects
 
     def put(self, speaker_id: int, vocabulary: Vocabulary) -> None:
         """Put the words of a speaker in the place of what there is."""

@@ -20,7 +20,6 @@ from sqlalchemy import (
 
 from voiceid.domain import EmbeddingSpace, ModelSwitch, Sample
 from voiceid.store import stored_rows
-from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import centroids, model_changes, samples, speakers
@@ -118,23 +117,21 @@ class Switches(Rows):
 class SwitchWriter(Switches):
     """Begins, makes and takes back switches of the model."""
 
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.snapshot)
-        self._now = effects.now
-
     def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelSwitch:
         """Write down that a switch is being prepared, and return it."""
         self._snapshot.spaces.know(to_space)
         newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
         spaces = {"from_space": from_space, "to_space": to_space.id}
-        new = insert(model_changes).values(**spaces, after_sample=newest, started_at=self._now)
+        new = insert(model_changes).values(
+            **spaces, after_sample=newest, started_at=self._effects.now
+        )
         row = self._connection.execute(new.returning(model_changes)).one()
         return stored_rows.model_change(row)
 
     def switch(self, change: ModelSwitch) -> None:
         """Let the new space take the place of the old one, for every process, from now on."""
         query = update(model_changes).where(model_changes.c.id == change.id)
-        self._connection.execute(query.values(switched_at=self._now))
+        self._connection.execute(query.values(switched_at=self._effects.now))
         self._snapshot.spaces.switched()
 
     def forget(self, change: ModelSwitch) -> None:

@@ -15,7 +15,8 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.backup_table import BackupWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects, FeedOfChange
+from voiceid.store.change_feed import FeedOfChange
+from voiceid.store.effects import Effects
 from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
@@ -36,29 +37,28 @@ class Writer(Reader):
         self, connection: Connection, key_ring: KeyRing, audit: AuditOptions | None = None
     ) -> None:
         super().__init__(connection, key_ring)
-        self.effects = Effects(self, audit)
-        """What the change did beside its rows."""
+        self.effects = Effects(self.connection, self.protection, audit)
 
     @property
     def now(self) -> datetime:
         """When the transaction began, in UTC: the time of all that it writes."""
         return datetime.fromisoformat(self.effects.now)
 
-    feed = cached_property(lambda self: FeedOfChange(self.effects))
-    speakers = cached_property(lambda self: SpeakerWriter(self.effects))
-    samples = cached_property(lambda self: SampleWriter(self.effects, self.centroids))
-    centroids = cached_property(lambda self: CentroidWriter(self.effects))
-    fingerprints = cached_property(lambda self: FingerprintWriter(self.effects))
-    bulk = cached_property(lambda self: BulkWriter(self.effects, self.centroids))
-    calibrations = cached_property(lambda self: CalibrationWriter(self.effects))
-    adaptations = cached_property(lambda self: AdaptationWriter(self.effects, self.centroids))
-    protecting = cached_property(lambda self: ProtectionWriter(self.effects))
+    feed = cached_property(FeedOfChange)
+    speakers = cached_property(SpeakerWriter)
+    samples = cached_property(lambda self: SampleWriter(self, self.centroids))
+    centroids = cached_property(CentroidWriter)
+    fingerprints = cached_property(FingerprintWriter)
+    bulk = cached_property(lambda self: BulkWriter(self, self.centroids))
+    calibrations = cached_property(CalibrationWriter)
+    adaptations = cached_property(lambda self: AdaptationWriter(self, self.centroids))
+    protecting = cached_property(ProtectionWriter)
     keys = cached_property(ApiKeyWriter)
-    attempts = cached_property(lambda self: AttemptWriter(self.effects))
-    backups = cached_property(lambda self: BackupWriter(self.effects))
-    retention = cached_property(lambda self: RetentionWriter(self.effects))
+    attempts = cached_property(AttemptWriter)
+    backups = cached_property(BackupWriter)
+    retention = cached_property(RetentionWriter)
     jobs = cached_property(lambda self: JobWriter(self, self.now))
     answers = cached_property(lambda self: AnswerWriter(self, self.now))
-    spoken = cached_property(lambda self: SpokenWordsWriter(self.effects))
-    audit = cached_property(lambda self: AuditWriter(self.effects))
-    switches = cached_property(lambda self: SwitchWriter(self.effects))
+    spoken = cached_property(SpokenWordsWriter)
+    audit = cached_property(AuditWriter)
+    switches = cached_property(SwitchWriter)

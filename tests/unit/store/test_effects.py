@@ -16,7 +16,7 @@ from voiceid.decision.transforms import Transform
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SpeakerExists, SpeakerNotFound
 from voiceid.store import Store, Writer
-from voiceid.store.change_feed import Effects
+from voiceid.store.effects import Effects
 
 RNG = np.random.default_rng(12)
 TURNED = Transform("wccn", 0.5, 3, 9, np.zeros(DIM, dtype=np.float32), np.eye(DIM, dtype="f4"))
