@@ -67,6 +67,7 @@ class Encoder:
         compensation: Compensation | None = None,
     ) -> Encoder:
         """Load an installed encoder; see :meth:`voiceid.models.runtime.Session.open`."""
+        one_thread_for_numpy()
         session = Session.open(
             path, inputs={"waveform": 2}, outputs=["embedding"], sha256=sha256, engine=engine
         )
@@ -169,7 +170,6 @@ class Encoder:
     def _pooling(self) -> Pooling:
         silence = np.zeros((1, self.min_samples), np.float32)
         projection = self._session.run({"waveform": silence}, ["projection"])[0]
-        one_thread_for_numpy()
         return Pooling(projection.astype(np.float64))  # what it is multiplied with
 
     def parts_agree(

@@ -224,14 +224,11 @@ def test_parts_are_heard_by_themselves_where_there_are_no_frames(
     assert not encoders["ge2e"].makes_frames
 
 
-def test_numpy_multiplies_in_one_thread_from_the_first_embedding_of_a_part_on(
-    encoders: dict[str, Encoder], encoded: Any
-) -> None:
-    samples, frames = encoded
+def test_numpy_multiplies_in_one_thread_once_an_encoder_is_open(models_folder: Path) -> None:
     [numpys] = [c for c in ThreadpoolController().lib_controllers if "numpy" in c.filepath]
     numpys.set_num_threads(2)
-    vars(encoders["campplus"]).pop("_pooling", None)  # it is loaded with the next part
-    encoders["campplus"].embed_parts(samples, frames, [[(0, len(samples))]])
+    model, card = ModelStore(models_folder, CARDS, offline=True).installed("ge2e"), CARDS["ge2e"]
+    Encoder.open(model.path, model.sha256, card.space("none"))
     assert numpys.get_num_threads() == 1
 
 
