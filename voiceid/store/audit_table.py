@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal, null, select, true, update
+from sqlalchemy import func, insert, null, select, text, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -42,20 +42,14 @@ _NO_SPEAKER = 0
 _NOT_FACTS = {"speaker_id", "elapsed_ms"}
 _NAMES = {"speaker", "other"}
 
-_LAST = (
-    select(audit_events.c.number, audit_events.c.hash)
-    .order_by(audit_events.c.number.desc())
-    .limit(1)
-    .subquery("last")
-)
-_IS_ENROLLED = select(speakers.c.id).where(speakers.c.id == bindparam("speaker_id")).exists()
-_END = select(
-    _LAST.c.number.label("last_number"),
-    _LAST.c.hash.label("last_hash"),
-    audit_head,
-    _IS_ENROLLED.label("is_enrolled"),
-).select_from(
-    select(literal(1)).subquery("one").outerjoin(_LAST, true()).outerjoin(audit_head, true())
+_END = text(
+    """
+    SELECT last.number AS last_number, last.hash AS last_hash, audit_head.*,
+        EXISTS (SELECT 1 FROM speakers WHERE id = :speaker_id) AS is_enrolled
+    FROM (SELECT 1) AS one
+    LEFT JOIN (SELECT number, hash FROM audit_events ORDER BY number DESC LIMIT 1) AS last ON 1 = 1
+    LEFT JOIN audit_head ON 1 = 1
+    """
 )
 """The newest row and the counter, as one row, and whether a speaker is enrolled.
 
@@ -200,7 +194,7 @@ class AuditWriter(Audit):
         last = AuditHead(row.last_number or 0, row.last_hash or AuditHead().hash)
         if counter != last:
             last = AuditHead(max(counter.number, last.number), is_sealed=False)
-        return _End(last, row.configuration or "", row.is_enrolled)
+        return _End(last, row.configuration or "", bool(row.is_enrolled))
 
     def _put(
         self, end: _End, kind: str, speaker_id: int | None, facts: Mapping[str, object]

@@ -5,27 +5,24 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, func, literal, select, true
+from sqlalchemy import Connection, text
 
 from voiceid.protection import KeyRing
 from voiceid.store.effects import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.space_table import Spaces
-from voiceid.store.tables import changes, erasures, protection
 
-_NEWEST = (
-    select(changes.c.revision, changes.c.token)
-    .order_by(changes.c.revision.desc())
-    .limit(1)
-    .subquery("newest")
+_STATE = text(
+    """
+    SELECT protection.*, newest.revision, newest.token,
+        (SELECT min(created_at) FROM erasures) AS erasing_since
+    FROM (SELECT 1) AS one
+    LEFT JOIN protection ON 1 = 1
+    LEFT JOIN (SELECT revision, token FROM changes ORDER BY revision DESC LIMIT 1) AS newest
+        ON 1 = 1
+    """
 )
-_STATE = select(
-    protection,
-    _NEWEST,
-    select(func.min(erasures.c.created_at)).scalar_subquery().label("erasing_since"),
-).select_from(
-    select(literal(1)).subquery("one").outerjoin(protection, true()).outerjoin(_NEWEST, true())
-)
+"""A text, because it is asked with every decision: a select is walked through each time."""
 
 
 class Snapshot:
