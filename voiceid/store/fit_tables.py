@@ -137,12 +137,13 @@ class Fits(Generic[T]):
 
     def use(self, space_id: str, number: int | None) -> None:
         """Let one, or None, decide in a space from now on: in a change."""
+        now = self._snapshot.effects.now
         used = self._table.c.used_since.is_not(None)
         chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
         rows = self._connection.execute(select(self._table).where(chosen)).all()
         for row in sorted(rows, key=lambda row: row.id == number):  # one at a time is in use
             plain = values_of(plain_row(self._protection, self._table, row))
-            since = self._snapshot.effects.now if row.id == number else None
+            since = now if row.id == number else None
             values = bound_row(self._protection, self._table, {**plain, "used_since": since})
             query = update(self._table).where(self._table.c.id == row.id)
             self._connection.execute(query.values(used_since=since, facts=values["facts"]))
