@@ -115,9 +115,10 @@ def conv_features_in() -> bytes:
         weight = rng.normal(size=(outputs, inputs, 3)) / np.sqrt(3 * inputs)
         x = graph.op("Relu", graph.op("Conv", x, graph.const(weight), pads=[1, 1]))
     mean = graph.op("ReduceMean", x, axes=[2], keepdims=0)
-    return graph.serialize(
-        {"x": ["N", "T", 80]}, {"embedding": (mean, ["N", 32])}, {"framework": "3d-speaker"}
-    )
+    data = graph.serialize({"x": ["N", "T", 80]}, {"embedding": (mean, ["N", 32])})
+    model = onnx.load_from_string(data)
+    helper.set_model_props(model, {"framework": "3d-speaker"})
+    return model.SerializeToString(deterministic=True)
 
 
 def band_detector(
