@@ -44,7 +44,8 @@ class Pooling:
         centre = values.mean(axis=0)
         values -= centre
         mean = chosen @ values / count
-        squares = np.maximum(chosen @ np.square(values) - count * np.square(mean), 0.0)
+        np.square(values, out=values)  # another array of this size would take longer
+        squares = np.maximum(chosen @ values - count * np.square(mean), 0.0)
         statistics = np.hstack([mean + centre, np.sqrt(squares / (count - 1.0))])
         vectors = statistics @ self.projection[:, :-1].T + self.projection[:, -1]
         return unit(vectors.astype(np.float32))
