@@ -194,31 +194,36 @@ def test_a_moment_of_two_at_once_is_a_cough_however_little_is_said(encoder: Enco
     assert share(BOTH, NONE, NONE, NONE) == pytest.approx(1.0, abs=1e-3)  # 0.5 s of 0.5 s
 
 
-def test_the_frames_say_whether_two_speak_at_once_in_the_little_that_they_know(
-    encoder: Encoder, ami: Any
+@pytest.mark.parametrize("seconds", [2, 5])
+def test_the_segmentation_model_is_asked_about_speech_at_once_where_the_frames_may_be_of_two(
+    seconds: int, encoder: Encoder, ami: Any
 ) -> None:
-    def is_several(samples: np.ndarray, said: float) -> bool:
+    heard = speech(ami.samples("alice-4")[: seconds * RATE], encoder=encoder)
+    asked = []
+
+    def is_several(said: float) -> bool:
         weights = np.zeros_like(load_cards(shipped_cards_folder())["campplus"].overlap())
         weights[-1] = said
-        voices = Voices(encoder, lambda: Segmenter(Says(BOTH)), weights)
-        return voices.several(speech(samples, encoder=encoder)) is not None
+        voices = Voices(encoder, lambda: asked.append(said) or Segmenter(Says(BOTH)), weights)
+        return voices.several(heard) is not None
 
-    long = ami.samples("alice-4")[: 5 * RATE]
-    assert is_several(long[: 2 * RATE], 1.0)
-    assert not is_several(long[: 2 * RATE], -1.0)
-    assert is_several(long, -1.0), "of so much the weights know nothing"
+    assert is_several(1.0)
+    assert not is_several(-1.0)
+    assert asked == [1.0]
 
 
 def test_voices_that_change_a_little_are_two_where_one_hands_over(
     encoder: Encoder, ami: Any
 ) -> None:
     heard = speech(ami.samples("bob-2")[52_000:76_000], encoder=encoder)
+    of_one = -np.eye(1, 2 * len(heard.encoded) + 1, 2 * len(heard.encoded), dtype=np.float32)[0]
 
     def is_several(*sets: int) -> bool:
-        return Voices(encoder, lambda: Segmenter(Says(*sets))).several(heard) is not None
+        return Voices(encoder, lambda: Segmenter(Says(*sets)), of_one).several(heard) is not None
 
     assert not is_several(ONE)
     assert is_several(ONE, OTHER)
+    assert not is_several(BOTH), "the frames are of one"
 
 
 def test_one_hands_over_when_another_goes_on() -> None:
