@@ -28,6 +28,8 @@ Labels = npt.NDArray[np.int64]
 
 MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
 """Share of the speech in which two may speak at once, and the least overlap: a cough, a door."""
+_MOST_ASKED = 72_000
+"""Samples of speech in which the frames may say that it is one's: 4.5 s, what their weights know."""
 _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
 """Mean probability, over so long, from which two are taken to speak at once."""
 _FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
@@ -124,7 +126,7 @@ class Voices:
 
     def _may_be_at_once(self, speech: Speech) -> bool:
         """Whether the frames may be of two: what the segmentation model finds may be an echo."""
-        if self._overlap is None or speech.encoded is None:
+        if self._overlap is None or speech.encoded is None or len(speech.samples) > _MOST_ASKED:
             return True
         return bool(statistics(speech.encoded) @ self._overlap[:-1] + self._overlap[-1] > 0.0)
 

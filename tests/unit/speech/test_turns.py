@@ -194,22 +194,23 @@ def test_a_moment_of_two_at_once_is_a_cough_however_little_is_said(encoder: Enco
     assert share(BOTH, NONE, NONE, NONE) == pytest.approx(1.0, abs=1e-3)  # 0.5 s of 0.5 s
 
 
-@pytest.mark.parametrize("seconds", [2, 5])
-def test_the_segmentation_model_is_asked_about_speech_at_once_where_the_frames_may_be_of_two(
-    seconds: int, encoder: Encoder, ami: Any
+def test_the_segmentation_model_is_asked_about_speech_at_once_unless_the_frames_know_better(
+    encoder: Encoder, ami: Any
 ) -> None:
-    heard = speech(ami.samples("alice-4")[: seconds * RATE], encoder=encoder)
     asked = []
 
-    def is_several(said: float) -> bool:
+    def is_several(seconds: int, said: float) -> bool:
+        heard = speech(ami.samples("alice-4")[: seconds * RATE], encoder=encoder)
         weights = np.zeros_like(load_cards(shipped_cards_folder())["campplus"].overlap())
         weights[-1] = said
-        voices = Voices(encoder, lambda: asked.append(said) or Segmenter(Says(BOTH)), weights)
+        case = seconds, said
+        voices = Voices(encoder, lambda: asked.append(case) or Segmenter(Says(BOTH)), weights)
         return voices.several(heard) is not None
 
-    assert is_several(1.0)
-    assert not is_several(-1.0)
-    assert asked == [1.0]
+    assert is_several(2, 1.0)
+    assert not is_several(2, -1.0)
+    assert is_several(5, -1.0), "of so much the weights know nothing"
+    assert asked == [(2, 1.0), (5, -1.0)]
 
 
 def test_voices_that_change_a_little_are_two_where_one_hands_over(
