@@ -29,7 +29,7 @@ Labels = npt.NDArray[np.int64]
 MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
 """Share of the speech in which two may speak at once, and the least overlap: a cough, a door."""
 _MOST_ASKED = 72_000
-"""Samples of speech in which the frames may say that it is one's: 4.5 s, what their weights know."""
+"""Samples of speech that the frames know: 4.5 s, as in the clips that their weights come from."""
 _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
 """Mean probability, over so long, from which two are taken to speak at once."""
 _FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
