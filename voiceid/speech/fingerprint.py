@@ -11,7 +11,7 @@ After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 200
   found.
 - The clip is compared as it is and a little faster and slower.
 - What is a little alike is compared again: by all bits, which finds short pieces; and without the
-  echo of a room, where more bits may be wrong if the piece is long.
+  echo of a room and by twice as many words, where more bits may be wrong if the piece is long.
 
 docs/attacks.md has what is found, and how often different recordings are taken for one.
 """
@@ -29,7 +29,7 @@ from voiceid.domain import Float32Array, Speech
 
 Words = npt.NDArray[np.uint32]
 
-_ENOUGH, _OF_ALL, _LEAST = 60, 0.6, 44
+_ENOUGH, _OF_ALL, _LEAST = 70, 0.6, 44
 """What a piece must gain; of a short clip a share of what there is to gain, but not less."""
 _FRAME, _HOP = 4096, 512
 """Samples at 16 kHz: 256 and 32 ms."""
@@ -46,13 +46,13 @@ _LONGEST_GAP = 16
 """Frames: a longer pause is as long as this, about 0.5 s."""
 _LONGEST = 3750
 """Frames: 120 s.  What follows is not compared."""
-_KEPT_EVERY, _STEP = 2, 4
+_KEPT_EVERY, _STEP, _STEP_IN_ECHO = 2, 4, 2
 """Of the words of a clip that is kept, and between those that are compared, in frames."""
 _POINTS, _MOST_WRONG = 4, 0.17
 """Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
 _ALIKE, _ENOUGH_OF_ALL_BITS = 24, 66
 """What a piece must gain to be compared again, and then by all bits."""
-_ECHO, _ECHO_LAG, _WRONG_IN_ECHO, _ENOUGH_IN_ECHO = 0.5, 3, 0.23, 110
+_ECHO, _ECHO_LAG, _WRONG_IN_ECHO, _ENOUGH_IN_ECHO = 0.7, 3, 0.28, 250
 """The share of a band's energy that is taken off it so many frames later; as `_MOST_WRONG`; and
 what a piece must then gain.  What is left is `_LEFT` at least."""
 _LEFT = 0.05
@@ -66,12 +66,14 @@ class Fingerprint:
     """What is compared of a clip that is asked about.
 
     - `words`, `clear` (speeds, n) uint32: of each frame of 32 ms the bits, and which are clear.
+    - `step`: between words that are compared, in frames.
     - `again`: what is compared of it with a clip that is a little alike, and what is enough then.
     """
 
     words: Words
     clear: Words
     most_wrong: float = _MOST_WRONG
+    step: int = _STEP
     again: tuple[tuple[Fingerprint, int], ...] = ()
 
     @classmethod
@@ -81,7 +83,7 @@ class Fingerprint:
         energies = [_energies(samples, speed) for speed in _SPEEDS]
         echoless = [_without_echo(one) for one in energies]
         every = cls._looked(energies, 1.0, _MOST_WRONG)
-        dry = cls._looked(echoless, _CLEAR, _WRONG_IN_ECHO)
+        dry = replace(cls._looked(echoless, _CLEAR, _WRONG_IN_ECHO), step=_STEP_IN_ECHO)
         again = (every, _ENOUGH_OF_ALL_BITS), (dry, _ENOUGH_IN_ECHO)
         return replace(cls._looked(energies, _CLEAR, _MOST_WRONG), again=again)
 
@@ -133,7 +135,7 @@ class Fingerprint:
         return found + (self._gains(clips) if clips else [])
 
     def _gains(self, clips: Sequence[Words]) -> list[int]:
-        between = np.zeros(_STEP // _KEPT_EVERY, np.uint32)
+        between = np.zeros(self.step // _KEPT_EVERY, np.uint32)
         row = np.concatenate([part for clip in clips for part in (between, clip)])
         starts = np.cumsum([0] + [len(clip) + len(between) for clip in clips])[:-1]
         words, clear = self._steps(self.words), self._steps(self.clear)
@@ -159,17 +161,14 @@ class Fingerprint:
 
     def _most(self, clear: Words) -> npt.NDArray[np.int16]:
         """Return what each word gains without a wrong bit."""
-        most: npt.NDArray[np.int16] = np.rint(
-            np.bitwise_count(clear) * (_POINTS * self.most_wrong)
-        ).astype(np.int16)
-        return most
+        most = np.bitwise_count(clear) * (_POINTS * self.most_wrong)
+        return np.rint(most).astype(np.int16)
 
-    @staticmethod
-    def _steps(words: Words) -> Words:
+    def _steps(self, words: Words) -> Words:
         """Return words (speeds, n) as (steps, alignments): the kept ones are two frames apart."""
-        n_steps = words.shape[1] // _STEP
-        own = words[:, : n_steps * _STEP].reshape(len(words), n_steps, _STEP)[..., :_KEPT_EVERY]
-        return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n_steps, -1))
+        n, step = words.shape[1] // self.step, self.step
+        own = words[:, : n * step].reshape(len(words), n, step)[..., :_KEPT_EVERY]
+        return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n, -1))
 
 
 def _in_time(speech: Speech) -> Float32Array:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceid.domain import Speech
+from voiceid.evaluation.degradations import HALL, Clip, reverberant
 from voiceid.speech import fingerprint as module
 from voiceid.speech.fingerprint import Fingerprint
 
@@ -70,17 +71,11 @@ def test_a_short_piece_between_others_is_found_by_all_bits() -> None:
     assert asked.finds(kept) == [True, False]
 
 
-def echoing(samples: np.ndarray, seed: int) -> np.ndarray:
-    rng, at = np.random.default_rng(seed), np.arange(16_000)
-    response = rng.normal(size=16_000) * 10 ** (-3 * at / 16_000) * 0.05
-    response[0] = 1.0
-    wet = np.fft.irfft(np.fft.rfft(samples, 1 << 17) * np.fft.rfft(response, 1 << 17))
-    return (0.3 * wet[: len(samples)] / np.abs(wet).max()).astype(np.float32)
-
-
-def test_a_whole_clip_with_echo_and_another_voice_is_found_without_the_echo() -> None:
-    kept = [Fingerprint.of(speech(one)).kept for one in (voice(1), voice(5))]
-    asked = Fingerprint.of(speech(echoing(voice(1), 3) + np.float32(0.64) * echoing(voice(9), 4)))
+def test_speech_in_a_large_room_is_found_without_the_echo(ami) -> None:
+    said, other = (ami.samples(turn) for turn in ("alice-1", "alice-2"))
+    kept = [Fingerprint.of(speech(one)).kept for one in (said, other)]
+    heard = reverberant(Clip("c", "alice", "F", said, 16_000), HALL)
+    asked = Fingerprint.of(speech(heard.samples))
     assert asked.gains(kept)[0] < asked.enough
     assert asked.finds(kept) == [True, False]
 
@@ -102,13 +97,13 @@ def plainly(asked: Fingerprint, kept: np.ndarray) -> int:
     """Return what a piece gains in a clip that was kept: each alignment by itself."""
     most = 0
     for words, clear in zip(asked.words.tolist(), asked.clear.tolist(), strict=True):
-        n = len(words) // module._STEP * module._STEP
+        n = len(words) // asked.step * asked.step
         for first in range(module._KEPT_EVERY):
-            own = range(first, n, module._STEP)
-            for start in range(-2 * len(own), len(kept)):
+            own = range(first, n, asked.step)
+            for start in range(-asked.step * len(own), len(kept)):
                 run = 0
                 for step, at in enumerate(own):
-                    other = start + 2 * step
+                    other = start + step * asked.step // module._KEPT_EVERY
                     if not 0 <= other < len(kept):
                         run = 0
                         continue
@@ -119,9 +114,11 @@ def plainly(asked: Fingerprint, kept: np.ndarray) -> int:
     return most
 
 
-@given(st.integers(0, 10_000), st.integers(0, 12))
+@given(st.integers(0, 10_000), st.integers(0, 12), st.sampled_from([2, 4]))
 @settings(max_examples=10)
-def test_the_search_gives_what_each_alignment_by_itself_gives(seed: int, wrong_bits: int) -> None:
+def test_the_search_gives_what_each_alignment_by_itself_gives(
+    seed: int, wrong_bits: int, step: int
+) -> None:
     rng = np.random.default_rng(seed)
     words, clear = rng.integers(0, 1 << 32, (2, 3, 30), np.uint32)
     kept = [rng.integers(0, 1 << 32, n, np.uint32) for n in (4, 3, 20)]
@@ -129,7 +126,7 @@ def test_the_search_gives_what_each_alignment_by_itself_gives(seed: int, wrong_b
     kept[0][:], words[1, 8], kept[1][:] = words[1, 0:8:2], 0, words[1, 12:18:2]
     kept[2][4:12] = words[1, 4:20:2]  # a piece of it
     kept[2][8] ^= np.uint32((1 << wrong_bits) - 1)
-    asked = Fingerprint(words, clear)
+    asked = Fingerprint(words, clear, step=step)
     expected = [plainly(asked, clip) for clip in kept]
     assert asked.gains([clip.astype("<u4").tobytes() for clip in kept]) == expected
     assert max(expected) > 10
