@@ -429,6 +429,23 @@ def test_each_turn_is_an_attempt_and_a_locked_name_ends_the_stream(
     assert (problem["code"], code) == ("LockedOut", 1008)
 
 
+def test_who_goes_away_within_a_turn_without_an_acceptance_has_tried_too(
+    service: Served, talk: bytes
+) -> None:
+    """An acceptance comes within the turn: that none came is an answer."""
+    key = service.vid.keys.create("door", ["verify"]).text
+    for patience_s in (0.1, 0.5, 2.0, 8.0):  # until so much was heard that it can be decided
+        with listening(service, {**PCM, "speaker": "bob"}, key=key) as client:
+            client.send(talk[2 * RATE : 2 * 4 * RATE])  # of alice
+            until(client, "speech_started")
+            time.sleep(patience_s)
+            client.socket.shutdown(socket.SHUT_RDWR)
+        wait_until_free(service)
+        if service.vid.attempts.list():
+            break
+    assert [(one.name, one.failures) for one in service.vid.attempts.list()][0] == ("bob", 1)
+
+
 def test_a_key_that_is_removed_is_heard_no_longer(service: Served, talk: bytes) -> None:
     service.vid.keys.create("another", ["read"])
     key = service.vid.keys.create("door", ["identify"])

@@ -189,7 +189,15 @@ class _Conversation:
     # The thread
 
     def _hear(self, ask: Callable[[], Listener], options: ListenOptions) -> None:
-        listener, clock, sound = ask(), Clock(), self._sound
+        listener = ask()
+        try:
+            self._feed(listener, options)
+        finally:  # an acceptance comes within a turn: who goes away without one has tried too
+            if self._claimed is not None:
+                listener.finish()
+
+    def _feed(self, listener: Listener, options: ListenOptions) -> None:
+        clock, sound = Clock(), self._sound
         sound.end_turn = lambda: self._tell(listener.finish("the client ends it"))
         with closing(pieces_of(sound, options.format, options.rate, options.channels)) as pieces:
             for samples, rate_hz in pieces:
