@@ -122,6 +122,8 @@ class TurnQuestions:
             return verifier.verify(lambda _: heard, heard.name, replace(claim, aim=asked.aim))
 
         with self.questions.trusting("listen"):
+            if claim is not None and self.caller is not None:  # a lock says nothing of the voice
+                self.questions.lockout.failures(claim.name, caller_name(self.caller))
             try:
                 decision = self.session.ask(ask)
             except ThresholdUnavailable:

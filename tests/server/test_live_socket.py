@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from examples import live_client
 from voiceid import LiveEvent, VoiceID
 from voiceid.domain import ServiceLimits, SpeakerDetails
+from voiceid.errors import LockedOut
 
 RATE = 16_000
 PCM = {"format": "pcm_s16le", "rate": RATE}
@@ -443,7 +444,19 @@ def test_who_goes_away_within_a_turn_without_an_acceptance_has_tried_too(
         wait_until_free(service)
         if service.vid.attempts.list():
             break
-    assert [(one.name, one.failures) for one in service.vid.attempts.list()][0] == ("bob", 1)
+    assert [one.failures for one in service.vid.attempts.list()] == [1, 1]  # of bob, of the key
+
+
+@pytest.mark.parametrize("voice", ["alice-4", "stranger"])
+def test_a_lock_ends_a_turn_before_its_end_whatever_the_voice_is(
+    gallery: VoiceID, ami, clips: Path, voice: str
+) -> None:
+    """An acceptance ends in the lock at once: a rejection that came later would tell them apart."""
+    for _ in range(5):
+        gallery.verify("alice", clips / "stranger.wav", caller="elsewhere")
+    listener = gallery.listen(speaker="alice", caller="door", blind=True)
+    with pytest.raises(LockedOut):
+        listener.feed(ami.samples(voice)[: 3 * RATE], RATE)
 
 
 def test_a_key_that_is_removed_is_heard_no_longer(service: Served, talk: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Decision, LiveEvent, LiveEventKind, Speech, Utterance
-from voiceid.errors import VoiceIDError
+from voiceid.errors import LockedOut, VoiceIDError
 from voiceid.listening import looks
 from voiceid.listening.listener import LEAD_FRAMES, Listener, LiveOptions
 from voiceid.listening.live_turn import LiveTurn
@@ -95,6 +95,8 @@ class EarlyListener(Listener):
             in_sequence = not is_last or turn.looks > 0
             decision = self._decider.decide(clip, in_sequence=in_sequence, is_last=is_last)
             turn.heard = clip
+        except LockedOut:
+            raise
         except VoiceIDError as error:
             turn.error = error
             return None

@@ -43,19 +43,21 @@ class Lockout:
 
         Raises LockedOut: without asking, or in place of the answer where a lock began meanwhile.
         """
-        self._failures(name, caller)
+        self.failures(name, caller)
         try:
             decision = ask()
         except (SpeakerNotFound, SpaceMismatch):  # the name was wrong, which is a guess like any
             self._fail(name, caller)
             raise
+        made = self.failures(name, caller)  # a lock takes as long whatever was decided
         if decision.accepted:
-            self._accept(name, caller)
+            if made or self.is_uncounted.is_set():  # else there is nothing to forget, as mostly
+                self._accept(name, caller)
         elif decision.outcome is not Outcome.INCONCLUSIVE:
             self._fail(name, caller)
         return decision
 
-    def _failures(self, name: str, caller: str) -> Sequence[Attempt]:
+    def failures(self, name: str, caller: str) -> Sequence[Attempt]:
         """Return the failures that count; raises LockedOut."""
         with self.store().read() as reader:
             return self._unlocked(reader.attempts, name, caller, datetime.now(UTC))
@@ -87,8 +89,6 @@ class Lockout:
         )
 
     def _accept(self, name: str, caller: str) -> None:
-        if not self._failures(name, caller) and not self.is_uncounted.is_set():
-            return  # there is nothing to forget, as most of the time
         with self._counting() as writer:
             self._unlocked(writer.attempts, name, caller, writer.now)
             key = speaker_key(name)
