@@ -50,7 +50,8 @@ _READ = (
     " SET LOCAL jit = off"  # to compile a search takes longer than to run it
 )
 _WRITE = (
-    "SET LOCAL lock_timeout = {busy_timeout_ms};"
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"  # what was written while it waits counts
+    " SET LOCAL lock_timeout = {busy_timeout_ms};"
     " SET LOCAL synchronous_commit = {sync};"
     f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
     f" SELECT pg_advisory_xact_lock({_WRITERS})"

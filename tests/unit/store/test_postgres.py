@@ -188,6 +188,27 @@ def test_a_writer_that_has_to_wait_too_long_gets_an_error_about_it(url: Database
     second.close()
 
 
+def test_a_writer_sees_what_was_written_while_it_waited(url: DatabaseUrl) -> None:
+    """Also where the server's own transactions see what was there when they began."""
+    strict = f"{url.text}&options=-cdefault_transaction_isolation=serializable"
+    store = Store.open(DatabaseUrl(strict))
+    seen = list[str]()
+
+    def write() -> None:
+        with store.write() as writer:
+            seen.extend(speaker.name for speaker in writer.speakers.all())
+
+    second = threading.Thread(target=write)
+    with store.write() as writer:
+        writer.speakers.add("alice")
+        second.start()
+        while not ask(url, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            time.sleep(0.01)
+    second.join()
+    assert seen == ["alice"]
+    store.close()
+
+
 def test_the_feed_is_committed_in_the_order_of_its_numbers(url: DatabaseUrl) -> None:
     """A reader that saw a revision saw all before it: else an index would miss the late ones."""
     seen, stop = [], threading.Event()
