@@ -276,6 +276,13 @@ def test_many_honest_callers_at_once_are_not_refused(desk: VoiceID) -> None:
     assert said == ["accepted"] * 16
 
 
+def test_failures_of_a_clock_that_was_ahead_make_no_lock_without_end(desk: VoiceID) -> None:
+    fail(desk, "alice")
+    age(desk, -86_400)
+    assert desk.attempts.list() == []
+    assert ask(desk, "alice", ALICE[5]) == "accepted"
+
+
 def test_a_lock_ends_when_the_oldest_of_as_many_as_may_fail_is_too_old() -> None:
     limits, noon = AttemptLimits(LIMIT, 60.0), datetime(2026, 1, 1, 12, tzinfo=UTC)
     made = [Attempt(n, "a", "c", noon - timedelta(seconds=n)) for n in range(5)]

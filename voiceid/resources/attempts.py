@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from voiceid.domain import FailedAttempts, caller_name, speaker_key
 from voiceid.observability import ChangeKind
 from voiceid.resources.collection import OfSession
-from voiceid.verification.lockout import summary
+from voiceid.verification.lockout import counted, summary
 
 
 class Attempts(OfSession):
@@ -18,9 +18,10 @@ class Attempts(OfSession):
         """Return what counts now: by the name that was claimed, then by caller."""
         if not self._session.has_database:
             return []
-        limits = self._session.config.attempts
+        limits, now = self._session.config.attempts, datetime.now(UTC)
         with self._session.store.read() as reader:
-            made = reader.attempts.since(datetime.now(UTC) - timedelta(seconds=limits.within_s))
+            made = reader.attempts.since(now - timedelta(seconds=limits.within_s))
+            made = counted(made, limits, now)
             names = reader.speakers.names_by_stored_key(sorted({one.name_key for one in made}))
         return summary(made, names, limits)
 

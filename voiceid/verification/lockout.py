@@ -66,8 +66,7 @@ class Lockout:
         self, attempts: Attempts, name: str, caller: str, now: datetime
     ) -> Sequence[Attempt]:
         key = attempts.stored_key(speaker_key(name))
-        since = now - timedelta(seconds=self.limits.within_s)
-        made = [one for one in attempts.of(key, caller) if one.failed_at > since]
+        made = counted(attempts.of(key, caller), self.limits, now)
         refusals = []
         for who, those in (
             (f"as {name!r}", [one for one in made if one.name_key == key]),
@@ -120,6 +119,12 @@ class Lockout:
             self.is_uncounted.set()
             raise
         self.is_uncounted.clear()
+
+
+def counted(made: Sequence[Attempt], limits: AttemptLimits, now: datetime) -> list[Attempt]:
+    """Return the attempts that count: none that is too old, or of a clock that was far ahead."""
+    within = timedelta(seconds=limits.within_s)
+    return [one for one in made if abs(now - one.failed_at) < within]
 
 
 def locked_until(made: Sequence[Attempt], limits: AttemptLimits) -> datetime | None:
