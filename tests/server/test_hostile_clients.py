@@ -10,10 +10,14 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import pytest
 from running_service import Served, served
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
 from voiceid.domain import ServiceLimits
+from voiceid.server.bodies import BoundedBodies
 
 LIMITS = ServiceLimits(max_body_bytes=400_000, max_waiting=1, stall_timeout_s=0.5)
 HEAD = "POST /v1/identify HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\n"
@@ -131,3 +135,23 @@ def test_a_client_that_goes_away_frees_its_place(narrow: Served, clips: Path) ->
                 break
             time.sleep(0.1)
     assert found.json()["speaker"]["name"] == "bob"
+
+
+def test_a_client_that_goes_away_within_its_body_is_no_fault_of_the_service(narrow: Served) -> None:
+    sent: list[Message] = []
+    messages = iter(
+        [{"type": "http.request", "body": b"RIFF", "more_body": True}, {"type": "http.disconnect"}]
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def read(scope: Scope, receive: Receive, _: Send) -> None:
+        await Request(scope, receive).body()
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/identify", "headers": []}
+    anyio.run(BoundedBodies(read, LIMITS, narrow.parts.places), scope, receive, send)
+    assert sent == []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from http import HTTPStatus
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voiceid.domain import ServiceLimits
@@ -33,7 +35,8 @@ class BoundedBodies:
                     return
             declared = dict(scope["headers"]).get(b"content-length", b"0")
             receive = _bounded(receive, self._limits, int(declared) if declared.isdigit() else 0)
-        await self._app(scope, receive, send)
+        with suppress(ClientDisconnect):  # within the body: there is no caller to answer
+            await self._app(scope, receive, send)
 
 
 def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
