@@ -69,6 +69,25 @@ def test_a_body_that_stops_arriving_is_given_up_and_said_to_be(narrow: Served) -
     assert b"BodyStalled" in found
 
 
+def test_a_body_that_drips_on_after_the_answer_keeps_no_connection(narrow: Served) -> None:
+    with connection(narrow) as open_:
+        open_.sendall(b"POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n")
+        assert b"404" in open_.recv(65_536).splitlines()[0]
+        open_.settimeout(0.1)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                open_.sendall(b"x")
+                said = open_.recv(1024)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+            assert said == b""
+            return
+    pytest.fail("it is open")
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(narrow: Served) -> None:
     found = answer_to(narrow, f"{HEAD}Content-Length: 99999999999\r\n\r\n".encode())
     assert b"413" in found.splitlines()[0]

@@ -33,6 +33,12 @@ class BoundedHeads(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """End an answer: what is left of the body of its request is not waited for without end."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._await_head()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Lose the connection."""
         self._stop_waiting()
