@@ -167,7 +167,9 @@ def test_failures_are_counted_of_a_process_that_is_killed_after_its_answers(
     assert ask(door, "alice", ALICE[5]) == "locked"
 
 
-def test_a_failure_waits_for_the_disk_and_an_acceptance_writes_nothing(desk: VoiceID) -> None:
+def test_a_failure_waits_for_the_disk_and_acceptances_after_the_first_write_nothing(
+    desk: VoiceID,
+) -> None:
     """2 is FULL (sqlite.org/pragma.html): the commit is on the disk."""
     levels = list[int]()
 
@@ -176,12 +178,13 @@ def test_a_failure_waits_for_the_disk_and_an_acceptance_writes_nothing(desk: Voi
             levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
 
     event.listen(desk._session.store._engine, "commit", note)
-    assert ask(desk, "alice", ALICE[5]) == "accepted"
-    assert levels == []
+    for _ in range(2):
+        assert ask(desk, "alice", ALICE[5]) == "accepted"
+        assert levels == [2], "the first, which shows that failures can be counted"
     assert ask(desk, "alice", STRANGER[0]) == "rejected"
-    assert levels == [2]
+    assert levels == [2, 2]
     assert ask(desk, "alice", ALICE[5]) == "accepted"
-    assert levels == [2, 2], "the failure is forgotten"
+    assert levels == [2, 2, 2], "the failure is forgotten"
 
 
 def test_a_lock_outlives_the_process_and_ends_with_its_window(

@@ -6,10 +6,12 @@ import shutil
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
 from disks import filled, mounted
 from running_service import served
 
 from voiceid import VoiceID
+from voiceid.errors import StoreError
 
 
 def test_on_a_full_disk_no_attempt_is_answered_and_nothing_is_lost(
@@ -28,7 +30,13 @@ def test_on_a_full_disk_no_attempt_is_answered_and_nothing_is_lost(
             running.client() as client,
         ):
             claim = {"speaker": "alice"}
-            with filled(disk, 0):
+            assert client.post("/v1/verify", files=[sent["alice-3"]], data=claim).json()["speaker"]
+            with (
+                filled(disk, 0),
+                VoiceID.open(disk / "data", home=tmp_path, overrides=settings) as new,
+            ):
+                with pytest.raises(StoreError):  # this one has not met a failure yet
+                    new.verify("alice", clips / "alice-3.wav", caller="door")
                 asked = [
                     client.post("/v1/verify", files=[sent["stranger"]], data=claim),
                     client.post("/v1/verify", files=[sent["alice-3"]], data=claim),

@@ -4,8 +4,8 @@ Who is locked is looked for before any audio is heard, and again where an answer
 given: a failure is counted in the transaction that looks.  So those who ask at once, of other
 processes and hosts too, are given no more answers than those who ask one after another.  What a
 killed process had begun was not answered, and does not count.  Where a failure could not be written
-(the disk is full), no acceptance is given until something can.  Names that are not enrolled count
-as enrolled ones do, and a lock says nothing about who is enrolled.
+(the disk is full), no acceptance is given until something can; the first of a process is written,
+too.  Names that are not enrolled count as enrolled ones do: a lock does not say who is enrolled.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Lockout:
     store: Callable[[], Store]
     limits: AttemptLimits
     began: Callable[..., None]  # receives the ``speaker`` or the ``caller`` of a lock that began
-    is_uncounted: Event = field(default_factory=Event)  # the last failure could not be written
+    can_count: Event = field(default_factory=Event)  # what this process wrote last is on the disk
 
     def attempt(self, name: str, caller: str, ask: Callable[[], Decision]) -> Decision:
         """Return what ``ask`` decides about a claimed name.
@@ -51,7 +51,7 @@ class Lockout:
             raise
         made = self.failures(name, caller)  # a lock takes as long whatever was decided
         if decision.accepted:
-            if made or self.is_uncounted.is_set():  # else there is nothing to forget, as mostly
+            if made or not self.can_count.is_set():  # else there is nothing to forget, as mostly
                 self._accept(name, caller)
         elif decision.outcome is not Outcome.INCONCLUSIVE:
             self._fail(name, caller)
@@ -116,9 +116,9 @@ class Lockout:
             with self.store().write() as writer:
                 yield writer
         except StoreError:
-            self.is_uncounted.set()
+            self.can_count.clear()
             raise
-        self.is_uncounted.clear()
+        self.can_count.set()
 
 
 def counted(made: Sequence[Attempt], limits: AttemptLimits, now: datetime) -> list[Attempt]:
