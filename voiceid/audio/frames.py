@@ -173,7 +173,15 @@ def _followed(media: Media, start: int, kind: Frames) -> tuple[int, int]:
 
 
 def _next_frame(media: Media, start: int, kind: Frames) -> int:
-    """Return where some frames in a row begin; or the end."""
+    """Return where some frames in a row begin; or the end.  No byte is looked at twice."""
+    since, found = media.next_frames.get(kind, (0, -1))
+    if not since <= start <= found:
+        found = _looked_for(media, start, kind)
+        media.next_frames[kind] = start, found
+    return found
+
+
+def _looked_for(media: Media, start: int, kind: Frames) -> int:
     n_tried = 0
     for at in range(start, media.size, SCAN_BYTES):
         for match in kind.sync.finditer(bytes_at(media, at, SCAN_BYTES + _MAX_SYNC_BYTES)):

@@ -9,6 +9,7 @@ import select
 import stat
 import sys
 import tempfile
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, Self, TypeAlias
 
@@ -57,7 +58,8 @@ class Media:
 
     libsndfile's callbacks cannot pass on an exception (it would be printed and lost), so a
     failed read counts as the end of the file there, and is kept in ``failure``.  ``name`` is for
-    people, without folders; ``where``, the path as it was given, for messages.
+    people, without folders; ``where``, the path as it was given, for messages.  ``next_frames``:
+    from which byte frames of a kind were looked for last, and where they are.
     """
 
     def __init__(self, name: str, where: str, file: IO[bytes], size: int, *, owned: bool) -> None:
@@ -65,6 +67,7 @@ class Media:
         self.where = where
         self.size = size
         self.failure: Exception | None = None
+        self.next_frames: dict[Hashable, tuple[int, int]] = {}
         self._file = file
         self._owned = owned
 

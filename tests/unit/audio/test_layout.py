@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Callable
@@ -257,6 +258,20 @@ def test_a_tta_is_as_long_as_its_frames_are_said_to_be() -> None:
     assert not layout(tta).is_cut
     assert layout(tta[:-1]).is_cut
     assert layout(tta + b"x" * 100).n_unheard == 100
+
+
+def test_what_is_behind_many_files_of_one_frame_is_looked_through_once() -> None:
+    class Counted(io.BytesIO):
+        n_reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.n_reads += 1
+            return super().read(size)
+
+    frame = FRAMES["bare mp3"]()[:216]
+    file = Counted((frame + encode(melody(0.001), "WAV")) * 50 + b"\xff\xfb\0\0" * 2000)
+    assert len(layout_of(open_media(file, AudioOptions())).parts) == 101
+    assert 2000 < file.n_reads < 10_000
 
 
 def test_an_au_ends_where_it_says_unless_it_does_not_know() -> None:
