@@ -33,10 +33,10 @@ class _WithExamples(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse an option of one value that is given twice: click drops the first silently."""
         order = self.make_parser(ctx).parse_args(list(args))[2]
-        for param in {param for param in order if order.count(param) > 1}:
-            several = isinstance(param, click.Option) and (param.multiple or param.is_flag)
-            if isinstance(param, click.Option) and not several and not ctx.resilient_parsing:
-                raise click.UsageError(f"{max(param.opts, key=len)} is given twice.", ctx)
+        for option in [] if ctx.resilient_parsing else order:
+            is_one = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
+            if is_one and order.count(option) > 1:
+                raise click.UsageError(f"{max(option.opts, key=len)} is given twice.", ctx)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
