@@ -21,8 +21,8 @@ from voiceid.audio.mpeg import MAX_FRAME_BYTES, frame_bytes
 
 _BLOCK_BYTES = 1 << 18
 _MAX_SYNC_BYTES = 1338  # of a transport stream with time stamps
-_MAX_TRIED = 100_000
-"""Bytes like those that begin a frame, behind one place that is damaged."""
+_MAX_TRIED = 300_000
+"""Places of a source that may begin a frame: of so many a source of noise has 700 MB."""
 
 _ZEROS = 8
 """So many zeros at the end of a frame, and more behind it, are no sound: they fill a file up."""
@@ -182,12 +182,11 @@ def _next_frame(media: Media, start: int, kind: Frames) -> int:
 
 
 def _looked_for(media: Media, start: int, kind: Frames) -> int:
-    n_tried = 0
     for at in range(start, media.size, SCAN_BYTES):
         for match in kind.sync.finditer(bytes_at(media, at, SCAN_BYTES + _MAX_SYNC_BYTES)):
             place = at + match.start()
-            n_tried += 1
-            if n_tried > _MAX_TRIED:
+            media.n_tried += 1
+            if media.n_tried > _MAX_TRIED:
                 return media.size
             for _ in range(kind.n_in_a_row):
                 n_bytes = kind.length(bytes_at(media, place, kind.n_head))

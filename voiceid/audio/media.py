@@ -59,7 +59,8 @@ class Media:
     libsndfile's callbacks cannot pass on an exception (it would be printed and lost), so a
     failed read counts as the end of the file there, and is kept in ``failure``.  ``name`` is for
     people, without folders; ``where``, the path as it was given, for messages.  ``next_frames``:
-    from which byte frames of a kind were looked for last, and where they are.
+    from which byte frames of a kind were looked for last, and where they are; ``n_tried``: at how
+    many places.
     """
 
     def __init__(self, name: str, where: str, file: IO[bytes], size: int, *, owned: bool) -> None:
@@ -68,6 +69,7 @@ class Media:
         self.size = size
         self.failure: Exception | None = None
         self.next_frames: dict[Hashable, tuple[int, int]] = {}
+        self.n_tried = 0
         self._file = file
         self._owned = owned
 

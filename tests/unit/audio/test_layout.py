@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sounds import encode, encode_ffmpeg, melody, streamed
 
-from voiceid.audio import AudioOptions
+from voiceid.audio import AudioOptions, frames
 from voiceid.audio.containers import _is_placeholder, is_container
 from voiceid.audio.heads import HEAD_BYTES
 from voiceid.audio.media import open_media
@@ -272,6 +272,16 @@ def test_what_is_behind_many_files_of_one_frame_is_looked_through_once() -> None
     file = Counted((frame + encode(melody(0.001), "WAV")) * 50 + b"\xff\xfb\0\0" * 2000)
     assert len(layout_of(open_media(file, AudioOptions())).parts) == 101
     assert 2000 < file.n_reads < 10_000
+
+
+def test_frames_are_looked_for_at_a_bounded_number_of_places_of_a_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frames, "_MAX_TRIED", 500)
+    gap = FRAMES["bare mp3"]() + b"\xff\xfb\x90\0\0\0\0" * 200
+    media = open_media(io.BytesIO(gap * 9), AudioOptions())
+    assert layout_of(media).n_unheard > 3 * len(gap)
+    assert media.n_tried < 520  # each part that is left looks at one place
 
 
 def test_an_au_ends_where_it_says_unless_it_does_not_know() -> None:
