@@ -80,6 +80,14 @@ def test_a_recording_in_the_place_of_the_name_is_said(run, home, ami, command: l
     assert "NAME comes first, then AUDIO; bob.wav is a file." in wrong.err
 
 
+def test_recordings_without_a_name_enrol_no_speaker(run, home, ami) -> None:
+    ami.cut("bob-1", home / "bob1.wav")
+    ami.cut("bob-2", home / "bob2.wav")
+    wrong = run("enroll", "bob1.wav", "bob2.wav")
+    assert wrong.code == 2
+    assert "NAME comes first, then AUDIO; bob1.wav is a file." in wrong.err
+
+
 @pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
 def test_a_name_of_several_words_without_quotes_is_hinted_at(run, home, command: list[str]) -> None:
     hint = 'warning: there is no file Maria; quote a name of several words: "Ana Maria Luz"'

@@ -32,17 +32,16 @@ audio_or_mic = together(
 def require_one(name: str, audio: Sequence[str], source: str | None, console: Console) -> None:
     """Raise click.UsageError unless there are recordings, or where to make them."""
     if (source is None) == (not audio):
-        raise click.UsageError("Give AUDIO, or --mic to record it now: one of them.")
+        raise click.UsageError("Give NAME and AUDIO; or NAME and --mic, to record it now.")
     require_order(name, audio, console)
 
 
-def require_order(name: str, audio: Sequence[str], console: Console) -> None:
-    """Raise click.UsageError where the recording stands first, and the name after it.
-
-    Warn where the second word of a name may have been taken for a recording.
-    """
+def require_order(
+    name: str, audio: Sequence[str], console: Console, *, may_be_new: bool = False
+) -> None:
+    """Refuse a recording in the place of the name; warn of a name that was not quoted."""
     at = Path(name)
-    if audio and at.suffix and at.is_file() and not Path(audio[0]).exists():
+    if audio and at.suffix and at.is_file() and (may_be_new or not Path(audio[0]).exists()):
         raise click.UsageError(f"NAME comes first, then AUDIO; {name} is a file.")
     rest = list(takewhile(_is_word, audio))
     if rest:

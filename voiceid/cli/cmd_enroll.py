@@ -164,7 +164,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         return
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
-    require_order(name, audio, console)
+    require_order(name, audio, console, may_be_new=True)
     sources = clips(audio, console)
     with open_voiceid(console, **settings) as vid:
         report = vid.enroll(
