@@ -144,7 +144,7 @@ def _encoding(file: BufferedReader) -> str:
             if not any("\0" in decoder.decode(block) for block in blocks):
                 decoder.decode(b"", final=True)
                 return encoding
-    raise ValueError("it is not text in UTF-8, UTF-16 or Windows-1252")
+    raise ValueError("it is not text in UTF-8, UTF-16 or Windows-1252; save a spreadsheet as CSV")
 
 
 class BoundedLines:
@@ -228,8 +228,8 @@ def _csv_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
         except csv.Error as error:
             yield lines.number, f"it is not a CSV file: {error}"
             return
-        if not row:
-            continue
+        if not any(cell.strip() for cell in row):
+            continue  # also the rows of separators that a spreadsheet saves
         if header is None:
             header = [_column(cell) for cell in row]
             if len(set(header)) < len(header):

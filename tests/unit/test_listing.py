@@ -25,7 +25,7 @@ def write(folder: Path, data: bytes | str, name: str = "people.csv") -> Path:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_what_a_spreadsheet_saves_is_read(tmp_path: Path, delimiter: str, encoding: str) -> None:
-    lines = [["Name", " PATH ", "Group"], ["Jürgen Groß", "a.wav", "staff"]]
+    lines = [["Name", " PATH ", "Group"], ["", "", ""], ["Jürgen Groß", "a.wav", "staff"], [""] * 3]
     text = "\r\n".join(delimiter.join(cells) for cells in lines)
     [person] = read_manifest(write(tmp_path, text.encode(encoding)))
     assert person.name == "Jürgen Groß"
