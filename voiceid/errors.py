@@ -191,7 +191,7 @@ class ExtraMissing(
 
 
 class FileNotWritten(VoiceIDError, exit_code=58):
-    """A file of results is there already, or cannot be written; nothing was changed."""
+    """A file to write is there already, or cannot be written; nothing was changed."""
 
 
 class GateMissed(VoiceIDError, exit_code=59):

@@ -151,7 +151,7 @@ def test_a_gallery_moves_to_another_home(home: Path, clips: dict[str, Path], run
     run("speakers", "disable", "bob")
     made = run("speakers", "export", "gallery.jsonl", "--json")
     assert (made.code, made.json["speakers"], made.json["samples"]) == (0, 2, 4)
-    assert run("speakers", "export", "gallery.jsonl").code == 55
+    assert run("speakers", "export", "gallery.jsonl").code == 58
     assert run("speakers", "import", "gallery.jsonl").code == 42
     there = ["--data", "elsewhere"]
     take = [*there, "speakers", "import", "gallery.jsonl"]

@@ -31,6 +31,7 @@ from voiceid.decision import embeddings
 from voiceid.domain import SpeakerDetails
 from voiceid.errors import (
     ChangeRefused,
+    FileNotWritten,
     GalleryFileInvalid,
     SignatureInvalid,
     SpaceMismatch,
@@ -173,7 +174,7 @@ def test_a_speaker_whose_line_could_not_be_read_back_is_not_exported(
     limit = replace(gallery_file.EXPORT_VALUES, size=70)  # Alice has two samples
     monkeypatch.setattr(gallery_file, "EXPORT_VALUES", limit)
     assert write(store, tmp_path / "bob.jsonl", "bob").samples == 1
-    with pytest.raises(GalleryFileInvalid, match="more than 70 values"):
+    with pytest.raises(FileNotWritten, match="more than 70 values"):
         write(store, tmp_path / "all.jsonl")
     assert not (tmp_path / "all.jsonl").exists()
 
@@ -204,17 +205,17 @@ def test_an_empty_gallery_is_not_exported(target: Store, tmp_path: Path) -> None
 
 def test_a_file_that_is_there_is_left_as_it_is(store: Store, file: Path) -> None:
     before = file.read_bytes()
-    with pytest.raises(GalleryFileInvalid, match="there already"):
+    with pytest.raises(FileNotWritten, match="there already"):
         write(store, file)
     assert file.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_or_not_ours_is_reported(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(GalleryFileInvalid, match="cannot be written"):
+    with pytest.raises(FileNotWritten, match="cannot be written"):
         write(store, tmp_path / "none" / "x.jsonl")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    with store.read() as reader, unprivileged(), pytest.raises(GalleryFileInvalid):
+    with store.read() as reader, unprivileged(), pytest.raises(FileNotWritten):
         exchange.export(reader, SPACE, (), locked / "x.jsonl")
 
 

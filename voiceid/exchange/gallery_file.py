@@ -34,7 +34,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import ChangeRefused, GalleryFileInvalid, VoiceIDError
+from voiceid.errors import ChangeRefused, FileNotWritten, GalleryFileInvalid, VoiceIDError
 from voiceid.exchange.adding import Exchanged, is_sha256
 from voiceid.exchange.sealed_speakers import Batch, SealedSpeakers
 from voiceid.foreign_files import EXPORT_LINE, EXPORT_VALUES, Unfit, opened
@@ -235,7 +235,7 @@ def _new_file(path: Path, guard: Guard) -> Iterator[Any]:
 
             yield write
     except (OSError, Unfit) as error:
-        raise GalleryFileInvalid(
+        raise FileNotWritten(
             f"{path} cannot be written: {getattr(error, 'strerror', error)}",
             hint="Name a new file.",
         ) from error

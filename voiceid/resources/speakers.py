@@ -280,7 +280,7 @@ class Speakers:
         ChangeRefused
             A named speaker has no samples in the space, or no speaker has; or the gallery is
             sealed, and there is neither a passphrase nor ``plain``.
-        GalleryFileInvalid
+        FileNotWritten
             The file is there already, or cannot be written.
         """
         return self._files.export(Path(file), names, passphrase, plain=plain)
