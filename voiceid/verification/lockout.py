@@ -84,7 +84,7 @@ class Lockout:
             f"{self.limits.max_failures} attempts {who} failed:"
             f" for {math.ceil(wait_s)} s no more are taken",
             retry_after_s=wait_s,
-            hint="Wait, or end the lock: `voiceid attempts list` shows it, `unlock` ends it.",
+            hint="Wait, or end the lock: `voiceid attempts unlock NAME`, or `--caller CALLER`.",
         )
 
     def _accept(self, name: str, caller: str) -> None:
