@@ -76,6 +76,8 @@ def test_an_option_that_is_given_twice_is_refused(shared: Served, clips: Path) -
         ):
             assert answer.status_code in {400, 422}, answer.text
             assert "hint" in answer.json(), answer.text
+        names = client.post("/v1/verify?speaker=alice&speaker=bob", content=data).json()
+    assert names["detail"] == "speaker: Input should be a valid string, and 2 were given"
 
 
 def test_two_clips_are_compared_and_one_is_embedded(shared: Served, clips: Path) -> None:
@@ -112,6 +114,13 @@ def test_what_cannot_be_answered_is_a_problem_document(
     assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
     assert problem["detail"]
     assert problem["type"] == f"urn:voiceid:problem:{code}"
+
+
+def test_the_name_of_a_file_in_its_place_is_told_how_to_send_the_file(shared: Served) -> None:
+    with shared.client() as client:
+        name = client.post("/v1/identify", files={"audio": (None, "door.wav")})
+    assert name.json()["detail"] == "the request has 0 recordings, and takes 1"
+    assert "-F audio=@FILE" in name.json()["hint"]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,11 @@ def invalid(detail: str, hint: str = "") -> Problem:
 def invalid_values(found: Iterable[Any]) -> Problem:
     """Return the problem of values that cannot be, each named."""
     return invalid(
-        "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in found)
+        "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}"
+            + (f", and {len(given)} were given" if isinstance(given := one["input"], list) else "")
+            for one in found
+        )
     )
 
 

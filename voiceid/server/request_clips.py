@@ -179,7 +179,7 @@ def _require_count(count: int, wanted: tuple[int, int], part: str) -> None:
         counts = f"{least}" if least == most else f"{least} to {most}"
         what = "recordings" if part == "audio" else "files"
         raise invalid(
-            f"the request has {count} {what}, and {counts} are needed",
-            f"Send {what} as the body, as parts of a form called `{part}`, or as base64 in JSON"
-            " under `audio`.",
+            f"the request has {count} {what}, and takes {counts}",
+            f"Send {what} as the body, as files of a form called `{part}` (-F {part}=@FILE), or as"
+            " base64 in JSON under `audio`.",
         )
