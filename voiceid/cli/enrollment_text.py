@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def clips_table(report: EnrollmentReport) -> str:
     """Return one row a clip: net speech, SNR, agreement with the others, warnings."""
     rows = []
+    said = {problem.clip: problem.code for problem in report.problems}
     for clip in report.clips:
         quality = clip.quality
         rows.append(
@@ -26,7 +27,7 @@ def clips_table(report: EnrollmentReport) -> str:
                 "-" if quality is None else seconds(quality.net_speech_s),
                 "-" if quality is None or quality.snr_db is None else f"{quality.snr_db:.0f} dB",
                 "-" if clip.agreement is None else f"{clip.agreement:.3f}",
-                "unreadable" if quality is None else ", ".join(quality.warnings) or "-",
+                said.get(clip.name, "-") if quality is None else ", ".join(quality.warnings) or "-",
             ]
         )
     header = ["clip", "net speech", "SNR", "agreement", "warnings"]
