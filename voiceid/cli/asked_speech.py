@@ -43,12 +43,7 @@ def require_order(
     at = Path(name)
     if audio and at.suffix and at.is_file() and (may_be_new or not Path(audio[0]).exists()):
         raise click.UsageError(f"NAME comes first, then AUDIO; {name} is a file.")
-    rest = list(takewhile(_is_word, audio))
+    rest = list(takewhile(lambda a: _WORD.fullmatch(a) and not os.path.exists(a), audio))
     if rest:
         whole = " ".join([name, *rest])
         console.warn(f'there is no file {rest[0]}; quote a name of several words: "{whole}"')
-
-
-def _is_word(argument: str) -> bool:
-    """Whether an argument looks like a part of a name: it is no file, path or pattern."""
-    return _WORD.fullmatch(argument) is not None and not os.path.exists(argument)
