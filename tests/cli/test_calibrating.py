@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from cli_running import Runner
 
 from voiceid import VoiceID
@@ -32,6 +33,10 @@ def test_a_calibration_that_is_used_decides_and_is_named(
     other = run("verify", "bob", door, "--json")
     assert other.code == 10
     assert other.json["llr"] < 0.0
+    sound, rate_hz = soundfile.read(door)
+    soundfile.write(home / "short.wav", sound[: 2 * rate_hz], rate_hz)
+    detail = run("verify", "bob", "short.wav", "--json").json["detail"]
+    assert "are refused over all lines at the card's thresholds" in detail
 
 
 def test_it_is_worth_something_on_speakers_that_it_had_not_heard(

@@ -162,7 +162,7 @@ class Facts:
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.NOT_ENOUGH_SPEECH,
-            f"only {net:.2f} s of net speech: too little for a score{least}{_needed(missing)}",
+            f"only {net:.2f} s of net speech: too little for a score{least}{self._needed(missing)}",
             speaker=speaker,
             more_speech_s=None if missing is None else missing.more_speech_s,
         )
@@ -229,7 +229,7 @@ class Facts:
             Outcome.ACCEPTED if is_match else Outcome.REJECTED,
             Reason.MATCH if is_match else rejection,
             f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})"
-            f"{_needed(missing)}",
+            f"{self._needed(missing)}",
             more_speech_s=None if missing is None else missing.more_speech_s,
             speaker=claimed,
             **judged.facts,
@@ -240,6 +240,15 @@ class Facts:
 
     def _shortage(self) -> Shortage | None:
         return self.rule.shortage(self.probe.net_speech_s, self.gallery_size)
+
+    def _needed(self, missing: Shortage | None) -> str:
+        """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""
+        if missing is None:
+            return ""
+        where = "over all lines" + " at the card's thresholds" * (self.rule.calibration is not None)
+        now = "" if missing.fnmr is None else f", now {percent(missing.fnmr)}"
+        then = f"{missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
+        return f"; with {then} people are refused {where}{now}"
 
 
 _BLIND = {
@@ -277,15 +286,6 @@ def blinded(decision: Decision) -> Decision:
         candidates=(),
         replay_of=None,
     )
-
-
-def _needed(missing: Shortage | None) -> str:
-    """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""
-    if missing is None:
-        return ""
-    now = "" if missing.fnmr is None else f", now {percent(missing.fnmr)}"
-    then = f"{missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
-    return f"; with {then} people are refused over all lines{now}"
 
 
 def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
