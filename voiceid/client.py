@@ -247,9 +247,12 @@ class VoiceID:
         caller: str | None = None,
         **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
-        """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
+        """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`.
+
+        With a ``caller`` one is heard after the other: what is counted depends on their order.
+        """
         ask = partial(self._questions.verify, claim=calls.claim_of(name, **how), caller=caller)
-        return self._questions.each(Task.VERIFY, ask, sources)
+        return self._questions.each(Task.VERIFY, ask, sources, at_once=caller is None)
 
     def compare(
         self,

@@ -177,13 +177,19 @@ class Questions:
         return utterance.embedding
 
     def each(
-        self, task: Task, ask: Callable[[S], Decision], sources: Iterable[S]
+        self,
+        task: Task,
+        ask: Callable[[S], Decision],
+        sources: Iterable[S],
+        *,
+        at_once: bool = True,
     ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the answer about each clip; several are worked on at once."""
+        """Yield, in order, the answer about each clip; several are worked on ``at_once``."""
         with self._session.observer.failures(task):
             model = self._session.loaded_model
             _ = model.embedder
-        return runtime.in_order(or_error(ask), sources, model.speaker_model.workers)
+        workers = model.speaker_model.workers if at_once else 1
+        return runtime.in_order(or_error(ask), sources, workers)
 
     def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
         """Decide; the listeners receive the decision before the caller, or the error is counted."""
