@@ -193,8 +193,7 @@ class VoiceID:
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the `AudioError` that it gave.
 
-        Keywords: see :meth:`identify`.  As many threads work as ``runtime.workers`` says.  Any
-        other error ends the whole.
+        Keywords: see :meth:`identify`.  ``runtime.workers`` threads work.  Other errors end it.
         """
         ask = partial(self._questions.identify, search=calls.search_of(**search))
         return self._questions.each(Task.IDENTIFY, ask, sources)
@@ -247,10 +246,7 @@ class VoiceID:
         caller: str | None = None,
         **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
-        """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`.
-
-        With a ``caller`` one is heard after the other: what is counted depends on their order.
-        """
+        """Do as :meth:`verify` does, for each clip, in turn if ``caller``; see `identify_all`."""
         ask = partial(self._questions.verify, claim=calls.claim_of(name, **how), caller=caller)
         return self._questions.each(Task.VERIFY, ask, sources, at_once=caller is None)
 
