@@ -246,7 +246,7 @@ class VoiceID:
         caller: str | None = None,
         **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
-        """Do as :meth:`verify` does, for each clip, in turn if ``caller``; see `identify_all`."""
+        """See :meth:`identify_all`; with a ``caller`` one clip is heard after the other."""
         ask = partial(self._questions.verify, claim=calls.claim_of(name, **how), caller=caller)
         return self._questions.each(Task.VERIFY, ask, sources, at_once=caller is None)
 

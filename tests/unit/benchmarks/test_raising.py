@@ -24,14 +24,14 @@ def tone(speaker: str = "a") -> Clip:
 
 
 @pytest.mark.parametrize("name", raising.WAYS)
-def test_a_tone_keeps_its_length_and_gets_an_image(name: str) -> None:
+def test_a_tone_keeps_its_length_and_gets_an_image_without_a_filter(name: str) -> None:
     clip = raising.WAYS[name](tone())
     assert clip.duration_s == pytest.approx(4.0, abs=0.05)
     power = np.abs(np.fft.rfft(clip.samples)) ** 2
     frequency_hz = np.fft.rfftfreq(len(clip.samples), 1 / clip.rate_hz)
     assert frequency_hz[np.argmax(power)] == pytest.approx(TONE_HZ, abs=2)
     image = power[(frequency_hz > 4200) & (frequency_hz < 8000)].sum() / power.sum()
-    assert image > 1e-3
+    assert (image > 1e-3) == ("with a filter" not in name)
 
 
 class OneVoice:
