@@ -117,7 +117,7 @@ def unreadable(media: Media) -> AudioUnreadable:
     if head[4:8] == b"ftyp" and find(media, 0, b"moov", lambda _: True) == media.size:
         return AudioUnreadable(
             f"{media.where} is cut short: the index of an MP4 is missing, which is written last",
-            hint="Copy it again; if its recorder stopped too early, have a repair tool mend it.",
+            hint="Copy it again; if the recorder stopped too early, repair it with a tool for MP4.",
         )
     return AudioUnreadable(
         f"{media.where} cannot be decoded: it is not audio, of a kind that is not supported,"

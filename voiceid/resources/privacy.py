@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker
 from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError, VoiceIDError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
+from voiceid.listing import once
 from voiceid.observability import ChangeKind
 from voiceid.protection import is_signed
 from voiceid.resources.adaptations import Adaptations
@@ -112,9 +113,7 @@ class Privacy:
             found = Receipt.of_dict(
                 receipt
                 if isinstance(receipt, Mapping)
-                else json.loads(
-                    content(Path(receipt), ERASURE_RECEIPT), object_pairs_hook=_once_each
-                )
+                else json.loads(content(Path(receipt), ERASURE_RECEIPT), object_pairs_hook=once)
             )
         except (OSError, ValueError, RecursionError, Unfit) as error:
             why = getattr(error, "strerror", None) or error
@@ -241,10 +240,3 @@ def _run(ends: Sequence[DueErasure], now: datetime) -> RetentionRun:
     due = tuple(one for one in ends if one.due_at <= now)
     upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
     return RetentionRun(due, upcoming, dry_run=False)
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; of a name that comes twice, only one value would be checked."""
-    if len(found := dict(pairs)) < len(pairs):
-        raise ValueError("a name comes twice in it")
-    return found

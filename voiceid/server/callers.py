@@ -15,11 +15,11 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
-from voiceid.domain import ApiKey, Scope, Speaker, speaker_name, tag
+from voiceid.domain import ApiKey, Scope, Speaker, tag
 from voiceid.domain.audit_chain import ACTOR
-from voiceid.errors import AccessDenied, SpeakerNotFound
+from voiceid.errors import AccessDenied
 from voiceid.server.problems import Problem, denied
-from voiceid.server.reach import is_reached
+from voiceid.server.reach import is_reached, unreached
 from voiceid.server.service_parts import parts_of
 from voiceid.server.session_cookies import session_text
 
@@ -88,7 +88,7 @@ def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     """
     speaker = vid.speakers.get(name)
     if not caller.reaches(speaker):
-        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
+        raise unreached(name)
     return speaker
 
 

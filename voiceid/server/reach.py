@@ -23,4 +23,9 @@ def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
     except SpeakerNotFound:
         return
     if not is_reached(speaker, groups):
-        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
+        raise unreached(name)
+
+
+def unreached(name: str) -> SpeakerNotFound:
+    """Return the error for a speaker who is not reached: the words for one who is not enrolled."""
+    return SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")

@@ -29,16 +29,14 @@ class Attempts(Rows):
         """Return the attempts after a moment in UTC, newest first."""
         return self._where(attempts.c.failed_at > moment.isoformat())
 
-    def of(self, name_key: str, caller: str) -> list[Attempt]:
-        """Return the attempts as a speaker, by the stored key, and those of a caller.
-
-        Newest first.
-        """
-        return self._where(or_(attempts.c.name_key == name_key, attempts.c.caller == caller))
-
-    def stored_key(self, name_key: str) -> str:
-        """Return how the key of a name is stored."""
-        return self._protection.name_key(name_key)
+    def of(self, name_key: str, caller: str) -> tuple[list[Attempt], list[Attempt]]:
+        """Return the attempts as a speaker, and those of a caller, newest first."""
+        stored = self._protection.name_key(name_key)
+        made = self._where(or_(attempts.c.name_key == stored, attempts.c.caller == caller))
+        return (
+            [one for one in made if one.name_key == stored],
+            [one for one in made if one.caller == caller],
+        )
 
     def _where(self, condition: ColumnElement[bool]) -> list[Attempt]:
         query = select(attempts).where(condition)
@@ -53,9 +51,9 @@ class AttemptWriter(Attempts):
     """Changes attempts."""
 
     def add(self, name_key: str, caller: str) -> None:
-        """Add an attempt that failed, by the stored key of the name."""
-        now = self._effects.now
-        query = insert(attempts).values(name_key=name_key, caller=caller, failed_at=now)
+        """Add an attempt that failed."""
+        stored, now = self._protection.name_key(name_key), self._effects.now
+        query = insert(attempts).values(name_key=stored, caller=caller, failed_at=now)
         self._connection.execute(query)
 
     def forget_before(self, moment: datetime) -> None:

@@ -14,10 +14,11 @@ from voiceid.store.protection import Protection
 from voiceid.store.tables import changes, erasures, jobs, kept_answers, speakers
 from voiceid.store.value_list import in_list
 
-_OVER = jobs.c.state.in_([state.value for state in JobState if state.is_over])
+IS_OVER = jobs.c.state.in_([state.value for state in JobState if state.is_over])
+"""Of the row of a job."""
 _FORGOTTEN_RESULTS = (
     update(jobs)
-    .where(or_(_OVER & jobs.c.result.is_not(None), jobs.c.state == JobState.RUNNING.value))
+    .where(or_(IS_OVER & jobs.c.result.is_not(None), jobs.c.state == JobState.RUNNING.value))
     .values(result=None, pictures=None, is_forgotten=1)
 )
 """What jobs came to, and what those that are worked on will come to."""

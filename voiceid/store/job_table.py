@@ -19,12 +19,12 @@ from sqlalchemy import Row, Select, case, delete, func, insert, or_, select, upd
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
+from voiceid.store.effects import IS_OVER
 from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import jobs
 from voiceid.store.value_list import in_list
 
 _DAMAGE = (ValueError, TypeError, RecursionError)
-_OVER = [state.value for state in JobState if state.is_over]
 _ABANDONED = timedelta(days=7)
 """After which a job that no process began is removed: its recordings are on a host that is gone."""
 _SHOWN = [column for column in jobs.c if column is not jobs.c.pictures]
@@ -80,7 +80,7 @@ class Jobs(Rows):
 
     def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
         """Return which of these there are, and whether a process may still work on each."""
-        at_work = jobs.c.state.not_in(_OVER) | (jobs.c.lease_until > now.isoformat())
+        at_work = ~IS_OVER | (jobs.c.lease_until > now.isoformat())
         query = select(jobs.c.id, case((at_work, 1), else_=0))
         rows = self._connection.execute(query.where(in_list(self._connection, jobs.c.id, ids)))
         return {job_id: bool(may) for job_id, may in rows}
@@ -172,7 +172,7 @@ class JobWriter(Jobs):
 
     def cancel(self, job: Job) -> None:
         """End a job that waits or is worked on; its process notices that when it renews."""
-        still = jobs.c.state.not_in(_OVER)
+        still = ~IS_OVER
         cancelled = {"state": JobState.CANCELLED.value, "request": self._stored("request", job, {})}
         self._set(still & (jobs.c.id == job.id), **cancelled)
 
@@ -192,9 +192,7 @@ class JobWriter(Jobs):
         """Remove the jobs that ended so long ago, and those that no process will ever begin."""
         ended = jobs.c.updated_at < (self._now - timedelta(seconds=kept_s)).isoformat()
         abandoned = jobs.c.updated_at < (self._now - _ABANDONED).isoformat()
-        self._connection.execute(
-            delete(jobs).where(or_(jobs.c.state.in_(_OVER) & ended, abandoned))
-        )
+        self._connection.execute(delete(jobs).where(or_(IS_OVER & ended, abandoned)))
 
     def _stored(self, column: str, job: Any, value: Any) -> str | None:
         return self._protection.stored_text(json.dumps(value), *job_place(column, job))

@@ -49,35 +49,33 @@ class Lockout:
         except (SpeakerNotFound, SpaceMismatch):  # the name was wrong, which is a guess like any
             self._fail(name, caller)
             raise
-        made = self.failures(name, caller)  # a lock takes as long whatever was decided
+        as_name = self.failures(name, caller)  # a lock takes as long whatever was decided
         if decision.accepted:
-            if made or not self.can_count.is_set():  # else there is nothing to forget, as mostly
+            if as_name or not self.can_count.is_set():  # else there is nothing to forget, as mostly
                 self._accept(name, caller)
         elif decision.outcome is not Outcome.INCONCLUSIVE:
             self._fail(name, caller)
         return decision
 
     def failures(self, name: str, caller: str) -> Sequence[Attempt]:
-        """Return the failures that count; raises LockedOut."""
+        """Return the failures of a name that count; raises LockedOut."""
         with self.store().read() as reader:
-            return self._unlocked(reader.attempts, name, caller, datetime.now(UTC))
+            return self._unlocked(reader.attempts, name, caller, datetime.now(UTC))[0]
 
     def _unlocked(
         self, attempts: Attempts, name: str, caller: str, now: datetime
-    ) -> Sequence[Attempt]:
-        key = attempts.stored_key(speaker_key(name))
-        made = counted(attempts.of(key, caller), self.limits, now)
+    ) -> tuple[Sequence[Attempt], Sequence[Attempt]]:
+        """Return the failures of a name and of a caller that count; raises LockedOut."""
+        made = attempts.of(speaker_key(name), caller)
+        as_name, of_caller = (counted(those, self.limits, now) for those in made)
         refusals = []
-        for who, those in (
-            (f"as {name!r}", [one for one in made if one.name_key == key]),
-            (f"of {caller!r}", [one for one in made if one.caller == caller]),
-        ):
+        for who, those in ((f"as {name!r}", as_name), (f"of {caller!r}", of_caller)):
             until = locked_until(those, self.limits)
             if until is not None:
                 refusals.append(self._refusal(who, (until - now).total_seconds()))
         if refusals:
             raise max(refusals, key=lambda refusal: refusal.retry_after_s)
-        return made
+        return as_name, of_caller
 
     def _refusal(self, who: str, wait_s: float) -> LockedOut:
         return LockedOut(
@@ -91,19 +89,15 @@ class Lockout:
         with self._counting() as writer:
             self._unlocked(writer.attempts, name, caller, writer.now)
             key = speaker_key(name)
-            writer.attempts.add(writer.attempts.stored_key(key), caller)  # a full disk refuses it
+            writer.attempts.add(key, caller)  # a full disk refuses it
             writer.attempts.forget_name(key)
 
     def _fail(self, name: str, caller: str) -> None:
         with self._counting() as writer:
-            made = self._unlocked(writer.attempts, name, caller, writer.now)
-            key = writer.attempts.stored_key(speaker_key(name))
+            as_name, of_caller = self._unlocked(writer.attempts, name, caller, writer.now)
             writer.attempts.forget_before(writer.now - timedelta(seconds=self.limits.within_s))
-            writer.attempts.add(key, caller)
-            locked = {
-                "speaker": (name, sum(one.name_key == key for one in made)),
-                "caller": (caller, sum(one.caller == caller for one in made)),
-            }
+            writer.attempts.add(speaker_key(name), caller)
+            locked = {"speaker": (name, len(as_name)), "caller": (caller, len(of_caller))}
             most = self.limits.max_failures
             began = [{word: who} for word, (who, n) in locked.items() if n + 1 == most]
             writer.audit.changed(ChangeKind.LOCK, began, moved=False)
