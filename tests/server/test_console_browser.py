@@ -84,7 +84,8 @@ def test_a_person_signs_in_and_works_by_the_keyboard_alone(
 ) -> None:
     key = service.vid.keys.create("desk", ["admin"])
     page.goto(service.url)
-    page.keyboard.type(key.text)  # the field has the focus
+    playwright.expect(page.get_by_label("Key", exact=True)).to_be_focused(timeout=WAIT_MS)
+    page.keyboard.type(key.text)
     page.keyboard.press("Enter")
     page.wait_for_url(service.url + "/")
     page.keyboard.press("Tab")
