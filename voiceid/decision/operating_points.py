@@ -79,12 +79,18 @@ def thresholds_at(points: Sequence[OperatingPoint], fmr: float, given: Condition
     return needed
 
 
-def shortage(points: Sequence[OperatingPoint], fmr: float, net_speech_s: float) -> Shortage | None:
+def shortage(
+    points: Sequence[OperatingPoint], fmr: float, net_speech_s: float, score: float = math.inf
+) -> Shortage | None:
     """Return what a clip is short of at a false match rate; None: of nothing that was measured.
 
     There is enough from where an FNMR of `FEW_REFUSED` was measured; without such a point, from
-    where the lowest was.
+    where the lowest was.  A score that the loosest rate refuses too, where that refuses no more
+    right people than `FEW_REFUSED`, is a stranger's, and no speech is missing.
     """
+    loosest = [row for step_s, row in _steps(points, 1.0) if step_s <= net_speech_s][-1:]
+    if any(score < threshold and fnmr <= FEW_REFUSED for threshold, _, fnmr in loosest):
+        return None
     measured = [(step_s, fnmr) for step_s, (*_, fnmr) in _steps(points, fmr) if math.isfinite(fnmr)]
     if not measured:
         return None

@@ -129,14 +129,16 @@ class DecisionRule:
         [llr] = calibration.llrs(score, given).tolist()
         return (None, None) if math.isnan(llr) else (llr, number)
 
-    def shortage(self, net_speech_s: float | None, gallery_size: int = 1) -> Shortage | None:
+    def shortage(
+        self, net_speech_s: float | None, gallery_size: int = 1, score: float = math.inf
+    ) -> Shortage | None:
         """Return what a clip is short of for the rate that is aimed at; None: not known, or enough.
 
         It is as measured for the model, also where a calibration of the site decides.
         """
         if net_speech_s is None or isinstance(self.criterion, SetThreshold):
             return None
-        return shortage(self.points, self.fmr(gallery_size), net_speech_s)
+        return shortage(self.points, self.fmr(gallery_size), net_speech_s, score)
 
     @property
     def least_fmr(self) -> float:

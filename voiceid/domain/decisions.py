@@ -190,8 +190,8 @@ class Decision:
         The reason in a sentence, for people.
     more_speech_s : float or None
         If the clip was not accepted: how much more net speech, in seconds, makes refusals of the
-        right people few at the rate that is aimed at; None: the clip has enough, or nothing was
-        measured.
+        right people few at the rate that is aimed at; None: the clip has enough, the score is a
+        stranger's at any rate that was measured, or nothing was measured.
     parts : tuple of VoicePart
         Who speaks when, where several people were found; else empty.
     replay_of : Replay or None

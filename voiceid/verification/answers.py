@@ -224,7 +224,7 @@ class Facts:
         is_match = judged.is_match
         claimed = speaker if is_match or self.task is Task.VERIFY else None
         sign = ">=" if is_match else "<"
-        missing = None if is_match else self._shortage()
+        missing = None if is_match else self._shortage(score)
         return self.decision(
             Outcome.ACCEPTED if is_match else Outcome.REJECTED,
             Reason.MATCH if is_match else rejection,
@@ -238,8 +238,8 @@ class Facts:
             candidates=candidates,
         )
 
-    def _shortage(self) -> Shortage | None:
-        return self.rule.shortage(self.probe.net_speech_s, self.gallery_size)
+    def _shortage(self, score: float = math.inf) -> Shortage | None:
+        return self.rule.shortage(self.probe.net_speech_s, self.gallery_size, score)
 
     def _needed(self, missing: Shortage | None) -> str:
         """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""

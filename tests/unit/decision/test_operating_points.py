@@ -204,6 +204,15 @@ def test_where_many_are_always_refused_the_fewest_are_enough() -> None:
     assert (missing.more_speech_s, missing.fnmr, missing.fnmr_then) == (1.5, None, 0.1)
 
 
+def test_no_speech_is_missing_where_the_score_is_that_of_a_stranger() -> None:
+    card = [refused(0.1, 1.0, FEW_REFUSED), refused(0.001, 1.0, 0.2), refused(0.001, 4.0, 0.01)]
+    assert shortage(card, 0.001, 2.0, 0.4999) is None
+    assert shortage(card, 0.001, 2.0, 0.5) is not None
+    assert shortage(card, 0.001, 0.5, 0.4999) is not None, "nothing is known of so little"
+    card[0] = refused(0.1, 1.0, 2 * FEW_REFUSED)
+    assert shortage(card, 0.001, 2.0, 0.4999) is not None, "right people have such scores too"
+
+
 def test_a_rate_that_little_speech_does_not_support_is_short_of_more() -> None:
     card = [refused(0.01, 1.0, 0.1), refused(0.001, 4.0, 0.1), refused(0.01, 4.0, 0.001)]
     missing = shortage(card, 0.001, 1.5)
