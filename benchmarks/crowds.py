@@ -87,13 +87,14 @@ class Crowd:
         """See `voiceid.store.Reader`."""
         return self
 
+    @property
     def revision(self) -> Revision:
         """See `voiceid.store.Reader`."""
         return Revision(1, "crowd")
 
     def has(self, revision: Revision) -> bool:
         """See `voiceid.store.Reader`."""
-        return revision == self.revision()
+        return revision == self.revision
 
     def since(self, number: int) -> list[FeedEntry]:  # noqa: ARG002 - as the others take it
         """See `voiceid.store.Reader`: nothing ever changes."""

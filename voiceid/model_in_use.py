@@ -166,7 +166,7 @@ class ModelInUse:
             vectors = (back_end.moved(voice).vector for voice in (one.embedding, other.embedding))
             score = cosine(*vectors)
             try:
-                judged = back_end.judged(score, Condition.of_two(*known), n)
+                judged = back_end.rule.judged(score, Condition.of_two(*known), n)
             except ThresholdUnavailable:
                 return score, math.inf
             return score, judged.threshold.value if judged.is_match else math.inf

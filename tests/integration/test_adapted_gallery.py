@@ -116,13 +116,13 @@ def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) ->
         back_end = policy.read(reader)
         assert (back_end.space, back_end.transform, back_end.rule) == (SPACE, None, RULE)
     with store.write() as writer:
-        revision = writer.feed.revision()
+        revision = writer.revision
         writer.adaptations.remove(writer.adaptations.list()[0])
     with store.read() as reader:
         assert reader.adaptations.list() == []
         assert reader.calibrations.list() == []
         assert reader.centroids.count(adapted.id) == 0
-        assert reader.feed.revision().number > revision.number, "the index does not learn of it"
+        assert reader.revision.number > revision.number, "the index does not learn of it"
         assert reader.centroids.count(SPACE.id) == 1
     assert maintenance.check(store) == []
 
@@ -137,7 +137,7 @@ def test_without_a_calibration_of_its_own_no_speaker_is_accepted(store, rng, tra
         back_end = Policy(SPACE, RULE).read(reader)
         assert back_end.rule.calibration is None
         with pytest.raises(ThresholdUnavailable):
-            back_end.judged(0.99, Condition(5.0, None, 9.0, 2, telephone=0.0))
+            back_end.rule.judged(0.99, Condition(5.0, None, 9.0, 2, telephone=0.0))
 
 
 def test_vectors_are_moved_once(store, rng, transform) -> None:
@@ -188,7 +188,7 @@ def test_a_calibration_of_normalised_scores_accepts_no_speaker(store) -> None:
 def test_without_a_database_the_model_alone_decides() -> None:
     back_end = Policy(SPACE, RULE).read(None)
     assert (back_end.space, back_end.rule) == (SPACE, RULE)
-    judged = back_end.judged(0.6, Condition(5.0, None, 9.0, 1, telephone=0.0))
+    judged = back_end.rule.judged(0.6, Condition(5.0, None, 9.0, 1, telephone=0.0))
     assert (judged.threshold.value, judged.llr, judged.calibration) == (0.5, None, None)
     assert Task.COMPARE
     assert back_end.space.dim == DIM

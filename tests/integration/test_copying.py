@@ -130,7 +130,7 @@ def test_everything_is_the_same_there_and_numbers_go_on(
         carol = writer.speakers.add("carol")
         assert carol.id == 5, "the number of somebody who is gone was given again"
         writer.samples.add(carol.id, SPACE, [sample(random_unit(np.random.default_rng(6)))])
-        assert writer.feed.revision().number == max(row[0] for row in before["changes"]) + 2
+        assert writer.revision.number == max(row[0] for row in before["changes"]) + 2
     store.close()
 
 

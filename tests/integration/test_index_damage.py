@@ -119,7 +119,7 @@ def _older(gallery: Enrolled) -> None:
     """Write format 2, whose head was JSON, with every speaker in it."""
     space = gallery.vid.models.space.id
     with gallery.vid._session.store.read() as reader:
-        table, revision = reader.centroids.table(space), reader.feed.revision()
+        table, revision = reader.centroids.table(space), reader.revision
     payload = table.ids.astype("<i8").tobytes() + table.vectors.astype("<f4").tobytes()
     facts = {
         "kind": "exact",

@@ -116,13 +116,13 @@ def test_a_person_of_the_lost_future_leaves_no_vector_and_no_id_to_others(
 ) -> None:
     with closing(Store.open(database)) as store:
         with store.read() as reader:
-            late, before = reader.speakers.get("late").id, reader.feed.revision()
+            late, before = reader.speakers.get("late").id, reader.revision
         saved = restore(database, backup).saved
         assert files_with(database.parent, voice("late")) == {saved.name}  # not in the log
         enroll(store, "new")
         with store.read() as reader:
             assert reader.speakers.get("new").id > late
-            assert reader.feed.revision().number > before.number + 1
+            assert reader.revision.number > before.number + 1
 
 
 def test_where_there_is_no_database_the_backup_becomes_it(tmp_path: Path, backup: Path) -> None:

@@ -23,13 +23,24 @@ from voiceid.decision.calibration import (
 )
 from voiceid.decision.operating_points import OperatingPoint, Shortage, shortage, thresholds_at
 from voiceid.domain import Condition, Threshold
-from voiceid.errors import ThresholdUnavailable
+from voiceid.errors import ModelRuntimeError, ThresholdUnavailable
 
 DEFAULT_FMR = 0.001
 """The false match rate that is aimed at by default: one stranger in a thousand."""
 _DEFAULT = Target(DEFAULT_FMR)
 SEQUENCE_LOOKS = 3.0
 """Single looks that a sequence of looks at one turn counts as: the rate is divided by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A score, and what it was held against."""
+
+    score: float
+    threshold: Threshold
+    llr: float | None
+    calibration: int | None  # of the threshold and the LLR; None: the model's card
+    is_match: bool  # whether the score reaches the threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +88,25 @@ class DecisionRule:
         fmr = self.aim.fmr(gallery_size)
         return fmr / SEQUENCE_LOOKS if self.in_sequence else fmr
 
+    def judged(self, score: float, condition: Condition, gallery_size: int = 1) -> Judged:
+        """Return a cosine with its threshold and its LLR; see `threshold` and `llr`.
+
+        Raises ModelRuntimeError for a score that is not a number.
+        """
+        score, given = finite(score), Conditions.of(condition)
+        threshold = self._threshold(condition, given, gallery_size)
+        is_match = bool(accepted(score, threshold.value))
+        return Judged(score, threshold, *self._llr(score, given), is_match)
+
     def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
         """Return the threshold, and where it is from; raises `ThresholdUnavailable`.
 
         A target FPIR depends on ``gallery_size``: how many speakers are searched.
         """
-        given, aim, fmr = Conditions.of(condition), self.aim, self.fmr(gallery_size)
+        return self._threshold(condition, Conditions.of(condition), gallery_size)
+
+    def _threshold(self, condition: Condition, given: Conditions, gallery_size: int) -> Threshold:
+        aim, fmr = self.aim, self.fmr(gallery_size)
         [value] = self._thresholds(given, fmr).tolist()
         if math.isnan(value):
             raise self._unavailable(condition, given, fmr)
@@ -120,7 +144,9 @@ class DecisionRule:
 
         No number: it is of the card's.  No LLR: no calibration has heard this amount of speech.
         """
-        given = Conditions.of(condition)
+        return self._llr(score, Conditions.of(condition))
+
+    def _llr(self, score: float, given: Conditions) -> tuple[float | None, int | None]:
         calibration, number = self.llrs, None
         if self.calibration is not None and self._covers(given):
             calibration, number = self._calibrated, self.calibration.id
@@ -254,6 +280,16 @@ def accepted(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np
     """
     reached = np.asarray(scores) >= np.asarray(thresholds)
     return np.asarray(reached & is_plausible(thresholds))
+
+
+def finite(score: float) -> float:
+    """Return a cosine; raises ModelRuntimeError for what is none."""
+    if not math.isfinite(score):
+        raise ModelRuntimeError(
+            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
+            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
+        )
+    return score
 
 
 def percent(rate: float) -> str:

@@ -69,7 +69,7 @@ class Vetting:
     ) -> None:
         self._read, self._space_id, self._rule_of = read, space_id, rule_of
         with read() as reader:
-            self._revision = reader.feed.revision()
+            self._revision = reader.revision
             self._rule = rule_of(reader)
             self._new = lacking(reader)
             self._keys = [speaker_key(name) for name in self._new.names]
@@ -87,7 +87,7 @@ class Vetting:
         False: too much changed, or the speakers themselves or the rule did: judge all again.
         Raises as making it does.
         """
-        n_changes = writer.feed.revision().number - self._revision.number
+        n_changes = writer.revision.number - self._revision.number
         feed = writer.feed.after(self._revision) if n_changes <= _AT_ONCE else None
         if feed is None or self._rule_of(writer) != self._rule:
             return False

@@ -115,7 +115,7 @@ class IndexFile:
         """
         arrays["there"] = np.ones(len(arrays["ids"]), dtype=np.uint8)
         now = base = Revision(facts["revision"], facts["token"])
-        if reader is not None and (now := reader.feed.revision()) != base:
+        if reader is not None and (now := reader.revision) != base:
             rows = np.isin(arrays["ids"], changed_since(reader, base))
             for name in _OF_CENTROIDS & arrays.keys():
                 arrays[name][rows] = 0
@@ -171,7 +171,7 @@ class IndexFile:
         facts = self._header()
         base = Revision(facts["revision"], facts["token"])
         erased = Revision(facts["erased_to"], facts["erased_token"])
-        now = reader.feed.revision()
+        now = reader.revision
         if facts["space"] != self.space_id or not reader.feed.has(base):
             raise Unusable("it is not of this database's history")
         if now == erased:

@@ -137,7 +137,7 @@ class GalleryIndex:
         """Whether :meth:`seal` has something to do; ``lost``: which else a search has to do."""
         facts = self._file.header()
         if facts is not None:
-            behind = reader.feed.revision().number - facts["revision"]
+            behind = reader.revision.number - facts["revision"]
             most = _followed(facts["count"]) if lost else _much(facts["count"])
             is_fresh = (lost or facts["tier"] != Tier.EXACT) and behind <= most
             if is_fresh or self._tier(facts["count"] + behind) is Tier.EXACT:
@@ -174,7 +174,7 @@ class GalleryIndex:
 
     def status(self, reader: Reader) -> IndexStatus:
         """See `Gallery`."""
-        now = reader.feed.revision()
+        now = reader.revision
         enrolled = reader.centroids.count(self._space_id)
         file, facts, loss, vectors = self._file, None, None, None
         state = "damaged" if file.is_there() else "missing"
@@ -249,7 +249,7 @@ class GalleryIndex:
         """
         if self._flat is None:
             self._load()
-        now = reader.feed.revision()
+        now = reader.revision
         if self._flat is not None and now.number < self._held.number:
             return self._back_to(now, reader)
         if self._flat is None:
@@ -320,14 +320,14 @@ class GalleryIndex:
             flat = FaissIndex(self._dim)
             for table in reader.centroids.batches(self._space_id):
                 flat.add(table.ids, table.vectors)
-            self._hold(flat, None, reader.feed.revision())
+            self._hold(flat, None, reader.revision)
             self.save(over_newer=over_newer)
             return
         try:
             with self._file.sealing(wait=over_newer):
                 facts, arrays = self._codes(lambda: contextlib.nullcontext(reader))
                 written = self._file.write(facts, arrays, over_newer=over_newer)
-                if not (written and self._load() and self._held == reader.feed.revision()):
+                if not (written and self._load() and self._held == reader.revision):
                     self._take(facts, arrays)
         except BlockingIOError:  # another process is making it: until then every row is searched
             self._flat = self._sealed = None
@@ -342,7 +342,7 @@ class GalleryIndex:
     def _is_far_behind(self, reader: Reader) -> bool:
         """Whether the file of a small gallery is worth to be written again."""
         facts = self._file.header()
-        if facts is not None and reader.feed.revision().number - facts["revision"] <= _SAVE_AFTER:
+        if facts is not None and reader.revision.number - facts["revision"] <= _SAVE_AFTER:
             return False
         return reader.centroids.count(self._space_id) > 0 and self._is_small(reader)
 

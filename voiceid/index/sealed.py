@@ -161,7 +161,7 @@ def seal(
     Rows are read in some transactions: some may be newer than the revision in the facts.
     """
     with read() as reader:
-        revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
+        revision, ids = reader.revision, reader.centroids.ids(space_id)
         rng = np.random.default_rng(len(ids))
         rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
         sample = reader.centroids.as_stored(space_id, ids[rows].tolist())

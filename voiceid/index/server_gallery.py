@@ -76,7 +76,7 @@ class ServerGallery:
         """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
         if group is not None:
             return reader.centroids.count(self._space_id, group)
-        counted, now = self._counted, reader.feed.revision()
+        counted, now = self._counted, reader.revision
         if counted is None or counted[0] != now:
             counted = self._counted = now, reader.centroids.count(self._space_id)
         return counted[1]
@@ -108,7 +108,7 @@ class ServerGallery:
 
     def status(self, reader: Reader) -> IndexStatus:
         """See `Gallery`: every row is in every search."""
-        now, size = reader.feed.revision(), self.size(reader)
+        now, size = reader.revision, self.size(reader)
         used = self._hnsw(reader)
         return IndexStatus(
             space=self._space_id,

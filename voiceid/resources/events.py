@@ -58,7 +58,7 @@ class Events(OfSession):
             return GalleryStats(
                 model=model,
                 schema=status.head,  # it is upgraded when it is opened
-                revision=reader.feed.revision().number,
+                revision=reader.revision.number,
                 speakers=sum(standings.values()),
                 standing={standing.value: count for standing, count in standings.items()},
                 groups=reader.speakers.group_sizes(),

@@ -127,11 +127,11 @@ class Switch(OfSession):
             for attempt in itertools.count():
                 unusable = self._transfer.prepare(target, change, tell)
                 with session.store.read() as reader:
-                    seen = reader.feed.revision()
+                    seen = reader.revision
                 with session.change(ChangeKind.SWITCH_MODEL) as opened:
                     writer = opened.writer
                     require_open(writer, change)
-                    if writer.feed.revision() != seen and attempt < _TRIES:
+                    if writer.revision != seen and attempt < _TRIES:
                         continue  # a speaker was enrolled or removed meanwhile
                     status = self._transfer.progress(writer, change, unusable)
                     if status.waiting:

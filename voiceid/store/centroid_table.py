@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,9 @@ from voiceid.domain import (
 )
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import plain_row
+from voiceid.store.effects import Target
 from voiceid.store.protection import NAMED
-from voiceid.store.snapshot import Rows, Snapshot
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -44,9 +45,6 @@ _IS_REPLAY = (
 ).label("is_replay")
 _VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
-
-Target: TypeAlias = tuple[str, Transform | None]
-"""A space that samples have a centroid in, and the transform to it from their own."""
 
 
 class Centroids(Rows):
@@ -171,22 +169,16 @@ class Centroids(Rows):
 class CentroidWriter(Centroids):
     """Derives centroids."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        super().__init__(snapshot)
-        self._targets: dict[str, list[Target]] = {}
-
     def targets(self, space_id: str) -> list[Target]:
         """Return the spaces that samples of a space have a centroid in: it, and adapted ones."""
-        if space_id not in self._targets:  # read once a change
+        known = self._effects.targets
+        if space_id not in known:  # read once a change
             query = select(adaptations).where(adaptations.c.space_id == space_id)
             rows = self._connection.execute(query.order_by(adaptations.c.id))
             plain = (plain_row(self._protection, adaptations, row) for row in rows.all())
             adapted = map(stored_rows.adaptation, plain)
-            self._targets[space_id] = [
-                (space_id, None),
-                *((a.adapted_id, a.transform) for a in adapted),
-            ]
-        return self._targets[space_id]
+            known[space_id] = [(space_id, None), *((a.adapted_id, a.transform) for a in adapted)]
+        return known[space_id]
 
     def derive(
         self,
@@ -202,7 +194,7 @@ class CentroidWriter(Centroids):
 
     def adapt(self, space_id: str, adapted_id: str, transform: Transform) -> None:
         """Derive the centroids in a new adapted space, of all speakers in the space."""
-        self._targets.pop(space_id, None)
+        self._effects.targets.pop(space_id, None)
         query = select(centroids.c.speaker_id).where(centroids.c.space_id == space_id)
         speaker_ids = self._connection.execute(query.order_by(centroids.c.id)).scalars().all()
         for i in range(0, len(speaker_ids), _DERIVED):
@@ -210,7 +202,7 @@ class CentroidWriter(Centroids):
 
     def remove_space(self, space_id: str) -> None:
         """Remove all centroids of an adapted space."""
-        self._targets.clear()
+        self._effects.targets.clear()
         gone = self._connection.execute(
             delete(centroids).where(centroids.c.space_id == space_id).returning(centroids.c.id)
         )

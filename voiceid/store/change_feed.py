@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, select
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
 from voiceid.store import stored_rows
-from voiceid.store.snapshot import Rows, read_state
+from voiceid.store.snapshot import Rows
 from voiceid.store.tables import changes, erasures
 
 
 class Feed(Rows):
     """Reads the change feed."""
-
-    def revision(self) -> Revision:
-        """Return the newest point of the feed."""
-        return _revision(self._snapshot.state)
 
     def has(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
@@ -72,17 +67,3 @@ class Erasures(Rows):
     def clear(self, up_to_id: int) -> None:
         """Note, in a change, that erasures are finished, up to one."""
         self._connection.execute(delete(erasures).where(erasures.c.id <= up_to_id))
-
-
-class FeedOfChange(Feed):
-    """The same in a change, which appends to it."""
-
-    def revision(self) -> Revision:
-        """Return the newest point of the feed, with what the change appended."""
-        if self._effects.moved:
-            return _revision(read_state(self._connection))
-        return super().revision()
-
-
-def _revision(state: Any) -> Revision:
-    return EMPTY_REVISION if state.revision is None else Revision(state.revision, state.token)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from sqlalchemy import Connection, insert, or_, update
 
+from voiceid.decision.transforms import Transform
 from voiceid.domain import JobState
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.store.protection import Protection
@@ -25,6 +27,9 @@ _FORGOTTEN_RESULTS = (
 _FORGOTTEN_ANSWERS = update(kept_answers).values(answer=None, is_forgotten=1)
 """The texts of all answers, and of those that come; that the requests were made stays known."""
 
+Target: TypeAlias = tuple[str, Transform | None]
+"""A space that samples have a centroid in, and the transform to it from their own."""
+
 
 class Effects:
     """What one change did beside its rows; all writers of the change share it.
@@ -33,7 +38,8 @@ class Effects:
     whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
     they were stored; ``erased`` says whether rows of voices were removed;
     ``new_speakers`` are the ids of added speakers who have no sample yet, ``enrolled`` those of
-    speakers who got samples; ``protection`` is what the change leaves; ``audit`` says what is
+    speakers who got samples; ``targets`` are the spaces that samples of a space have a centroid in,
+    where they were read; ``protection`` is what the change leaves; ``audit`` says what is
     recorded.
     """
 
@@ -48,6 +54,7 @@ class Effects:
         self.erased = False
         self.new_speakers: set[int] = set()
         self.enrolled: set[int] = set()
+        self.targets: dict[str, list[Target]] = {}
         self._stamped: set[int] = set()
         self._forgot = False
 

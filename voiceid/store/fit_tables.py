@@ -8,18 +8,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    RowMapping,
-    Table,
-    delete,
-    insert,
-    select,
-    text,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, RowMapping, Table, delete, insert, select, text, true, update
 
 from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
@@ -31,7 +20,7 @@ from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import Protection, values_of
-from voiceid.store.snapshot import Snapshot
+from voiceid.store.snapshot import Rows, Snapshot
 from voiceid.store.tables import adaptations, calibrations
 
 T = TypeVar("T", StoredAdaptation, StoredCalibration)
@@ -51,24 +40,26 @@ _IN_USE = text(
 
 
 class FitsInUse(NamedTuple):
-    """What decisions in the space of a model are made by; see `Reader.fits`.
+    """What decisions in the space of a model are made by.
 
     The calibration is of the adapted space if there is an adaptation, else of the model's.
     """
 
     adaptation: StoredAdaptation | None
     calibration: StoredCalibration | None
-    is_switched: bool
-    """Whether a space has taken the place of another, whichever they are."""
 
 
-def fits_in_use(connection: Connection, protection: Protection, space_id: str) -> FitsInUse:
-    """Return what decisions in a space are made by; raises StoreError if damaged."""
-    row = connection.execute(_IN_USE, {"space_id": space_id}).mappings().one()
+def fits_in_use(snapshot: Snapshot, space_id: str) -> FitsInUse:
+    """Return what decisions in the space of a model are made by; raises StoreError if damaged.
+
+    Raises SpaceMismatch when another space has taken the place of this one.
+    """
+    row = snapshot.connection.execute(_IN_USE, {"space_id": space_id}).mappings().one()
+    if row["n_switches"]:
+        snapshot.spaces.require_current(space_id)
     return FitsInUse(
-        _part(protection, row, adaptations, stored_rows.adaptation),
-        _part(protection, row, calibrations, stored_rows.calibration),
-        row["n_switches"] > 0,
+        _part(snapshot.protection, row, adaptations, stored_rows.adaptation),
+        _part(snapshot.protection, row, calibrations, stored_rows.calibration),
     )
 
 
@@ -82,16 +73,12 @@ def _part(
     return read(plain_row(protection, table, SimpleNamespace(**values)))
 
 
-class Fits(Generic[T]):
+class Fits(Rows, Generic[T]):
     """Reads what was fitted, of one kind; what is damaged is a StoreError."""
 
     _table: ClassVar[Table]
     _kind: ClassVar[str]
     _read: Callable[[Any], T]
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._connection, self._protection = snapshot.connection, snapshot.protection
 
     def get(self, number: int) -> T:
         """Return the one of that number; raises FitNotFound."""
@@ -125,7 +112,7 @@ class Fits(Generic[T]):
         return [self._read(plain_row(self._protection, self._table, row)) for row in rows]
 
     def _add(self, space_id: str, source: str, **values: object) -> int:
-        now = self._snapshot.effects.now
+        now = self._effects.now
         values |= {"space_id": space_id, "created_at": now, "source": source, "used_since": None}
         id_ = self._table.c.id
         query = insert(self._table).values(**values | {"facts": ""}).returning(id_)
@@ -137,7 +124,7 @@ class Fits(Generic[T]):
 
     def use(self, space_id: str, number: int | None) -> None:
         """Let one, or None, decide in a space from now on: in a change."""
-        now = self._snapshot.effects.now
+        now = self._effects.now
         used = self._table.c.used_since.is_not(None)
         chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
         rows = self._connection.execute(select(self._table).where(chosen)).all()
@@ -154,19 +141,9 @@ class Fits(Generic[T]):
 
 
 class Calibrations(Fits[StoredCalibration]):
-    """Reads calibrations."""
+    """Reads calibrations, and changes them in a change."""
 
     _table, _kind, _read = calibrations, "calibration", staticmethod(stored_rows.calibration)
-
-
-class Adaptations(Fits[StoredAdaptation]):
-    """Reads adaptations."""
-
-    _table, _kind, _read = adaptations, "adaptation", staticmethod(stored_rows.adaptation)
-
-
-class CalibrationWriter(Calibrations):
-    """Changes calibrations."""
 
     def add(
         self,
@@ -188,12 +165,10 @@ class CalibrationWriter(Calibrations):
         LearnedFrom(self._snapshot).forget("calibration", [number])
 
 
-class AdaptationWriter(Adaptations):
-    """Changes adaptations; the centroids of adapted spaces follow in the same transaction."""
+class Adaptations(Fits[StoredAdaptation]):
+    """Reads adaptations, and changes them in a change; the centroids of adapted spaces follow."""
 
-    def __init__(self, snapshot: Snapshot, centroids: CentroidWriter) -> None:
-        super().__init__(snapshot)
-        self._effects, self._centroids = snapshot.effects, centroids
+    _table, _kind, _read = adaptations, "adaptation", staticmethod(stored_rows.adaptation)
 
     def add(
         self, space: EmbeddingSpace, transform: Transform, measured: dict[str, object], source: str
@@ -208,13 +183,13 @@ class AdaptationWriter(Adaptations):
         self._snapshot.spaces.know(adapted)
         fitted = {"transform": transform.to_bytes(), "facts": json.dumps(measured)}
         number = self._add(space.id, source, adapted_id=adapted.id, **fitted)
-        self._centroids.adapt(space.id, adapted.id, transform)
+        CentroidWriter(self._snapshot).adapt(space.id, adapted.id, transform)
         return number
 
     def remove(self, gone: StoredAdaptation) -> None:
         """Remove an adaptation, its centroids and its calibrations."""
         self._effects.erase(())
-        self._centroids.remove_space(gone.adapted_id)
+        CentroidWriter(self._snapshot).remove_space(gone.adapted_id)
         of_space = calibrations.c.space_id == gone.adapted_id
         query = delete(calibrations).where(of_space).returning(calibrations.c.id)
         learned = LearnedFrom(self._snapshot)

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from sqlalchemy import Connection, func, insert, select
@@ -50,30 +50,35 @@ NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND), GROUPS)
 """The columns that reading a name takes, beside the speaker's id."""
 
 
+class HasState(Protocol):
+    """What has the row of ``protection``: the snapshot that the rows are of."""
+
+    @property
+    def state(self) -> Any:
+        """See `Snapshot.state`."""
+
+
 class Protection:
     """Makes stored rows of plain ones, and plain ones of stored."""
 
-    def __init__(self, connection: Connection, keys: KeyRing, state: Callable[[], Any]) -> None:
-        self._connection, self._keys, self._state = connection, keys, state
+    def __init__(self, connection: Connection, keys: KeyRing, snapshot: HasState | None) -> None:
+        self._connection, self._keys, self._snapshot = connection, keys, snapshot
+        self.centroids = CentroidRows(self, connection.dialect.name)
+        """What makes stored rows of centroids, and plain ones."""
         self.wrapped: dict[int, bytes] = {}
         """The keys of speakers, as stored, that were read."""
 
     @classmethod
     def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
         """Return the protection by a vault, or by none, whatever the database says."""
-        made = cls(connection, keys, lambda: None)
+        made = cls(connection, keys, None)
         made.vault = vault  # in place of what would be read
         return made
 
     @cached_property
-    def centroids(self) -> CentroidRows:
-        """What makes stored rows of centroids, and plain ones."""
-        return CentroidRows(self, self._connection.dialect.name)
-
-    @cached_property
     def row(self) -> Any:
         """The row of ``protection``, or None."""
-        state = self._state()
+        state = None if self._snapshot is None else self._snapshot.state
         return None if state is None or state.gallery_id is None else state
 
     @cached_property

@@ -14,7 +14,7 @@ from voiceid.store.backup_table import Backups
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fingerprint_table import Fingerprints
-from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
+from voiceid.store.fit_tables import Adaptations, Calibrations, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
 from voiceid.store.learned_from import LearnedFrom
@@ -64,17 +64,8 @@ class Reader(Snapshot):
     jobs = cached_property(Jobs)
     spoken = cached_property(SpokenWordsTable)
     audit = cached_property(Audit)
+    fits = fits_in_use
     search = cached_property(lambda self: pgvector.RowSearch(self.connection))
-
-    def fits(self, space_id: str) -> FitsInUse:
-        """Return what decisions in the space of a model are made by.
-
-        Raises SpaceMismatch when another space has taken the place of this one.
-        """
-        fits = fits_in_use(self.connection, self.protection, space_id)
-        if fits.is_switched:
-            self.spaces.require_current(space_id)
-        return fits
 
     def newest_row(self) -> datetime | None:
         """Return when the newest row was written, or None when nothing was; raises StoreError.

@@ -133,7 +133,7 @@ def _sound_copy(
                 hint="Nothing was changed; take another backup.",
             )
         with store.read() as reader:
-            reader.feed.revision()  # there is a feed
+            _ = reader.revision  # there is a feed
             n_speakers = reader.speakers.count()
         with store.write() as writer:
             writer.audit.append("restore", {"speakers": n_speakers})

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from voiceid.domain import EMPTY_REVISION, Revision
 from voiceid.protection import KeyRing
 from voiceid.store.effects import Effects
 from voiceid.store.protection import Protection
@@ -33,6 +34,8 @@ class Snapshot:
 
     def __init__(self, connection: Connection, key_ring: KeyRing) -> None:
         self.connection, self.key_ring = connection, key_ring
+        self.protection = Protection(connection, key_ring, self)
+        """What makes stored rows of plain ones, and plain ones of stored."""
 
     @cached_property
     def state(self) -> Any:
@@ -40,9 +43,9 @@ class Snapshot:
         return read_state(self.connection)
 
     @cached_property
-    def protection(self) -> Protection:
-        """What makes stored rows of plain ones, and plain ones of stored."""
-        return Protection(self.connection, self.key_ring, lambda: self.state)
+    def revision(self) -> Revision:
+        """The newest point of the change feed."""
+        return revision_in(self.state)
 
     @cached_property
     def spaces(self) -> Spaces:
@@ -69,3 +72,8 @@ def read_state(connection: Connection) -> Any:
     and ``erasing_since``: when the oldest erasure began that is not finished.
     """
     return connection.execute(_STATE).one()
+
+
+def revision_in(state: Any) -> Revision:
+    """Return the newest point of the change feed that a state has."""
+    return EMPTY_REVISION if state.revision is None else Revision(state.revision, state.token)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.domain import Revision
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.protection import KeyRing
 from voiceid.store.answer_table import AnswerWriter
@@ -15,16 +16,15 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.backup_table import BackupWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import FeedOfChange
 from voiceid.store.effects import Effects
 from voiceid.store.fingerprint_table import FingerprintWriter
-from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.reader import Reader
 from voiceid.store.retention_table import RetentionWriter
 from voiceid.store.sample_table import SampleWriter
+from voiceid.store.snapshot import read_state, revision_in
 from voiceid.store.speaker_table import SpeakerWriter
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.switch_table import SwitchWriter
@@ -40,18 +40,20 @@ class Writer(Reader):
         self.effects = Effects(self.connection, self.protection, audit)
 
     @property
+    def revision(self) -> Revision:
+        """The newest point of the change feed, with what the change appended."""
+        return revision_in(read_state(self.connection)) if self.effects.moved else super().revision
+
+    @property
     def now(self) -> datetime:
         """When the transaction began, in UTC: the time of all that it writes."""
         return datetime.fromisoformat(self.effects.now)
 
-    feed = cached_property(FeedOfChange)
     speakers = cached_property(SpeakerWriter)
     samples = cached_property(lambda self: SampleWriter(self, self.centroids))
     centroids = cached_property(CentroidWriter)
     fingerprints = cached_property(FingerprintWriter)
     bulk = cached_property(lambda self: BulkWriter(self, self.centroids))
-    calibrations = cached_property(CalibrationWriter)
-    adaptations = cached_property(lambda self: AdaptationWriter(self, self.centroids))
     protecting = cached_property(ProtectionWriter)
     keys = cached_property(ApiKeyWriter)
     attempts = cached_property(AttemptWriter)

@@ -6,15 +6,13 @@ finite score with a threshold, and no exception leads to it.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from voiceid.decision.operating_points import Shortage
-from voiceid.decision.rule import DecisionRule, accepted, percent
+from voiceid.decision.rule import DecisionRule, Judged, percent
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -27,10 +25,8 @@ from voiceid.domain import (
     Reason,
     SpeakerRef,
     Task,
-    Threshold,
     Utterance,
 )
-from voiceid.errors import ModelRuntimeError
 
 _BARS = {
     Reason.SPEAKER_EXPIRED: "{} is expired, and is not accepted whatever the score",
@@ -69,35 +65,6 @@ class Probe:
             snr_db=None if quality is None else quality.snr_db,
             level_dbfs=None if quality is None else quality.level_dbfs,
         )
-
-
-@dataclass(frozen=True)  # no slots: it is judged once
-class Judged:
-    """A score, and what it was held against."""
-
-    score: float
-    threshold: Threshold
-    llr: float | None
-    calibration: int | None  # of the threshold and the LLR; None: the model's card
-
-    @cached_property
-    def is_match(self) -> bool:
-        """Whether the score reaches the threshold."""
-        return bool(accepted(self.score, self.threshold.value))
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The fields of a decision."""
-        return {
-            "score": self.score,
-            "threshold": self.threshold,
-            "llr": self.llr,
-            "calibration": self.calibration,
-        }
-
-    def lead(self, runner_up: Candidate) -> float:
-        """Return how far the runner-up is behind."""
-        return self.score - runner_up.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +143,13 @@ class Facts:
         shown: tuple[Candidate, ...],
     ) -> Decision:
         """Return that a runner-up is too close to decide."""
-        lead = judged.lead(runner_up)
+        lead = judged.score - runner_up.score
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.AMBIGUOUS,
             f"{best.speaker.name} leads {runner_up.speaker.name} by {lead:.3f},"
             f" less than the margin of {margin:g}",
-            **judged.facts,
+            **measured(judged),
             margin=lead,
             runner_up=runner_up,
             candidates=shown,
@@ -220,8 +187,7 @@ class Facts:
         runner_up: Candidate | None = None,
     ) -> Decision:
         """Return the decision that score and threshold make."""
-        score, threshold = judged.score, judged.threshold
-        is_match = judged.is_match
+        score, threshold, is_match = judged.score, judged.threshold, judged.is_match
         claimed = speaker if is_match or self.task is Task.VERIFY else None
         sign = ">=" if is_match else "<"
         missing = None if is_match else self._shortage(score)
@@ -232,8 +198,8 @@ class Facts:
             f"{self._needed(missing)}",
             more_speech_s=None if missing is None else missing.more_speech_s,
             speaker=claimed,
-            **judged.facts,
-            margin=None if runner_up is None else judged.lead(runner_up),
+            **measured(judged),
+            margin=None if runner_up is None else score - runner_up.score,
             runner_up=runner_up,
             candidates=candidates,
         )
@@ -249,6 +215,16 @@ class Facts:
         now = "" if missing.fnmr is None else f", now {percent(missing.fnmr)}"
         then = f"{missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
         return f"; with {then} people are refused {where}{now}"
+
+
+def measured(judged: Judged) -> dict[str, Any]:
+    """Return the fields of a decision that a score makes."""
+    return {
+        "score": judged.score,
+        "threshold": judged.threshold,
+        "llr": judged.llr,
+        "calibration": judged.calibration,
+    }
 
 
 _BLIND = {
@@ -294,13 +270,3 @@ def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
         return ""
     counts = [f"{n} {'is' if n == 1 else 'are'} in {other}" for other, n in enrolled.items()]
     return f"; of all speakers {', '.join(counts)}: use that model, and its speech settings"
-
-
-def finite(score: float) -> float:
-    """Return a cosine; raises ModelRuntimeError for what is none."""
-    if not math.isfinite(score):
-        raise ModelRuntimeError(
-            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
-            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
-        )
-    return score

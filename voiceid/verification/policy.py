@@ -15,9 +15,8 @@ from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.aims import Aim, SetThreshold, first_wish
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
-from voiceid.domain import Candidate, Condition, Embedding, EmbeddingSpace, Enrolled, Solo
+from voiceid.domain import Candidate, Embedding, EmbeddingSpace, Enrolled, Solo
 from voiceid.errors import StoreError, ThresholdUnavailable
-from voiceid.verification.answers import Judged
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
@@ -41,19 +40,13 @@ class BackEnd:
             return embedding
         return Embedding(self.transform.apply(embedding.vector), self.space)
 
-    def judged(self, score: float, condition: Condition, gallery_size: int = 1) -> Judged:
-        """Return a cosine with its threshold and its LLR."""
-        threshold = self.rule.threshold(condition, gallery_size)
-        llr, number = self.rule.llr(score, condition)
-        return Judged(score, threshold, llr, number)
-
     def acceptable(
         self, found: Candidate, enrolled: Enrolled, voice: Embedding, net_speech_s: float
     ) -> Candidate | None:
         """Return a candidate whose threshold a voice reaches, or None."""
         condition = enrolled.against(net_speech_s, telephone=voice.telephone, snr_db=None)
         try:
-            is_match = self.judged(found.score, condition).is_match
+            is_match = self.rule.judged(found.score, condition).is_match
         except ThresholdUnavailable:
             return None
         return found if is_match else None

@@ -11,7 +11,7 @@ from voiceid.audio import AudioSource
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import UNHEARD_CODES, Condition, Decision, Reason, Speech, Task, Utterance
 from voiceid.speech.fingerprint import Fingerprint
-from voiceid.verification.answers import Facts, Probe, finite
+from voiceid.verification.answers import Facts, Probe
 from voiceid.verification.policy import BackEnd
 from voiceid.verification.presentation import require_bona_fide
 from voiceid.verification.solo import require_solo
@@ -46,7 +46,7 @@ def compare(
         return facts.too_short()
     # 3. Score, and decide.
     score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
-    judged = back_end.judged(finite(score), Condition.of_two(first.quality, second.quality))
+    judged = back_end.rule.judged(score, Condition.of_two(first.quality, second.quality))
     decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
     # 4. Either must be of one voice, and of a person.
     decision = require_solo(decision, [first, second], back_end, voices)

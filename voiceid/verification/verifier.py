@@ -17,6 +17,7 @@ import numpy as np
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
+from voiceid.decision.rule import finite
 from voiceid.domain import (
     Candidate,
     Decision,
@@ -32,7 +33,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import IndexFault, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
-from voiceid.verification.answers import Facts, Probe, elsewhere, finite
+from voiceid.verification.answers import Facts, Probe, elsewhere, measured
 from voiceid.verification.calls import Claim, Search
 from voiceid.verification.policy import BackEnd, Policy
 from voiceid.verification.presentation import require_bona_fide
@@ -126,9 +127,9 @@ class Verifier:
             decision = self._identified(reader, Probe.of(clip), search, back_end, started)
 
         def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
-            gallery, one = self.gallery_of(back_end.space), replace(search, top=1)
             with self.store.read() as reader:
-                ranking = self._ranking(reader, gallery, back_end.moved(voice), one)
+                gallery = self.gallery_of(back_end.space)
+                ranking = self._ranking(reader, gallery, back_end.moved(voice), search)
             for found, nearest in ranking:
                 return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
             return None
@@ -178,8 +179,7 @@ class Verifier:
     def _identified(
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
     ) -> Decision:
-        gallery = self.gallery_of(back_end.space)
-        space, rule = back_end.space, back_end.rule
+        space, rule, gallery = back_end.space, back_end.rule, self.gallery_of(back_end.space)
         if search.among is None:
             size = gallery.size(reader, search.group)
         else:
@@ -190,8 +190,7 @@ class Verifier:
             return facts.too_short()
         # 1. Search for the nearest, and one more for the margin.
         embedding = back_end.moved(probe.embedding)
-        asked = replace(search, top=max(search.top, 2))
-        ranking = self._ranking(reader, gallery, embedding, asked, probe.pcm_sha256)
+        ranking = self._ranking(reader, gallery, embedding, search, probe.pcm_sha256)
         if not ranking:
             return facts.empty(reader.centroids.counts())
         if search.among is not None:
@@ -204,9 +203,9 @@ class Verifier:
         self.policy.space.require_same(embedding.space)
         with self.store.read() as reader:
             back_end = self.policy.read(reader)
-            gallery, moved = self.gallery_of(back_end.space), back_end.moved(embedding)
-            ranking = self._ranking(reader, gallery, moved, search)
-        return tuple(candidate for candidate, _ in ranking)
+            gallery = self.gallery_of(back_end.space)
+            ranking = self._ranking(reader, gallery, back_end.moved(embedding), search)
+        return tuple(candidate for candidate, _ in ranking[: search.top])
 
     def _ranking(
         self,
@@ -216,20 +215,20 @@ class Verifier:
         search: Search,
         pcm_sha256: str = "",
     ) -> Ranking:
-        """Return the nearest, best first, by the vectors of the database.
+        """Return the nearest two or more, best first, by the vectors of the database.
 
         An index that holds other vectors is built again, and asked again.
         """
         started = time.perf_counter()
-        query, space = embedding.vector, embedding.space
+        query, space, top = embedding.vector, embedding.space, max(search.top, 2)
         if search.among is not None:
             voices = reader.centroids.voices(_ids_among(reader, space, search), space, pcm_sha256)
             vectors = np.array([voice.vector for voice in voices.values()]).reshape(-1, space.dim)
-            hits = answer(ranked(as_ids(list(voices)), vectors, query, search.top))
+            hits = answer(ranked(as_ids(list(voices)), vectors, query, top))
             self.searched(time.perf_counter() - started)
             return [(Candidate(voices[i].enrolled.speaker, s), voices[i]) for i, s in hits]
         for _ in range(2):
-            hits = gallery.search(reader, query, search.top, search.group)
+            hits = gallery.search(reader, query, top, search.group)
             voices = reader.centroids.voices([i for i, _ in hits], space, pcm_sha256)
             vectors = np.array([voice.vector for voice in voices.values()]).reshape(-1, space.dim)
             scored = confirmed(hits, list(voices), vectors, query)
@@ -257,10 +256,10 @@ def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: Ba
         return facts.barred(speaker, reason, {"score": score}, candidates)
     if score is None:
         return facts.too_short(speaker=speaker)
-    judged = back_end.judged(score, facts.probe.against(enrolled))
+    judged = back_end.rule.judged(score, facts.probe.against(enrolled))
     candidates = (Candidate(speaker, score, judged.llr),)
     if judged.is_match and (reason := _bar(reader, facts, claimed, back_end)) is not None:
-        return facts.barred(speaker, reason, judged.facts, candidates)
+        return facts.barred(speaker, reason, measured(judged), candidates)
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, speaker, candidates)
 
 
@@ -270,13 +269,13 @@ def _identified(
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
-    judged = back_end.judged(finite(best.score), condition, facts.gallery_size)
+    judged = back_end.rule.judged(best.score, condition, facts.gallery_size)
     shown = tuple(candidate for candidate, _ in ranking[:top])
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
         if (reason := _bar(reader, facts, voice, back_end)) is not None:
-            return facts.barred(best.speaker, reason, judged.facts, shown, runner_up)
+            return facts.barred(best.speaker, reason, measured(judged), shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
 
 
@@ -346,5 +345,5 @@ def _blindly_verified(
     voice = voices[compared]
     decision = _verified(reader, facts, voice, back_end)
     if decision.threshold is None and decision.score is not None:  # barred before it was judged
-        back_end.judged(decision.score, facts.probe.against(voice.enrolled))
+        back_end.rule.judged(decision.score, facts.probe.against(voice.enrolled))
     return (None, facts.unknown()) if own is None else (voice, decision)

@@ -36,6 +36,7 @@ class Snapshot:
     def protection(self) -> Self:
         return self
 
+    @property
     def revision(self) -> Revision:
         return self.entries[-1].revision if self.entries else EMPTY_REVISION
 
@@ -105,7 +106,7 @@ class History:
         if vector is not None:
             vectors[centroid_id] = vector
             members |= {centroid_id} if member else set()
-        number = now.revision().number + 1
+        number = now.revision.number + 1
         entry = FeedEntry(Revision(number, f"{self._name}{number}"), centroid_id)
         self.points.append(Snapshot(vectors, members, (*now.entries, entry)))
 

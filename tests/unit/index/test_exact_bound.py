@@ -254,4 +254,4 @@ def test_a_history_has_every_point_that_it_went_through() -> None:
     history.change(1, np.eye(DIM, dtype=np.float32)[0])
     history.change(1, None)
     assert [len(point.table("").ids) for point in history.points] == [0, 1, 0]
-    assert [point.revision().number for point in history.points] == [0, 1, 2]
+    assert [point.revision.number for point in history.points] == [0, 1, 2]

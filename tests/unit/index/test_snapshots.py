@@ -178,7 +178,7 @@ def test_a_sealed_file_of_another_history_or_of_a_later_point_is_not_taken(ahead
         assert writer.seal(lambda: nullcontext(other.now))
         sealed_at = running._file.header()
         assert sealed_at is not None
-        assert sealed_at["revision"] == other.now.revision().number
+        assert sealed_at["revision"] == other.now.revision.number
         before = running._sealed
         require_right(running, asked, random_unit(rng))
         assert running._sealed is before, "another file was taken"

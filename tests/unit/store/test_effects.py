@@ -186,8 +186,8 @@ def test_all_that_decides_is_read_in_two_statements(store: Store) -> None:
     enroll(store, "alice", "a")
     adapted = adapt(store)
     with store.read() as reader:
-        assert reader.fits(SPACE.id) == (None, None, False)
-        assert reader.fits("a space that was never used") == (None, None, False)
+        assert reader.fits(SPACE.id) == (None, None)
+        assert reader.fits("a space that was never used") == (None, None)
     after(store, lambda w: w.adaptations.use(SPACE.id, 1))
     with store.read() as reader, counted(store) as ran:
         found = reader.fits(SPACE.id)

@@ -27,7 +27,7 @@ def enroll(store: Store, name: str) -> Revision:
     with store.write() as writer:
         speaker = writer.speakers.find(name) or writer.speakers.add(name)
         writer.samples.add(speaker.id, SPACE, [sample(random_unit(RNG))])
-        return writer.feed.revision()
+        return writer.revision
 
 
 def test_the_feed_after_a_point_begins_behind_it_and_there_is_none_after_another_token(
@@ -47,7 +47,7 @@ def test_the_feed_after_a_point_begins_behind_it_and_there_is_none_after_another
                 assert not reader.feed.has(stranger)
         assert reader.feed.after(Revision(4, points[3].token)) is None
         assert reader.feed.after(Revision(0, points[3].token)) is None
-        assert reader.feed.revision() == points[3]
+        assert reader.revision == points[3]
 
 
 def test_every_entry_has_a_token_of_its_own(store: Store) -> None:
@@ -67,12 +67,12 @@ def test_a_change_sees_the_point_that_it_has_come_to_and_a_snapshot_stays_at_its
 ) -> None:
     first = enroll(store, "a")
     with store.read() as reader:
-        assert reader.feed.revision() == first
+        assert reader.revision == first
         with store.write() as writer:
-            assert writer.feed.revision() == first
+            assert writer.revision == first
             writer.samples.add(writer.speakers.add("b").id, SPACE, [sample(random_unit(RNG))])
-            assert writer.feed.revision().number == 2
-        assert reader.feed.revision() == first
+            assert writer.revision.number == 2
+        assert reader.revision == first
 
 
 def test_erasures_are_finished_up_to_one_and_the_oldest_is_the_one_that_is_told(

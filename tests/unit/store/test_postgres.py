@@ -125,9 +125,7 @@ def test_revisions_are_taken_back_and_made_again_and_no_speaker_is_lost(url: Dat
     with store.read() as reader:
         assert [speaker.name for speaker in reader.speakers.all()] == ["alice", "bob"]
         # Two enrolments; then 0009 that is taken back, 0003 and 0009 each make one again.
-        assert reader.feed.revision().number == 5, (
-            "the feed does not tell of the centroid made again"
-        )
+        assert reader.revision.number == 5, "the feed does not tell of the centroid made again"
     assert maintenance.check(store) == []
     store.close()
     assert ask(url, "SELECT id, vector FROM samples ORDER BY id") == before
@@ -217,7 +215,7 @@ def test_the_feed_is_committed_in_the_order_of_its_numbers(url: DatabaseUrl) -> 
         store = Store.open(url)
         while not stop.is_set():
             with store.read() as reader:
-                seen.append((reader.feed.revision().number, len(reader.feed.since(0))))
+                seen.append((reader.revision.number, len(reader.feed.since(0))))
         store.close()
 
     def write(who: int) -> None:

@@ -62,7 +62,7 @@ def test_a_new_database_is_empty(store: Store) -> None:
     with store.read() as reader:
         assert reader.speakers.all() == []
         assert reader.spaces.dims() == {}
-        assert reader.feed.revision() == EMPTY_REVISION
+        assert reader.revision == EMPTY_REVISION
         assert reader.feed.has(EMPTY_REVISION)
         assert reader.feed.since(0) == []
         assert reader.centroids.table(SPACE.id).ids.shape == (0,)
@@ -188,12 +188,12 @@ def test_every_change_of_a_centroid_is_in_the_feed(store: Store, rng: np.random.
     def step(change: object) -> list[int]:
         with store.write() as writer:
             change(writer)
-            points.append(writer.feed.revision())
+            points.append(writer.revision)
             return [one.centroid_id for one in writer.feed.since(points[-2].number)]
 
     with store.write() as writer:
         alice, bob = writer.speakers.add("alice").id, writer.speakers.add("bob").id
-        assert writer.feed.revision() == EMPTY_REVISION  # no speaker to search for yet
+        assert writer.revision == EMPTY_REVISION  # no speaker to search for yet
     (first,) = step(lambda w: w.samples.add(alice, SPACE, voices[:1]))
     assert step(lambda w: w.samples.add(alice, SPACE, voices[1:2])) == [first]
     (second,) = step(lambda w: w.samples.add(bob, SPACE, voices[2:]))
@@ -253,7 +253,7 @@ def test_renaming_keeps_the_voice_and_refuses_a_name_that_is_taken(
         alice = writer.speakers.add("alice")
         writer.speakers.add("bob")
         writer.samples.add(alice.id, SPACE, [sample(random_unit(rng))])
-        before = writer.feed.revision()
+        before = writer.revision
     with store.write() as writer:
         writer.speakers.rename(alice.id, "Alice")  # her own name, with a capital
         with pytest.raises(SpeakerExists, match="bob"):
@@ -264,7 +264,7 @@ def test_renaming_keeps_the_voice_and_refuses_a_name_that_is_taken(
         assert (carol.id, carol.n_samples, carol.created_at) == (alice.id, 1, alice.created_at)
         assert carol.updated_at >= alice.updated_at
         assert reader.speakers.find("alice") is None
-        assert reader.feed.revision() == before
+        assert reader.revision == before
 
 
 def test_whose_a_clip_and_a_centroid_are(store: Store, rng: np.random.Generator) -> None:
@@ -300,7 +300,7 @@ def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
     with store.read() as reader:
         assert len(reader.samples.of(alice.id)) == 1
         np.testing.assert_allclose(reader.centroids.of(alice.id, SPACE.id), a, atol=1e-6)
-        assert reader.feed.revision().number == 1
+        assert reader.revision.number == 1
 
 
 def test_samples_of_no_speaker_are_refused(store: Store, rng: np.random.Generator) -> None:

@@ -74,7 +74,7 @@ def test_the_more_special_wins(
     policy = Policy(SPACE, CARD, rest, {"vault": vault}, SPACE.id)
     reader = database(CALIBRATION if calibrated else None)
     back_end = policy.read(reader, call, "vault" if grouped else None)
-    threshold = back_end.judged(0.5, CONDITION).threshold
+    threshold = back_end.rule.judged(0.5, CONDITION).threshold
     wish = next(
         (one for one in (call, vault if grouped else NOTHING, rest) if one != NOTHING), None
     )
@@ -107,7 +107,7 @@ def test_a_cosine_of_the_settings_or_a_group_refuses_in_another_space(
 
 def test_a_group_without_a_policy_is_decided_by_the_settings() -> None:
     policy = Policy(SPACE, CARD, by_hand(0.3, "the settings"), {}, SPACE.id)
-    assert policy.read(None, NOTHING, "lobby").judged(0.5, CONDITION).threshold.value == 0.3
+    assert policy.read(None, NOTHING, "lobby").rule.judged(0.5, CONDITION).threshold.value == 0.3
 
 
 def test_the_margin_is_of_the_most_special_level_that_has_one() -> None:
@@ -120,8 +120,8 @@ def test_the_margin_is_of_the_most_special_level_that_has_one() -> None:
 
 def test_a_calibration_is_read_each_time_and_an_answer_names_it() -> None:
     policy = Policy(SPACE, CARD)
-    assert policy.read(database()).judged(0.5, CONDITION).calibration is None
-    judged = policy.read(database(CALIBRATION)).judged(0.5, CONDITION)
+    assert policy.read(database()).rule.judged(0.5, CONDITION).calibration is None
+    judged = policy.read(database(CALIBRATION)).rule.judged(0.5, CONDITION)
     assert judged.calibration == 7
     assert judged.llr == pytest.approx(1.0)
     assert judged.is_match == (judged.score >= judged.threshold.value)
@@ -141,7 +141,7 @@ def test_in_an_adapted_space_nothing_holds_that_was_measured_of_the_model_alone(
     back_end = Policy(SPACE, CARD).read(adapted(space.id))
     assert (back_end.space, back_end.rule.points) == (space, ())
     with pytest.raises(ThresholdUnavailable, match="nothing was measured of net, adapted, so"):
-        back_end.judged(0.99, CONDITION)
+        back_end.rule.judged(0.99, CONDITION)
     with pytest.raises(StoreError, match=f"adaptation 4 is of x, and makes {space.id}"):
         Policy(SPACE, CARD).read(adapted("x"))
 
