@@ -87,7 +87,7 @@ def test_a_process_that_found_it_so_writes_when_it_can_again(how: str, disk: Pat
             with vid._session.store.write() as writer:
                 with pytest.raises(sqlite3.OperationalError, match="locked"):
                     other.execute("BEGIN IMMEDIATE")
-                writer.speakers.rename(writer.speakers.get("eve").id, "mallory")
+                writer.speakers.rename(writer.speakers.get("eve"), "mallory")
             other.execute("BEGIN IMMEDIATE")
         assert [one.name for one in vid.speakers.list()] == ["bob", "mallory"]
 

@@ -644,6 +644,8 @@ def test_a_sealed_gallery_opens_those_names_alone_that_look_alike(
         assert [speaker.name for speaker in vid.speakers.list()] == ["Bob", "Noa", "Theo"]
         with pytest.raises(SpeakerExists, match="looks like 'Bob'"):
             vid.speakers.add("B0b")
+        with pytest.raises(SpeakerExists, match="looks like 'Noa'"):
+            vid.speakers.rename("Bob", "N0a")
         vid.speakers.rename("Bob", "B0b")  # it takes its own place
         vid.speakers.remove("Noa")
         vid.speakers.add("N0a")

@@ -378,9 +378,7 @@ class Speakers:
 
 def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:
     writer = change.writer
-    if not force:
-        writer.speakers.require_distinct([new_name], instead_of=before.name)
-    writer.speakers.rename(before.id, new_name)
+    writer.speakers.rename(before, new_name, force=force)
     speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
     change.record(change=ChangeKind.RENAME, **_named(speaker), other=before.name)
     return speaker

@@ -7,8 +7,21 @@ what each looks like, in ``name_looks``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Integer, cast, delete, exists, func, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from voiceid.domain import speaker_key
 from voiceid.domain.look_alikes import alternatives, skeletons
@@ -48,9 +61,26 @@ def look_alikes(
     if protection.sealing is not None:
         return found | _sealed(connection, protection, seen, shown, free)
     if len(names) <= _ONE_BY_ONE:
-        enrolled = ((name, _enrolled(connection, speaker_key(name), free)) for name in names)
+        queries = ((name, _looking_like(connection, speaker_key(name), free)) for name in names)
+        enrolled = ((name, connection.execute(query).scalar()) for name, query in queries)
         return found | {name: other for name, other in enrolled if other is not None}
     return found | _among_all(connection, seen, shown, free, since)
+
+
+def passes_for_another(
+    connection: Connection, protection: Protection, name: str, instead_of: str
+) -> ColumnElement[bool]:
+    """Return whether a name looks like another that is enrolled, as a condition; see above."""
+    key, free = speaker_key(name), speaker_key(instead_of)
+    if protection.sealing is None:
+        return _looking_like(connection, key, free).exists()
+    looks = [protection.sealing.hash("look", look) for look in skeletons(key)]
+    other = speakers.alias("other_look")
+    own = [protection.name_key(key), protection.name_key(free)]
+    query = select(other.c.id).join(name_looks, name_looks.c.speaker_id == other.c.id)
+    return query.where(
+        in_list(connection, name_looks.c.look, looks), other.c.name_key.not_in(own)
+    ).exists()
 
 
 def _among_all(
@@ -109,10 +139,10 @@ def _sealed(
     }
 
 
-def _enrolled(connection: Connection, key: str, free: str) -> str | None:
-    """Return the enrolled name that looks like another name's key, if there is one.
+def _looking_like(connection: Connection, key: str, free: str) -> Select[Any]:
+    """Return the query for an enrolled name that looks like another name's key.
 
-    One statement walks the keys of the gallery a character at a time, by what they begin with.
+    It walks the keys of the gallery a character at a time, by what they begin with.
     """
     letters = [
         f"{place:0{_PLACE}d}{letter}"
@@ -124,9 +154,10 @@ def _enrolled(connection: Connection, key: str, free: str) -> str | None:
     begun = select(literal("").label("start"), literal(0).label("n")).cte("begun", recursive=True)
     longer = (begun.c.start + func.substr(letter, _PLACE + 1)).label("start")
     at_its_place = cast(func.substr(letter, 1, _PLACE), Integer) == begun.c.n
-    at = speakers.c.name_key
+    walked, other = speakers.alias("walked"), speakers.alias("other_name")
+    at = walked.c.name_key
     is_begun = exists().where(at >= longer, at < longer + _LAST)
     begun = begun.union_all(select(longer, begun.c.n + 1).where(at_its_place, is_begun))
-    query = select(speakers.c.name).join(begun, at == begun.c.start)
-    query = query.where(begun.c.n == n_letters, at.not_in([key, free]))
-    return connection.execute(query.limit(1)).scalar()
+    query = select(other.c.name).join(begun, other.c.name_key == begun.c.start)
+    query = query.where(begun.c.n == n_letters, other.c.name_key.not_in([key, free]))
+    return query.limit(1)

@@ -38,7 +38,7 @@ from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, Spe
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.protection import GROUPS, NAMED
-from voiceid.store.similar_names import keep_looks, look_alikes
+from voiceid.store.similar_names import keep_looks, look_alikes, passes_for_another
 from voiceid.store.snapshot import Rows
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
@@ -239,24 +239,33 @@ class SpeakerWriter(Speakers):
         self._effects.new_speakers.add(id_)
         return Speaker(id_, shown, created_at, now, 0, 0.0, ())
 
-    def rename(self, speaker_id: int, new_name: str) -> None:
-        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid.
+    def rename(self, speaker: Speaker, new_name: str, *, force: bool = False) -> None:
+        """Give a speaker, as read in this change, another name.
 
-        Failed attempts as the speaker go along: a rename ends no lock.
+        Raises SpeakerExists, also for a name that looks like another unless ``force`` is set, and
+        SpeakerNameInvalid.  Failed attempts as the speaker go along: a rename ends no lock.
         """
-        other, key = speakers.alias("other"), self._key(new_name)
-        made = update(attempts).where(_as_speaker(speaker_id)).values(name_key=key)
-        self._connection.execute(made)
-        taken = exists().where(other.c.name_key == key, other.c.id != speaker_id)
+        own, other = speakers.c.id == speaker.id, speakers.alias("other")
+        key, was = self._key(new_name), self._key(speaker.name)
+        taken = exists().where(other.c.name_key == key, other.c.id != speaker.id)
+        refused: ColumnElement[bool] = taken
+        if not force:
+            names = (new_name, speaker.name)
+            refused |= passes_for_another(self._connection, self._protection, *names)
         values: dict[str, object] = {"name": speaker_name(new_name), "name_key": key}
         values["updated_at"] = self._effects.now
         if self._protection.sealing is not None:
-            values |= self._resealed(speaker_id, {"name": values["name"], "name_key": key})
-        query = update(speakers).where(speakers.c.id == speaker_id, ~taken).values(**values)
-        done = self._connection.execute(query)
-        if not done.rowcount:
+            values |= self._resealed(speaker.id, {"name": values["name"], "name_key": key})
+        query = update(speakers).where(own, speakers.c.name_key == was, ~refused).values(**values)
+        has_failed = exists().where(attempts.c.name_key == was)
+        if (row := self._connection.execute(query.returning(has_failed)).first()) is None:
+            if not force:
+                self.require_distinct([new_name], instead_of=speaker.name)
             raise self._taken(new_name)
-        keep_looks(self._connection, self._protection, {speaker_id: new_name})
+        if row[0]:
+            made = update(attempts).where(attempts.c.name_key == was)
+            self._connection.execute(made.values(name_key=key))
+        keep_looks(self._connection, self._protection, {speaker.id: new_name})
 
     def edit(self, speaker_id: int, details: SpeakerDetails) -> None:
         """Bring what is known of a speaker to what ``details`` says."""
@@ -341,7 +350,8 @@ class SpeakerWriter(Speakers):
         The speaker's key goes with the row (ON DELETE CASCADE): what is sealed by it cannot be
         opened from the commit on, wherever bytes of it are left.
         """
-        self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
+        key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
+        self._connection.execute(delete(attempts).where(attempts.c.name_key == key))
         SpokenWordsWriter(self._snapshot).remove(speaker_id)
         self._effects.forget()
         for erased in (samples.c.vector, fingerprints.c.words):
@@ -384,9 +394,3 @@ def _require_consented(speaker: Speaker) -> None:
             f"{speaker.name} withdrew the consent, and stays disabled",
             hint="Record a new consent first: `voiceid speakers edit NAME --consent VERSION`.",
         )
-
-
-def _as_speaker(speaker_id: int) -> ColumnElement[bool]:
-    """Select the attempts as a speaker."""
-    key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
-    return attempts.c.name_key == key

@@ -166,7 +166,7 @@ def test_speakers_of_the_import_who_change_while_it_is_judged_are_judged_again(
 
     def renamed(name: str, new_name: str) -> None:
         with store.write() as writer:
-            writer.speakers.rename(writer.speakers.get(name).id, new_name)
+            writer.speakers.rename(writer.speakers.get(name), new_name)
 
     of_alice, of_bob = {"alice": [heard(ALICE, "x")]}, {"bob": [heard(BOB, "y")]}
     steps: list[tuple[dict[str, list[Utterance]], Callable[[], None]]] = [

@@ -126,7 +126,7 @@ def test_of_many_names_those_who_came_or_changed_since_are_looked_at(
         reader.speakers.require_distinct(["B0b"], since=since)
     with store.write() as writer:
         writer.speakers.add("Ana")
-        writer.speakers.rename(writer.speakers.get("Nell").id, "Alice")
+        writer.speakers.rename(writer.speakers.get("Nell"), "Alice")
     for name in ("Аnа", "A1ice"):
         with store.read() as reader, pytest.raises(SpeakerExists):
             reader.speakers.require_distinct([name], since=since)

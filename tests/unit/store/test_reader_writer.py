@@ -255,10 +255,10 @@ def test_renaming_keeps_the_voice_and_refuses_a_name_that_is_taken(
         writer.samples.add(alice.id, SPACE, [sample(random_unit(rng))])
         before = writer.revision
     with store.write() as writer:
-        writer.speakers.rename(alice.id, "Alice")  # her own name, with a capital
+        writer.speakers.rename(alice, "Alice")  # her own name, with a capital
         with pytest.raises(SpeakerExists, match="bob"):
-            writer.speakers.rename(alice.id, "BOB")
-        writer.speakers.rename(alice.id, "carol")
+            writer.speakers.rename(alice, "BOB")
+        writer.speakers.rename(alice, "carol")
     with store.read() as reader:
         carol = reader.speakers.get("carol")
         assert (carol.id, carol.n_samples, carol.created_at) == (alice.id, 1, alice.created_at)
@@ -521,7 +521,7 @@ def _apply(
         writer.speakers.remove(found.id)
         del held[name]
     elif found is not None and f"{name}x" not in held:
-        writer.speakers.rename(found.id, f"{name}x")
+        writer.speakers.rename(found, f"{name}x")
         held[f"{name}x"] = held.pop(name)
 
 
