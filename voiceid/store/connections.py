@@ -24,6 +24,7 @@ from sqlalchemy import (
     Pool,
     PoolProxiedConnection,
     QueuePool,
+    RootTransaction,
     StaticPool,
     create_engine,
     event,
@@ -169,9 +170,8 @@ def require_current(connection: PoolProxiedConnection) -> None:
 @contextmanager
 def transaction(engine: Engine, path: Path | DatabaseUrl, begin: Begin) -> Iterator[Connection]:
     """Run one transaction; commit at the end, roll back on any exception."""
-    with wrapped(path), engine.connect() as connection:
-        connection.execution_options(**{BEGIN_OPTION: begin})
-        with connection.begin() as begun:
+    with wrapped(path), (begun := _begun(engine, begin)).connection as connection:
+        with begun:
             try:
                 yield connection
             except DBAPIError:  # a statement may be left half read, and hold an old snapshot
@@ -185,6 +185,19 @@ def transaction(engine: Engine, path: Path | DatabaseUrl, begin: Begin) -> Itera
                     raise postgres.unknown_outcome(error, path) from error
                 raise
         require_current(connection.connection)
+
+
+def _begun(engine: Engine, begin: Begin, *, may_be_cut: bool = True) -> RootTransaction:
+    """Begin a transaction, on a new connection where one to a server was cut as it lay idle."""
+    connection = engine.connect()
+    try:
+        connection.execution_options(**{BEGIN_OPTION: begin})
+        return connection.begin()
+    except BaseException as error:
+        connection.close()
+        if not (may_be_cut and getattr(error, "connection_invalidated", False)):
+            raise
+    return _begun(engine, begin, may_be_cut=False)
 
 
 @contextmanager

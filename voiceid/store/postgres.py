@@ -45,12 +45,12 @@ _VANISHED_S = 60
 """A host that vanished in the middle of a write gives the lock back after this."""
 
 _READ = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+    "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
     " SET LOCAL max_parallel_workers_per_gather = 4;"  # a search of all; the server's own is 2
     " SET LOCAL jit = off"  # to compile a search takes longer than to run it
 )
 _WRITE = (
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"  # what was written while it waits counts
+    "BEGIN ISOLATION LEVEL READ COMMITTED;"  # what was written while it waits counts
     " SET LOCAL lock_timeout = {busy_timeout_ms};"
     " SET LOCAL synchronous_commit = {sync};"
     f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
@@ -76,7 +76,7 @@ _FOREIGN = """
 
 def rewrite_tables(engine: Engine) -> None:
     """Write every table again, without what is no longer seen: VACUUM only marks it as free."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect() as connection:
         for table in metadata.tables:
             connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
 
@@ -121,7 +121,10 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
     }
     try:
         # No limit on connections: a thread waits for the database, never for the pool.
-        engine = create_engine(url.text, connect_args=settings, pool_pre_ping=True, max_overflow=-1)
+        # The driver begins nothing: its BEGIN would go to the server and back alone.
+        engine = create_engine(
+            url.text, connect_args=settings, isolation_level="AUTOCOMMIT", max_overflow=-1
+        )
     except ImportError as error:
         raise ExtraMissing(
             "database_url needs the PostgreSQL driver psycopg, which is not installed",

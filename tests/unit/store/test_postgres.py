@@ -363,6 +363,38 @@ def test_a_read_cannot_write(url: DatabaseUrl) -> None:
     store.close()
 
 
+def test_a_transaction_costs_two_turns_to_the_server_beside_its_statements(
+    url: DatabaseUrl, tmp_path: Path
+) -> None:
+    """One to begin it with its settings, one to commit it."""
+    store = Store.open(url)
+    for begin in (store.read, store.write):
+        with begin() as either:
+            driver = either.connection.connection.driver_connection
+        with (tmp_path / "traced").open("w+b") as file:
+            driver.pgconn.trace(file.fileno())
+            with begin() as either:
+                assert not either.keys.any()
+            driver.pgconn.untrace()
+            assert (tmp_path / "traced").read_bytes().count(b"ReadyForQuery") == 3
+    store.close()
+
+
+def test_a_connection_that_was_cut_as_it_lay_idle_is_made_again(url: DatabaseUrl) -> None:
+    store = Store.open(url)
+    for begin in (store.read, store.write):
+        with store.read():
+            pass
+        ask(
+            url,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        with begin() as either:
+            assert not either.keys.any()
+    store.close()
+
+
 def test_it_is_not_backed_up_as_a_file(url: DatabaseUrl, tmp_path: Path) -> None:
     store = Store.open(url)
     with pytest.raises(StoreError, match="not a file") as refused:
