@@ -253,15 +253,22 @@ def _json_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=once)
-        except (ValueError, RecursionError) as error:
+            row = json_in(line)
+        except ValueError as error:
             yield lines.number, f"it is not JSON: {error}"
             continue
         yield lines.number, row if isinstance(row, dict) else "it is not an object"
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; raises ValueError: a key stands in it twice."""
+def json_in(text: str | bytes) -> Any:
+    """Return what a text of JSON holds; raises ValueError: it is none, or has a key twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         raise ValueError("an object has a key twice")

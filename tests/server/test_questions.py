@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,24 @@ def test_an_option_that_is_given_twice_is_refused(shared: Served, clips: Path) -
             assert "hint" in answer.json(), answer.text
         names = client.post("/v1/verify?speaker=alice&speaker=bob", content=data).json()
     assert names["detail"] == "speaker: Input should be a valid string, and 2 were given"
+
+
+def test_no_route_takes_one_of_two_values(service: Served, clips: Path) -> None:
+    twice, data = b'{"badge": "1", "badge": "2"}', wav(clips, "alice-3")
+    json_type = {"content-type": "application/json"}
+    with service.client() as client:
+        path = "/v1/speakers/alice"
+        refused = [
+            client.post(f"{path}/samples", content=data, params={"metadata": twice.decode()}),
+            client.patch(path, content=b'{"metadata": %b}' % twice, headers=json_type),
+            client.patch(path, content=b'{"name": "a", "name": "b"}', headers=json_type),
+            client.get("/v1/speakers?limit=1&limit=2"),
+            client.get("/v1/export?plain=true&plain=false"),
+        ]
+        assert [one.status_code for one in refused] == [422] * len(refused)
+        assert all("twice" in one.json()["detail"] for one in refused), refused
+        assert client.get(path).json()["metadata"] == {}
+        assert client.get("/v1/export?name=alice&name=bob").status_code == HTTPStatus.OK
 
 
 def test_two_clips_are_compared_and_one_is_embedded(shared: Served, clips: Path) -> None:

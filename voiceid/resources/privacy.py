@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker
 from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError, VoiceIDError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
-from voiceid.listing import once
+from voiceid.listing import json_in
 from voiceid.observability import ChangeKind
 from voiceid.protection import is_signed
 from voiceid.resources.adaptations import Adaptations
@@ -113,9 +113,9 @@ class Privacy:
             found = Receipt.of_dict(
                 receipt
                 if isinstance(receipt, Mapping)
-                else json.loads(content(Path(receipt), ERASURE_RECEIPT), object_pairs_hook=once)
+                else json_in(content(Path(receipt), ERASURE_RECEIPT))
             )
-        except (OSError, ValueError, RecursionError, Unfit) as error:
+        except (OSError, ValueError, Unfit) as error:
             why = getattr(error, "strerror", None) or error
             if isinstance(error, UnicodeDecodeError):
                 why = "it is not text"

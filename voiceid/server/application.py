@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio import create_task_group, to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import voiceid
 from voiceid.client import VoiceID
@@ -38,6 +38,7 @@ from voiceid.server.jobs import Jobs
 from voiceid.server.name_paths import EscapedSlashes
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
+from voiceid.server.request_clips import require_once
 from voiceid.server.service_parts import ServiceParts
 
 _ROUTERS = (
@@ -116,7 +117,7 @@ def make_service(
     answer_problems(app)
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix="/v1", dependencies=[Depends(require_once)])
     for name in dict.fromkeys(compat):
         app.include_router(ADAPTERS[name], include_in_schema=False)
     describe(app)

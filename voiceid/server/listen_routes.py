@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from voiceid.domain import LiveEvent, LiveEventKind, Scope
 from voiceid.errors import VoiceIDError
-from voiceid.listing import once
+from voiceid.listing import json_in
 from voiceid.server.callers import Caller, key_text, known_caller, require_still_known
 from voiceid.server.live_sound import Clock, LiveSound, SoundFormat, pieces_of
 from voiceid.server.problems import Problem, invalid, problem_document, problem_of
@@ -234,8 +234,8 @@ def _json_of(message: Mapping[str, Any]) -> dict[str, Any]:
     if text is None:
         raise _refused("binary data before it is said what the sound is")
     try:
-        given = json.loads(text, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
+        given = json_in(text)
+    except ValueError as error:
         raise _refused("a text that is not JSON") from error
     if not isinstance(given, dict):
         raise _refused("JSON that is not an object")

@@ -10,17 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, BinaryIO, TypeVar, cast
+from typing import Annotated, Any, BinaryIO, TypeVar, cast, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
-from voiceid.listing import once
+from voiceid.listing import json_in
 from voiceid.server.problems import invalid, invalid_values
 
 _IN_MEMORY = 1 << 20
@@ -139,19 +138,38 @@ def named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
 
 
+async def require_once(connection: HTTPConnection) -> None:
+    """Raise Problem: the query, or a body of JSON, gives a value twice, of which one would count.
+
+    For every route: those that take recordings say what is in their bodies by `received`.
+    """
+    route = connection.scope["route"]
+    for field in route.dependant.query_params:
+        n_given = len(connection.query_params.getlist(field.alias))
+        if n_given > 1 and get_origin(field.field_info.annotation) is not list:
+            raise invalid(f"{field.alias} is given twice", "Give it once.")
+    if isinstance(connection, Request) and route.body_field and (body := await connection.body()):
+        _fields_of(body)
+
+
 def _joined(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     for name in query.keys() & body.keys():
         raise invalid(f"{name!r:.40} stands in the address and in the body", "Give it once.")
     return query | body
 
 
-def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
+def _fields_of(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body, object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
+        given = json_in(body)
+    except ValueError as error:
         raise invalid(f"the body is not JSON: {error}", "Check how it is written.") from error
     if not isinstance(given, dict):
         raise invalid("the body is not a JSON object", 'Send {"audio": "..."}.')
+    return given
+
+
+def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
+    given = _fields_of(body)
     audio = given.pop("audio", [])
     if not isinstance(audio, dict):
         texts = audio if isinstance(audio, list) else [audio]

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, ConfigDict, Field
-from pydantic_core import from_json
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
 from voiceid.domain import Scope, Speaker, SpeakerDetails
 from voiceid.errors import EnrollmentRefused
+from voiceid.listing import json_in
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
 from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.descriptions import takes_audio
@@ -30,7 +30,7 @@ from voiceid.server.shown import shown_refusal, shown_report
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
-_Object = BeforeValidator(lambda given: from_json(given) if isinstance(given, str) else given)
+_Object = BeforeValidator(lambda given: json_in(given) if isinstance(given, str) else given)
 """Of an object, which a query or a form has as JSON."""
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
