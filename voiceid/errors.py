@@ -285,6 +285,10 @@ class StoreUnreachable(StoreError, exit_code=69):
     """The server of the database cannot be reached, or went away; nothing was changed."""
 
 
+class StoreReadOnly(StoreError, exit_code=77):
+    """The database can be read and not written: the disk is full, or it is read-only."""
+
+
 class IndexFault(StoreError, exit_code=54, hint="Run `voiceid index rebuild`."):
     """The vector index could not be built or searched."""
 

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from disks import filled, mounted
-from running_service import served
+from running_service import Served, served
 
 from voiceid import VoiceID
 from voiceid.errors import StoreError
+
+
+def test_a_recording_for_which_there_is_no_room_is_refused_and_said_to_be(
+    shared: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(3_000_000)
+    with mounted(tmp_path / "disk", "1m") as disk, shared.client() as client:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        for sent in (
+            {"content": data},
+            {"files": {"audio": ("a.wav", data)}},
+            {"content": data, "headers": {"Idempotency-Key": "1"}},
+        ):
+            refused = client.post("/v1/speakers/carol/samples", **sent)
+            assert refused.status_code == HTTPStatus.INSUFFICIENT_STORAGE, refused.text
+            assert refused.json()["code"] == "UploadNotKept"
+        assert list(disk.iterdir()) == []
 
 
 def test_on_a_full_disk_no_attempt_is_answered_and_nothing_is_lost(
@@ -46,7 +64,8 @@ def test_on_a_full_disk_no_attempt_is_answered_and_nothing_is_lost(
                 ]
                 found = client.post("/v1/identify", files=[sent["alice-3"]]).json()
                 alive = client.get("/healthz").status_code
-            assert [one.json()["code"] for one in asked] == ["StoreError"] * 3
+            assert [one.json()["code"] for one in asked] == ["StoreReadOnly"] * 3
+            assert {one.status_code for one in asked} == {HTTPStatus.INSUFFICIENT_STORAGE}
             assert all("the disk is not full" in one.json()["hint"] for one in asked)
             assert (found["speaker"]["name"], alive) == ("alice", HTTPStatus.OK)
             again = client.post("/v1/verify", files=[sent["alice-3"]], data=claim).json()

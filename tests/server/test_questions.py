@@ -9,11 +9,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from running_service import Served, served
 
 from voiceid import VoiceID
+from voiceid.server.application import make_service
 
 TIMES = {"elapsed_ms"}
 
@@ -133,6 +135,19 @@ def test_what_cannot_be_answered_is_a_problem_document(
     assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
     assert problem["detail"]
     assert problem["type"] == f"urn:voiceid:problem:{code}"
+
+
+def test_a_fault_of_the_service_is_a_problem_document(shared: Served) -> None:
+    app = make_service(shared.vid, 1)
+    app.add_api_route("/fault", lambda: 1 // 0)
+
+    async def ask_it() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get("http://localhost/fault")
+
+    answer = anyio.run(ask_it)
+    assert (answer.status_code, answer.json()["code"]) == (500, "InternalError")
 
 
 def test_the_name_of_a_file_in_its_place_is_told_how_to_send_the_file(shared: Served) -> None:

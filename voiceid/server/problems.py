@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -39,6 +40,7 @@ _STATUS: Mapping[type[VoiceIDError], HTTPStatus] = {
     errors.LockedOut: HTTPStatus.TOO_MANY_REQUESTS,
     errors.StoreBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreReadOnly: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     VoiceIDError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
@@ -98,6 +100,21 @@ def busy(detail: str, hint: str, retry_after_s: float | None = None) -> Problem:
     return Problem(status, "ServiceBusy", detail, hint=hint, retry_after_s=retry_after_s)
 
 
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Raise Problem where recordings that came cannot be kept until they are heard."""
+    try:
+        yield
+    except OSError as error:
+        raise Problem(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "UploadNotKept",
+            f"the recordings cannot be kept until they are heard: {error.strerror}",
+            hint="Free some space in the data folder of the service, and in its folder for"
+            " temporary files (TMPDIR).",
+        ) from error
+
+
 def problem_of(error: Exception) -> Problem:
     """Return the problem that one of `ERRORS` is to a caller."""
     if isinstance(error, Problem):
@@ -155,7 +172,14 @@ def _answer(_: Request, error: Exception) -> Response:
     return answer
 
 
+def _failed(_: Request, __: Exception) -> Response:
+    hint = "The log of the service says what; please report it."
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return problem_answer(Problem(status, "InternalError", "the service has a fault", hint=hint))
+
+
 def answer_problems(app: FastAPI) -> None:
-    """Let an application answer every error with a problem document."""
+    """Let an application answer every error with a problem document, its own faults too."""
+    app.add_exception_handler(Exception, _failed)  # it is raised after the answer, for the log
     for kind in ERRORS:
         app.add_exception_handler(kind, _answer)

@@ -20,7 +20,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import HTTPConnection, Request
 
 from voiceid.listing import json_in
-from voiceid.server.problems import invalid, invalid_values
+from voiceid.server.problems import invalid, invalid_values, keeping
 
 _IN_MEMORY = 1 << 20
 """Bytes of a recording beyond which it is kept in a temporary file."""
@@ -70,9 +70,10 @@ async def received(
     found: list[BinaryIO] = []
     async with AsyncExitStack() as held:
         if media_type == "multipart/form-data":
-            form = await request.form(
-                max_files=clips[1] + 1, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
-            )
+            with keeping():
+                form = await request.form(
+                    max_files=clips[1] + 1, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
+                )
             held.push_async_callback(form.close)
             found, fields = await _of_form(form, part)
             given = _joined(given, fields)
@@ -99,11 +100,12 @@ def options_of(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
 
 
 async def spooled(request: Request) -> BinaryIO | None:
-    """Return the body as a file at its start; None: it is empty."""
+    """Return the body as a file at its start, or None where it is empty; raises Problem."""
     file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the clip closes it
     try:
-        async for block in request.stream():
-            file.write(block)
+        with keeping():
+            async for block in request.stream():
+                file.write(block)
         if not file.tell():
             file.close()
             return None

@@ -11,13 +11,12 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from voiceid.protection import Key, opening, sealing
 from voiceid.protection.sealed_stream import Writable
-from voiceid.server.problems import Problem
+from voiceid.server.problems import Problem, keeping
 
 _BLOCK = 1 << 20
 _UNKNOWN_S = 3600.0
@@ -49,17 +48,13 @@ class Uploads:
         """
         folder = self.of(job_id)
         try:
-            folder.mkdir(mode=0o700, parents=True)
-            self._folder.chmod(0o700)
-            return [_write(folder, i, clip, key) for i, clip in enumerate(clips, start=1)]
-        except OSError as error:
+            with keeping():
+                folder.mkdir(mode=0o700, parents=True)
+                self._folder.chmod(0o700)
+                return [_write(folder, i, clip, key) for i, clip in enumerate(clips, start=1)]
+        except Problem:
             self.remove(job_id)
-            raise Problem(
-                HTTPStatus.INSUFFICIENT_STORAGE,
-                "UploadNotKept",
-                f"the recordings cannot be kept until they are heard: {error.strerror}",
-                hint="Free some space in the data folder of the service.",
-            ) from error
+            raise
 
     def remove(self, job_id: str) -> None:
         """Remove the recordings of a job."""

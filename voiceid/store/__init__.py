@@ -12,17 +12,10 @@ from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
 from voiceid.domain.audit_chain import AuditOptions
-from voiceid.errors import SchemaOutdated, StoreError, VoiceIDError
+from voiceid.errors import SchemaOutdated, StoreError, StoreReadOnly, VoiceIDError
 from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
-from voiceid.store.connections import (
-    empty_log,
-    is_read_only,
-    make_engine,
-    require_current,
-    transaction,
-    wrapped,
-)
+from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
 from voiceid.store.postgres import Begin
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
@@ -113,9 +106,7 @@ class Store:
         try:
             with self.write() as writer:
                 writer.audit.append(kind, facts)
-        except StoreError as error:
-            if not is_read_only(error):
-                raise
+        except StoreReadOnly as error:
             return [f"{kind} is not in the audit chain: {error.message}"]
         return []
 

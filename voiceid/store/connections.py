@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import GalleryKeyMissing, StoreBusy, StoreError
+from voiceid.errors import GalleryKeyMissing, StoreBusy, StoreError, StoreReadOnly
 from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION, Begin
@@ -41,6 +41,7 @@ from voiceid.whole_files import whole_file
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
 _REFUSED = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_FULL,
@@ -257,17 +258,6 @@ def is_refusal(error: StoreError) -> bool:
     )
 
 
-def is_read_only(error: StoreError) -> bool:
-    """Whether the database can be read and not written: read-only, a replica, a full disk."""
-    cause = error.__cause__
-    if isinstance(cause, DBAPIError) and cause.orig is not None:
-        cause = cause.orig
-    return (
-        _code(cause) in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
-        or getattr(cause, "sqlstate", None) in postgres.READ_ONLY
-    )
-
-
 def distrust(connection: sqlite3.Connection, path: Path) -> None:
     """Have a connection to a file of unknown origin run no code of it, and end in good time."""
     connection.execute("PRAGMA trusted_schema=OFF").close()
@@ -370,7 +360,8 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
             f"the database {path} refused a change that breaks its rules: {said}",
             hint="Nothing was changed.",
         )
-    return StoreError(
+    kind = StoreReadOnly if code in _READ_ONLY else StoreError
+    return kind(
         f"the database {path} failed: {said}",
         hint="Check that the disk is not full and that the folder may be written to.",
     )

@@ -16,7 +16,14 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError, StoreUnreachable
+from voiceid.errors import (
+    ConfigError,
+    ExtraMissing,
+    StoreBusy,
+    StoreError,
+    StoreReadOnly,
+    StoreUnreachable,
+)
 from voiceid.store.pgvector import speak_binary
 from voiceid.store.tables import metadata
 
@@ -87,7 +94,7 @@ _BUSY = {
     "40P01": "was changed by another process meanwhile",  # deadlock_detected
     "53300": "has no connection left for another client",  # too_many_connections
 }
-READ_ONLY = {"25006", "53100"}
+_READ_ONLY = {"25006", "53100"}
 """read_only_sql_transaction, disk_full"""
 _DAMAGED = {"42P01", "42703", "XX001", "XX002"}
 """undefined_table, undefined_column, data_corrupted, index_corrupted"""
@@ -200,7 +207,8 @@ def typed(error: DBAPIError, url: DatabaseUrl) -> StoreError:
     if not code and isinstance(error, OperationalError):
         hint = next((hint for words, hint in _CONNECTING.items() if words in said), _DOWN)
         return StoreUnreachable(f"the database {url} cannot be reached: {said}", hint=hint)
-    return StoreError(
+    kind = StoreReadOnly if code in _READ_ONLY else StoreError
+    return kind(
         f"the database {url} failed: {said}",
         hint=_HINTS.get(code, "Nothing was changed. The server's log may say more."),
     )
