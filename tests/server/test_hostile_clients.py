@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -65,6 +66,22 @@ def test_a_second_request_that_stalls_in_its_head_is_given_up_too(narrow: Served
 
 def test_a_body_that_stops_arriving_is_given_up_and_said_to_be(narrow: Served) -> None:
     found = answer_to(narrow, f"{HEAD}Content-Length: 1000\r\n\r\nRIFF".encode())
+    assert b"408" in found.splitlines()[0]
+    assert b"BodyStalled" in found
+
+
+def test_a_body_that_drips_is_given_up_and_said_to_be(narrow: Served) -> None:
+    with connection(narrow) as open_:
+        open_.sendall(f"{HEAD}Content-Length: 99999\r\n\r\nRIFF".encode())
+        open_.settimeout(0.05)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            open_.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                found = open_.recv(65_536)
+                break
+        else:
+            pytest.fail("it is waited for")
     assert b"408" in found.splitlines()[0]
     assert b"BodyStalled" in found
 

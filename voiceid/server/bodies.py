@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -16,10 +17,12 @@ from voiceid.server.problems import Problem, problem_answer
 
 _HEARS = re.compile(r"/v1/(identify|verify|compare|embed|speakers/.+/samples)")
 """What asks for a place: while there is none, it is refused before anything else of it is done."""
+_LEAST_BYTES_PER_S = 500
+"""Less than a telephone's codec makes: who sends less keeps a connection, and says nothing."""
 
 
 class BoundedBodies:
-    """Middleware: a body that is too large, or stops arriving, is a problem of its request."""
+    """Middleware: a body that is too large, too slow, or stops arriving, is a problem."""
 
     def __init__(self, app: ASGIApp, limits: ServiceLimits, places: Places) -> None:
         self._app, self._limits, self._places = app, limits, places
@@ -40,25 +43,30 @@ class BoundedBodies:
 
 
 def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
-    n_bytes, ended = 0, False
+    n_bytes, ended, stall_s = 0, False, limits.stall_timeout_s
+    due: float | None = None
 
     async def bounded() -> Message:
-        nonlocal n_bytes, ended
+        nonlocal n_bytes, ended, due
         if ended:  # what comes now is that the caller goes away
             return await receive()
         if declared > limits.max_body_bytes:
             raise _too_large(limits)
+        now = time.monotonic()
+        due = now + stall_s if due is None else due  # from when the body is asked for
         try:
-            async with asyncio.timeout(limits.stall_timeout_s):
+            async with asyncio.timeout(min(stall_s, due - now)):
                 message = await receive()
         except TimeoutError as error:
             raise Problem(
                 HTTPStatus.REQUEST_TIMEOUT,
                 "BodyStalled",
-                f"nothing of the body arrived for {limits.stall_timeout_s:g} s",
+                f"nothing of the body arrived for {stall_s:g} s,"
+                f" or less than {_LEAST_BYTES_PER_S} bytes a second",
                 hint="Send the request again, in one go.",
             ) from error
-        n_bytes += len(message.get("body", b""))
+        n_new = len(message.get("body", b""))
+        n_bytes, due = n_bytes + n_new, due + n_new / _LEAST_BYTES_PER_S
         ended = not message.get("more_body", False)
         if n_bytes > limits.max_body_bytes:
             raise _too_large(limits)
