@@ -234,6 +234,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     **{f"decision.{key}": (None, optional(parser)) for key, parser in POLICY.items()},
     "groups": ({}, groups),
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
+    "attempts.caller_max_failures": (None, optional(whole(1))),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
     "privacy.key": (None, optional(lambda value: KeySource.parse(text(value)))),
     "privacy.require_consent": (EnrollmentLimits().require_consent, flag),

@@ -89,6 +89,24 @@ def fail(vid: VoiceID, name: str, times: int = LIMIT, caller: str = "door") -> N
     assert set(said) <= {"rejected", "not found"}
 
 
+def test_a_caller_may_have_another_limit_than_a_name(tmp_path: Path) -> None:
+    """A telephone system asks for many people: a few who are rejected must not lock it."""
+    limits = {"attempts.max_failures": LIMIT, "attempts.caller_max_failures": 2 * LIMIT}
+    with opened(tmp_path / "data", limits) as line:
+        enroll(line)
+        fail(line, "bob")
+        assert ask(line, "bob", BOB[4]) == "locked"
+        for n in range(LIMIT - 1):
+            fail(line, f"caller {n}", 1)
+        assert ask(line, "alice", ALICE[4]) == "accepted"
+        fail(line, "carol", 1)
+        with pytest.raises(LockedOut, match=f"{2 * LIMIT} attempts of 'door'"):
+            line.verify("alice", utterance(ALICE[5], line.models.space), caller="door")
+        locked = {one.name or one.caller for one in line.attempts.list() if one.locked_until}
+        assert locked == {"bob", "door"}
+    assert AttemptLimits(LIMIT).of_callers.max_failures == LIMIT
+
+
 def age(vid: VoiceID, seconds: float) -> None:
     """Make all attempts older."""
     with vid._session.store.write() as writer:

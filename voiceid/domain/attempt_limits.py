@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from voiceid.domain.details import has_invisible
@@ -21,6 +21,12 @@ class AttemptLimits:
 
     max_failures: int = 5
     within_s: float = 900.0  # the seconds in which they are counted, and for which they lock
+    caller_max_failures: int | None = None  # of a caller who asks for many; None: as of a name
+
+    @property
+    def of_callers(self) -> AttemptLimits:
+        """The limits of a caller."""
+        return replace(self, max_failures=self.caller_max_failures or self.max_failures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,21 +69,17 @@ class Lockout:
         made = attempts.of(speaker_key(name), caller)
         as_name, of_caller = (counted(those, self.limits, now) for those in made)
         refusals = []
-        for who, those in ((f"as {name!r}", as_name), (f"of {caller!r}", of_caller)):
-            until = locked_until(those, self.limits)
+        for who, those, limits in (
+            (f"as {name!r}", as_name, self.limits),
+            (f"of {caller!r}", of_caller, self.limits.of_callers),
+        ):
+            until = locked_until(those, limits)
             if until is not None:
-                refusals.append(self._refusal(who, (until - now).total_seconds()))
+                which = f"{limits.max_failures} attempts {who}"
+                refusals.append(_refusal(which, (until - now).total_seconds()))
         if refusals:
             raise max(refusals, key=lambda refusal: refusal.retry_after_s)
         return as_name, of_caller
-
-    def _refusal(self, who: str, wait_s: float) -> LockedOut:
-        return LockedOut(
-            f"{self.limits.max_failures} attempts {who} failed:"
-            f" for {math.ceil(wait_s)} s no more are taken",
-            retry_after_s=wait_s,
-            hint="Wait, or end the lock: `voiceid attempts unlock NAME`, or `--caller CALLER`.",
-        )
 
     def _accept(self, name: str, caller: str) -> None:
         with self._counting() as writer:
@@ -97,9 +93,11 @@ class Lockout:
             as_name, of_caller = self._unlocked(writer.attempts, name, caller, writer.now)
             writer.attempts.forget_before(writer.now - timedelta(seconds=self.limits.within_s))
             writer.attempts.add(speaker_key(name), caller)
-            locked = {"speaker": (name, len(as_name)), "caller": (caller, len(of_caller))}
-            most = self.limits.max_failures
-            began = [{word: who} for word, (who, n) in locked.items() if n + 1 == most]
+            locked = {
+                "speaker": (name, len(as_name), self.limits),
+                "caller": (caller, len(of_caller), self.limits.of_callers),
+            }
+            began = [{w: who} for w, (who, n, of) in locked.items() if n + 1 == of.max_failures]
             writer.audit.changed(ChangeKind.LOCK, began, moved=False)
         for facts in began:
             self.began(**facts)
@@ -113,6 +111,14 @@ class Lockout:
             self.can_count.clear()
             raise
         self.can_count.set()
+
+
+def _refusal(which: str, wait_s: float) -> LockedOut:
+    return LockedOut(
+        f"{which} failed: for {math.ceil(wait_s)} s no more are taken",
+        retry_after_s=wait_s,
+        hint="Wait, or end the lock: `voiceid attempts unlock NAME`, or `--caller CALLER`.",
+    )
 
 
 def counted(made: Sequence[Attempt], limits: AttemptLimits, now: datetime) -> list[Attempt]:
@@ -146,7 +152,7 @@ def summary(
             for name, those in sorted(by_name.items())
         ),
         *(
-            FailedAttempts(None, caller, len(those), locked_until(those, limits))
+            FailedAttempts(None, caller, len(those), locked_until(those, limits.of_callers))
             for caller, those in sorted(by_caller.items())
         ),
     ]
