@@ -44,6 +44,14 @@ def test_each_event_is_a_line(run, talk: Path) -> None:
     assert lines[-1][3] == "rejected  unknown"
 
 
+def test_a_warning_is_said_once_while_it_holds(run, home: Path, ami) -> None:
+    turn = np.append(np.clip(30 * ami.samples("alice-4"), -1, 1), np.full(RATE, 1e-4, np.float32))
+    soundfile.write(home / "loud.wav", np.concatenate([turn, turn]), RATE)
+    ran = run("listen", "loud.wav")
+    assert ran.err.count("warning: clipped: ") == 1
+    assert ran.out.count(": accepted") == 2
+
+
 def test_all_parts_of_a_turn_in_which_several_speak_are_said_once(run, home: Path, ami) -> None:
     both = np.concatenate([ami.samples("alice-4"), ami.samples("stranger")])
     soundfile.write(home / "both.wav", both, RATE)

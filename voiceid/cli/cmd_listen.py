@@ -9,7 +9,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.decision_program import DecisionProgram
-from voiceid.cli.decision_text import who
+from voiceid.cli.decision_text import warning_text, who
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     SPEAKER_NAME,
@@ -102,10 +102,23 @@ def command(
         if program is not None:
             runner = stack.enter_context(DecisionProgram(program, console))
         stream = vid.listen(source, **how)
+        said = frozenset[str]()
         for event in stack.enter_context(stream):
             console.answer(event.to_dict(), *_event_text(event))
+            said = _warned(event, said, console)
             if runner is not None and event.kind.value == "decision":
                 runner.run(json_line(event.to_dict(), ascii_only=True))
+
+
+def _warned(event: LiveEvent, said: frozenset[str], console: Console) -> frozenset[str]:
+    """Warn of what was not found in the sound of the decision before; return what was found now."""
+    quality = None if event.decision is None else event.decision.quality
+    if quality is None or console.settings.as_json:
+        return said
+    for code in quality.warnings:
+        if code not in said:
+            console.warn(warning_text(code, quality))
+    return frozenset(quality.warnings)
 
 
 def _event_text(event: LiveEvent) -> tuple[str, str, int]:

@@ -27,6 +27,8 @@ class LiveEventKind(enum.StrEnum):
     """The whole turn, when nothing more will be said about it."""
     AUDIO_LOST = "audio_lost"
     """Sound came faster than it could be heard, and some was not heard."""
+    AUDIO_TOO_LOUD = "audio_too_loud"
+    """Sound is nearly full scale throughout: of another format, as a rule, than it is taken for."""
     STREAM_LOST = "stream_lost"
     """The source gives no more sound, and is opened again."""
     STREAM_BACK = "stream_back"

@@ -19,6 +19,7 @@ from voiceid.domain import Float32Array, LiveEvent, LiveEventKind
 from voiceid.errors import ConfigError
 from voiceid.listening.endpointing import OF_LAST, Endpointer
 from voiceid.listening.live_turn import LiveTurn
+from voiceid.listening.loudness import Loudness
 from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
 from voiceid.speech.vad import SpeechDetector
 
@@ -82,7 +83,7 @@ class Listener:
         self._arrivals = Arrivals(self._options.channel, self._options.name)
         self._frames = self._detector.frames()
         self._waiting = np.empty(0, np.float32)
-        self._clipping = ClippingCount()
+        self._clipping, self._loudness = ClippingCount(), Loudness()
         self._lead.clear()
         self._endpoints.reset()
 
@@ -166,6 +167,8 @@ class Listener:
 
     def _frame(self, frame: Float32Array, is_speech: bool) -> Iterator[LiveEvent]:
         self._n_frames += 1
+        if said := self._loudness.push(frame):
+            yield self.event(LiveEventKind.AUDIO_TOO_LOUD, said)
         self._endpoints.push(is_speech)
         turn = self._turn
         if turn is None:
