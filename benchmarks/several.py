@@ -26,10 +26,9 @@ from benchmarks.live import EVERY_S, alternation
 from benchmarks.tables import markdown, percent
 from voiceid import VoiceID
 from voiceid.decision.aims import Aim
-from voiceid.domain import Float32Array, Solo, SpeakerDetails, Speech, Utterance
+from voiceid.domain import Float32Array, Solo, SpeakerDetails, Utterance
 from voiceid.evaluation.degradations import CONDITIONS, Clip, cut
-from voiceid.speech.turns import Several, Voices
-from voiceid.verification import Search, Verifier
+from voiceid.verification import Search
 
 ENROLLED = 3
 """Utterances of each speaker."""
@@ -69,28 +68,13 @@ class Pair:
         return self.first if gallery == "first" else self.second
 
 
-class Remembering(Voices):
-    """Looks at each clip once, however often it is asked about."""
-
-    def __init__(self, voices: Voices) -> None:
-        self._voices = voices
-        self._known: tuple[Speech, Several | None] | None = None
-
-    def several(self, speech: Speech) -> Several | None:
-        """Return what was found when the clip was first looked at."""
-        if self._known is None or self._known[0] is not speech:
-            self._known = speech, self._voices.several(speech)
-        return self._known[1]
-
-
 class Bench:
     """An open gallery, and the answers so far; those of a cache are not asked for again."""
 
     def __init__(self, vid: VoiceID, cache: Path | None) -> None:
         self._model = vid._session.loaded_model  # noqa: SLF001 - clips are heard once, and asked about often
-        voices = Remembering(self._model.speaker_model.voices())
-        self._voices = voices
-        self.verifier: Verifier = replace(self._model.verifier, voices=lambda: voices)
+        self._voices = self._model.speaker_model.voices()
+        self._names = {speaker.name for speaker in vid.speakers.list()}
         self._cache = cache
         self._known: dict[str, list[bool]] = {}
         if cache is not None and cache.is_file():
@@ -103,7 +87,7 @@ class Bench:
     def accepted(self, heard: Utterance, group: str | None, solo: Solo) -> bool:
         """Return whether a clip is accepted."""
         search = Search(Aim(solo=solo), group)
-        return self.verifier.identify(lambda _: heard, b"", search).accepted
+        return self._model.verifier.identify(lambda _: heard, b"", search).accepted
 
     def of_pair(self, pair: Pair) -> list[bool]:
         """Return whether a clip is accepted: in each gallery, without the check and with it."""
@@ -116,12 +100,18 @@ class Bench:
         return self._once(f"{pair.kind} {pair.first} {pair.second}", ask)
 
     def of_single(self, clip: Clip, what: str) -> list[bool]:
-        """Return whether a clip of one person is called several; nothing without a vector."""
+        """Return whether a clip of one person is called several; nothing where it is not accepted.
+
+        Of who is not enrolled each clip is asked about that has a vector.
+        """
 
         def ask() -> Iterator[bool]:
             heard = self.hear(clip)
-            if heard.speech is not None:
-                yield self._voices.several(heard.speech) is not None
+            if clip.speaker not in self._names:
+                if heard.speech is not None:
+                    yield self._voices.several(heard.speech) is not None
+            elif self.accepted(heard, clip.speaker, Solo.OFF):
+                yield not self.accepted(heard, clip.speaker, Solo.REQUIRE)
 
         return self._once(f"{what} {clip.recording}", ask)
 

@@ -49,6 +49,17 @@ def test_two_who_alternate_every_second_are_found(opened: VoiceID, ami) -> None:
     assert found == [(1 + at % 2, pytest.approx(at, abs=0.3)) for at in range(5)]
 
 
+def test_a_few_words_of_another_are_found_by_how_little_they_are_like_the_enrolled(
+    opened: VoiceID, ami
+) -> None:
+    words = ami.samples("carol-1")[8_000:20_800]
+    both = np.concatenate([ami.samples("bob-3")[: 3 * RATE], words]), RATE
+    for decision in (opened.identify(both), opened.verify("bob", both)):
+        assert decision.reason is Reason.SEVERAL_VOICES
+        assert names(decision) == ["bob", None]
+        assert decision.parts[1].start_s == pytest.approx(3.0, abs=0.3)
+
+
 def test_of_a_claimed_speaker_only_their_own_part_is_named(
     opened: VoiceID, two: tuple[np.ndarray, int]
 ) -> None:

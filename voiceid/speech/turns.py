@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ from voiceid.speech.pooling import Part, statistics
 from voiceid.speech.segmenter import SPEAKERS, STEP_SAMPLES, Segmenter
 
 Labels = npt.NDArray[np.int64]
+Scores: TypeAlias = Callable[[Sequence[Embedding]], npt.NDArray[np.floating]]
+"""Returns the scores of embeddings against the voice that the clip would be accepted as."""
 
 MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
 """Share of the speech in which two may speak at once, and the least overlap: a cough, a door."""
@@ -62,6 +65,13 @@ _SIDES_S, _LEAST_COSINES = (0.6, 0.8, 1.0, 1.3, 2.0), (0.05, 0.12, 0.18, 0.24, 0
 """Seconds of the shorter of two sides of a change, and the cosine that sides of one voice reach."""
 _HANDOVER, _THEN_MORE = 0.1, 0.12
 """From such a `handover` on the cosine must be so much higher."""
+_LEAST_DROPS_S, _DROPS = (0.6, 1.0, 1.3, 2.0), (0.35, 0.3, 0.25, 0.2)
+"""Seconds of the shorter side, and by how much its score may be below the longer one's: the cosine
+must be as much higher as the score is lower than that."""
+_INNER, _INNER_STEP = (9_600, 12_800, 16_000, 24_000), 3_200
+"""Samples of the parts of a clip that are held against the voice that is enrolled."""
+_INNER_S, _LEAST_SCORES = (0.6, 1.5), (0.05, 0.25)
+"""Seconds of such a part, and the score that it reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +102,30 @@ class Voices:
     ) -> None:
         self._encoder, self._segmenter, self._overlap = encoder, segmenter, overlap
 
-    def several(self, speech: Speech) -> Several | None:
+    def several(self, speech: Speech, scores: Scores | None = None) -> Several | None:
         """Return who speaks when, or None: it is one person's.  Raises `ModelError`.
+
+        - `scores`: against the voice that it would be accepted as, where there is one.
 
         The segmentation model takes a third of the time of the encoder.  It is not run where the
         frames are of one, and no change that it could hear would make them several's.
         """
         may_be = self._may_be_at_once(speech)
         never = np.zeros(max(1, Segmenter.frames(len(speech.samples))), np.bool_)
-        if not may_be and self._found(speech, never, 0.0, _HANDOVER) is None:
+        if not may_be and self._found(speech, never, (0.0, _HANDOVER), scores) is None:
             return None
         at_once, share, change = self.at_once(speech.samples)
-        return self._found(speech, at_once, share if may_be else 0.0, change)
+        return self._found(speech, at_once, (share if may_be else 0.0, change), scores)
 
     def _found(
-        self, speech: Speech, at_once: npt.NDArray[np.bool_], share: float, change: float
+        self,
+        speech: Speech,
+        at_once: npt.NDArray[np.bool_],
+        says: tuple[float, float],
+        scores: Scores | None,
     ) -> Several | None:
         """Return what :meth:`several` does, of what :meth:`at_once` says."""
+        share, change = says
         voice = self._labels(speech, at_once)
         several = self._separated(speech, voice)
         if not self._agree(several, _HEARD_FMR if speech.encoded is None else _FRAMES_FMR):
@@ -117,11 +134,17 @@ class Voices:
             heard = self._encoder, speech.encoded, len(speech.samples)
             if (group := alternating(*heard)) is not None:
                 return self._separated(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
-            clearest = clearest_change(*heard)
+            known = scores if len(speech.samples) <= _MOST_ASKED else None
             more = _THEN_MORE if change >= _HANDOVER else 0.0
-            if clearest is not None and clearest[1] + more > 0.0:
-                before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
-                return self._separated(speech, np.where(at_once, 0, np.where(before, 1, 2)))
+            part = None
+            if (clearest := clearest_change(*heard, more, known)) and clearest[1] > 0.0:
+                part = clearest[0], len(speech.samples)
+            elif known is not None:
+                part = _strange_part(*heard, known)
+            if part is not None:
+                at = np.arange(len(at_once)) * STEP_SAMPLES
+                voice = np.where((at >= part[0]) & (at < part[1]), 2, 1)
+                return self._separated(speech, in_order_of_speech(np.where(at_once, 0, voice)))
         return self._separated(speech, np.minimum(voice, 1)) if share >= MOST_OVERLAP else None
 
     def _may_be_at_once(self, speech: Speech) -> bool:
@@ -226,11 +249,18 @@ def handover(activity: Float32Array) -> float:
 
 
 def clearest_change(
-    encoder: Encoder, encoded: Float32Array, n_samples: int
+    encoder: Encoder,
+    encoded: Float32Array,
+    n_samples: int,
+    more: float = 0.0,
+    scores: Scores | None = None,
 ) -> tuple[int, float] | None:
     """Return where what is before and what is after are least alike, and what their cosine lacks.
 
     More than 0 is too much for one voice.  None: there is too little speech.
+
+    - `more`: by how much the cosine must be higher than it must for one voice.
+    - `scores`: where the shorter side has a lower one than the longer, it must be higher too.
     """
     at = np.arange(_LEAST_SIDE, n_samples - _LEAST_SIDE + 1, _SPLIT_STEP)
     shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
@@ -240,8 +270,33 @@ def clearest_change(
     sides = [[side] for split in at.tolist() for side in ((0, split), (split, n_samples))]
     found = encoder.embed_frames(encoded, n_samples, sides)
     before, after = np.stack([one.vector for one in found]).reshape(len(at), 2, -1).swapaxes(0, 1)
-    lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1)
+    lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1) + more
+    if scores is not None:
+        first, second = scores(found).reshape(len(at), 2).T
+        drop = np.where(at <= n_samples - at, second - first, first - second)
+        lack += np.maximum(drop - np.interp(shorter_s, _LEAST_DROPS_S, _DROPS) - more, 0.0)
     return int(at[lack.argmax()]), float(lack.max())
+
+
+def _strange_part(
+    encoder: Encoder, encoded: Float32Array, n_samples: int, scores: Scores
+) -> tuple[int, int] | None:
+    """Return the part that is too unlike the voice that the clip would be accepted as, or None.
+
+    As much as `_LEAST_SIDE` must be left beside it.
+    """
+    parts = [
+        (at, at + size)
+        for size in _INNER
+        if n_samples - size >= _LEAST_SIDE
+        for at in range(0, n_samples - size + 1, _INNER_STEP)
+    ]
+    if not parts:
+        return None
+    lengths_s = np.array([end - start for start, end in parts]) / _RATE_HZ
+    found = scores(encoder.embed_frames(encoded, n_samples, [[part] for part in parts]))
+    lack = np.interp(lengths_s, _INNER_S, _LEAST_SCORES) - found
+    return parts[int(lack.argmax())] if lack.max() > 0.0 else None
 
 
 def two_groups(vectors: Float32Array) -> Labels:

@@ -22,7 +22,7 @@ from voiceid.domain import (
 from voiceid.verification.policy import BackEnd
 
 if TYPE_CHECKING:  # it loads when something is about to be accepted
-    from voiceid.speech.turns import Several, Voices
+    from voiceid.speech.turns import Scores, Several, Voices
 
 Likeness: TypeAlias = Callable[[Embedding, float], Candidate | None]
 """Returns who an embedding of so many seconds would be accepted as."""
@@ -41,15 +41,18 @@ def require_solo(
     back_end: BackEnd,
     voices: Callable[[], Voices] | None,
     like: Likeness = lambda *_: None,
+    scores: Scores | None = None,
 ) -> Decision:
     """Return a decision, or what becomes of it because several people speak in a clip.
 
     Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
     or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
+
+    ``scores`` are against the voice that is accepted.
     """
     if _is_clear(decision, back_end.rule):
         return decision
-    return alone(decision, clips, back_end, voices, like)
+    return alone(decision, clips, back_end, voices, like, scores)
 
 
 def alone(
@@ -58,6 +61,7 @@ def alone(
     back_end: BackEnd,
     voices: Callable[[], Voices] | None,
     like: Likeness = lambda *_: None,
+    scores: Scores | None = None,
 ) -> Decision:
     """Return what :func:`require_solo` does, however clear an acceptance is."""
     solo = back_end.solo
@@ -67,7 +71,7 @@ def alone(
     for clip in clips:
         if clip.speech is None:
             continue
-        several = voices().several(clip.speech)
+        several = voices().several(clip.speech, scores)
         if several is not None:
             where = f" in {clip.name}" if len(clips) > 1 else ""
             decision = _not_alone(decision, tuple(_named(several, like)), solo, where)

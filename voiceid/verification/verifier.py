@@ -24,6 +24,7 @@ from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
     EnrolledVoice,
+    Float32Array,
     Reason,
     Speech,
     Standing,
@@ -42,7 +43,7 @@ from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.speech.countermeasure import Countermeasure
-    from voiceid.speech.turns import Voices
+    from voiceid.speech.turns import Scores, Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
     from voiceid.verification.spoken_code import Answer
@@ -108,11 +109,13 @@ class Verifier:
             found = Candidate(claimed.enrolled.speaker, score)
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
+        scores = _scores(back_end, claimed.vector)
         # 4. Who would be accepted must be alone; a code leaves more to look at.
         if answer is None:
-            decision = require_solo(decision, [clip], back_end, self.voices, like)
+            decision = require_solo(decision, [clip], back_end, self.voices, like, scores)
         else:
-            decision = answer.judge(alone(decision, [clip], back_end, self.voices, like), like)
+            heard = alone(decision, [clip], back_end, self.voices, like, scores)
+            decision = answer.judge(heard, like)
         # 5. And must be there, and not a recording that was heard before.
         return self.present(decision, clip, claim.aim, claim.group)
 
@@ -124,7 +127,8 @@ class Verifier:
         # 1. Read what decides, in the transaction that answers.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            decision = self._identified(reader, Probe.of(clip), search, back_end, started)
+            of = (Probe.of(clip), search, back_end, started)
+            decision, vector = self._identified(reader, *of)
 
         def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
             with self.store.read() as reader:
@@ -134,8 +138,9 @@ class Verifier:
                 return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
             return None
 
+        scores = None if vector is None else _scores(back_end, vector)
         # 2. Who would be accepted must be alone.
-        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        decision = require_solo(decision, [clip], back_end, self.voices, like, scores)
         # 3. And must be there, and not a recording that was heard before.
         return self.present(decision, clip, search.aim, search.group)
 
@@ -170,7 +175,7 @@ class Verifier:
         """
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            decision = self._identified(reader, probe, search, back_end, started)
+            decision, _ = self._identified(reader, probe, search, back_end, started)
         # Of a vector alone it is not known what was heard; a diarization opens no door.
         if probe.quality is not None:
             return decision
@@ -178,7 +183,8 @@ class Verifier:
 
     def _identified(
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
-    ) -> Decision:
+    ) -> tuple[Decision, Float32Array | None]:
+        """Return the decision, and the vector of who is nearest; None: there is none."""
         space, rule, gallery = back_end.space, back_end.rule, self.gallery_of(back_end.space)
         if search.among is None:
             size = gallery.size(reader, search.group)
@@ -187,16 +193,17 @@ class Verifier:
         of = (search.group, search.purpose)
         facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, *of)
         if probe.embedding is None:
-            return facts.too_short()
+            return facts.too_short(), None
         # 1. Search for the nearest, and one more for the margin.
         embedding = back_end.moved(probe.embedding)
         ranking = self._ranking(reader, gallery, embedding, search, probe.pcm_sha256)
         if not ranking:
-            return facts.empty(reader.centroids.counts())
+            return facts.empty(reader.centroids.counts()), None
         if search.among is not None:
             ranking = [(_rated(one, facts, voice, back_end), voice) for one, voice in ranking]
         # 2. Decide: threshold, margin, standing.
-        return _identified(reader, facts, ranking, back_end, search.top)
+        decision = _identified(reader, facts, ranking, back_end, search.top)
+        return decision, ranking[0][1].vector
 
     def search(self, embedding: Embedding, search: Search) -> tuple[Candidate, ...]:
         """Return the ``top`` speakers whose centroids are nearest, best first: no decision."""
@@ -277,6 +284,11 @@ def _identified(
         if (reason := _bar(reader, facts, voice, back_end)) is not None:
             return facts.barred(best.speaker, reason, measured(judged), shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
+
+
+def _scores(back_end: BackEnd, enrolled: Float32Array) -> Scores:
+    """Return what scores embeddings against the voice of a speaker."""
+    return lambda found: np.stack([back_end.moved(one).vector for one in found]) @ enrolled
 
 
 def _rated(

@@ -227,6 +227,23 @@ def test_voices_that_change_a_little_are_two_where_one_hands_over(
     assert not is_several(BOTH), "the frames are of one"
 
 
+def test_a_part_amid_a_short_clip_must_be_like_the_voice_that_is_enrolled(
+    voices: Voices, encoder: Encoder, ami: Any
+) -> None:
+    heard = speech(ami.samples("alice-4")[: 3 * RATE], encoder=encoder)
+    [inner] = encoder.embed_frames(heard.encoded, 3 * RATE, [[(RATE, 2 * RATE)]])
+
+    def scores(found: list[Embedding]) -> np.ndarray:
+        return np.where([float(one.vector @ inner.vector) > 0.999 for one in found], 0.1, 0.6)
+
+    assert voices.several(heard) is None
+    several = voices.several(heard, scores)
+    assert several is not None
+    assert [part.voice for part in several.parts] == [1, 2, 1]
+    assert [part.start_s for part in several.parts] == pytest.approx([0.0, 1.0, 2.0], abs=0.3)
+    assert voices.several(heard, lambda found: np.full(len(found), 0.6)) is None
+
+
 def test_one_hands_over_when_another_goes_on() -> None:
     activity = np.repeat(np.eye(3, dtype=np.float32)[[0, 1]], 60, axis=0)
     assert handover(activity) == pytest.approx(1.0)
