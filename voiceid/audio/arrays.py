@@ -47,6 +47,7 @@ def samples_and_rate(
             f"{where}: these samples are no array: {error}",
             hint="Pass shape (samples,) or (samples, channels).",
         ) from error
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # RTP's are big-endian
     if array.dtype.kind != "f" and array.dtype not in _INTEGERS:
         raise AudioInvalid(
             f"{where}: samples of type {array.dtype} are not audio",
