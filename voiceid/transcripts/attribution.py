@@ -304,7 +304,8 @@ def _cut(
     words = [bisect.bisect_left(reached, border) for border in borders]
     words[0], words[-1] = 0, len(segment.words)
     starts = [segment.start_s, *(round(units[cut].start_s, 3) for cut in cuts[1:])]
-    ends = [*(round(units[cut - 1].end_s, 3) for cut in cuts[1:]), segment.end_s]
+    last_s = segment.end_s if segment.end_s >= starts[-1] else units[-1].end_s
+    ends = [*(round(units[cut - 1].end_s, 3) for cut in cuts[1:]), last_s]
     return [
         Part(
             units[cut].voice,

@@ -211,7 +211,8 @@ def _cut(item: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[dict[str, A
 
 
 def _set_times(item: dict[str, Any], part: Part, *, first: bool, last: bool) -> None:
-    """Set the times at which a segment was cut; the others stay as they are."""
+    """Set the times at which a segment was cut; the others stay, but for an end before a start."""
+    last = last and not _times(item)[1] < part.start_s
     pairs = [(0, part.start_s)] * (not first) + [(1, part.end_s)] * (not last)
     for at, time_s in pairs:
         if isinstance(item.get("offsets"), dict):

@@ -77,6 +77,13 @@ def test_whisper_is_cut_at_the_times_of_words_and_keeps_all_other_fields() -> No
     assert third == WHISPER["segments"][1] | {"id": 2, "speaker": "bob"}
 
 
+def test_a_part_whose_word_is_after_the_end_of_its_segment_ends_with_the_word() -> None:
+    words = [{"word": " now", "start": 3.2, "end": 4}, {"word": " then", "start": 6.5, "end": 7}]
+    item = {"start": 3.0, "end": 6.4, "text": " now then", "words": words}
+    found = of_json({"segments": [item]})["segments"]
+    assert [(part["start"], part["end"]) for part in found] == [(3.0, 4), (6.5, 7)]
+
+
 def test_whisperx_has_a_voice_at_each_word_and_numbers_have_no_time() -> None:
     words = [
         {"word": "In", "start": 3.1, "end": 3.3, "score": 0.8, "speaker": "SPEAKER_01"},
