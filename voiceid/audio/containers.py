@@ -8,7 +8,18 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from voiceid.audio.flac import crc, flac_end
-from voiceid.audio.frames import AMR, AMR_WB, FLV, MP3, TS_HEAD, Frames, frames_end, nameless
+from voiceid.audio.frames import (
+    AMR,
+    AMR_WB,
+    FLV,
+    MP3,
+    MXF,
+    PS,
+    TS_HEAD,
+    Frames,
+    frames_end,
+    nameless,
+)
 from voiceid.audio.heads import HEAD_BYTES, MAX_GAPS, SCAN_BYTES, bytes_at, next_head, tags_end
 from voiceid.audio.matroska import matroska_end
 from voiceid.audio.media import Media
@@ -76,9 +87,7 @@ def _iff(media: Media, start: int) -> End:
     at, has_sound = start + 12, False
     for _ in range(_MAX_CHUNKS):
         chunk = bytes_at(media, at, HEAD_BYTES)
-        if len(chunk) < 8 or not _is_name(chunk[:4]):  # noqa: PLR2004 - id and size
-            break
-        if walk_of(chunk) is not None or tags_end(media, at) > at:
+        if not _is_chunk(media, at, chunk, 8):
             break
         size = int.from_bytes(chunk[4:8], order)
         if chunk[:4] == b"ds64":  # EBU Tech 3306: the sizes that 32 bits cannot hold
@@ -97,8 +106,17 @@ def _iff(media: Media, start: int) -> End:
                 riff = int.from_bytes(head[4:8], order)
                 placeholder = long_size is None and riff != 0 and _is_placeholder(riff)
                 return End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
-        at = _even(media, at + 8 + size, size)
+        behind = _even(media, at + 8 + size, size)
+        if has_sound and behind > media.size + 1:  # no chunk, but what looks like one
+            break
+        at = behind
     return End(at if has_sound else media.size)
+
+
+def _is_chunk(media: Media, at: int, chunk: bytes, n_head: int) -> bool:
+    """Return whether a chunk with so many bytes of name and size begins there, and no file."""
+    is_named = len(chunk) >= n_head and _is_name(chunk[:4])
+    return is_named and walk_of(chunk) is None and tags_end(media, at) == at
 
 
 def _is_name(name: bytes) -> bool:
@@ -128,17 +146,17 @@ def _caf(media: Media, start: int) -> End:
     at, has_sound = start + 8, False
     for _ in range(_MAX_CHUNKS):
         chunk = bytes_at(media, at, HEAD_BYTES)
-        if len(chunk) < 12 or not _is_name(chunk[:4]):  # noqa: PLR2004
-            break
-        if walk_of(chunk) is not None or tags_end(media, at) > at:
+        if not _is_chunk(media, at, chunk, 12):
             break
         size = int.from_bytes(chunk[4:12], "big", signed=True)
         if size < 0:  # the last chunk may say -1: up to the end
             return End(next_head(media, at + 12), has_placeholder=True)
+        if at + 12 + size > media.size:
+            if has_sound:
+                break
+            return End(media.size, is_cut=chunk[:4] == b"data")
         at += 12 + size
         has_sound |= chunk[:4] == b"data"
-        if at > media.size:
-            return End(media.size, is_cut=chunk[:4] == b"data")
     return End(at if has_sound else media.size)
 
 
@@ -156,10 +174,12 @@ def _mp4(media: Media, start: int) -> End:
             size = int.from_bytes(box[8:16], "big")
         if size < 8:  # noqa: PLR2004 - 0: up to the end; less cannot be
             return End(media.size)
+        is_cut = at + size > media.size
+        if is_cut and box[4:8] not in {b"moov", b"moof", b"mdat"}:
+            break
         at += size
         seen.add(box[4:8])
         if at >= media.size:
-            is_cut = at > media.size and box[4:8] in {b"moov", b"moof", b"mdat"}
             return End(media.size, is_cut=is_cut)
     return End(at if {b"moov", b"mdat"} <= seen else media.size)
 
@@ -287,6 +307,14 @@ def _tta_end(media: Media, start: int) -> int:
     return start + 22 + n_table + 4 + sum(sizes)
 
 
+def _sox_end(media: Media, start: int) -> int:
+    """Return what the counts say: samples of four bytes behind a header of a stated length."""
+    head = bytes_at(media, start, 16)
+    order: Literal["little", "big"] = "little" if head[:1] == b"." else "big"
+    n_header, n_samples = (int.from_bytes(head[at:to], order) for at, to in ((4, 8), (8, 16)))
+    return start + 4 + n_header + 4 * n_samples if n_samples else _UNKNOWN
+
+
 def _asf_end(media: Media, start: int) -> int:
     """Return what the file properties state (ASF 01.20.03, section 3.2), unless it is a stream."""
     head = bytes_at(media, start, SCAN_BYTES)
@@ -353,6 +381,11 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
         (rb"#!AMR\n", _framed(AMR, 6)),
         (rb"#!AMR-WB\n", _framed(AMR_WB, 9)),
         (rb"#!AMR", _stated()),
+        (rb"\x00\x00\x01\xba", _framed(PS, 0)),
+        (rb"\x06\x0e\x2b\x34\x02\x05\x01\x01", _framed(MXF, 0)),
+        (rb"\.SoX|XoS\.", _stated(_sox_end)),
+        (rb"\.RMF|\.ra\xfd|nut/multimedia container\0|\xb7\xd8\x00\x207I\xda\x11", _stated()),
+        (rb"d\xa3[\x01-\x04]\x00|\x00[\x01-\x04]\xa3d|r\xf8\x1fN|\xf8rN\x1f", _stated()),
         (rb"TTA1", _stated(_tta_end)),
         (rb"NIST_1A\n", _stated(_nist_end)),
         (rb"Creative Voice File\x1a", _stated(_voc_end)),
@@ -361,7 +394,5 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
     )
 )
 
-_OTHER_MAGIC = (
-    *(b"ID3", b"RIFF", b"FORM", b"MAC ", b"DSD ", b"tBaK", b"MPCK", b"MP+", b".RMF", b"#!iLBC"),
-)
+_OTHER_MAGIC = (*(b"ID3", b"RIFF", b"FORM", b"MAC ", b"DSD ", b"tBaK", b"MPCK", b"MP+", b"#!iLBC"),)
 """Formats that are not looked into, but name themselves."""

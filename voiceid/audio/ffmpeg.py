@@ -66,6 +66,9 @@ ERRORS = (
 )
 """What PyAV was seen to raise on damaged files: more than its own exceptions."""
 
+_CHECKED = frozenset({"tta", "wavpack"})
+"""Codecs whose decoders play damage as sound unless they are told to look at the check sums."""
+
 _NUMPY_FORMATS = frozenset({"u8", "s16", "s32", "flt", "dbl"})
 """Sample formats, packed or planar, that PyAV turns into arrays."""
 
@@ -95,6 +98,8 @@ class FFmpegDecoder:
         self._bad_packets = self._good_packets = 0
         self._pauses_s, self._last_end = 0.0, (math.inf, 0)
         track.codec_context.thread_count = 1  # parallelism is across files
+        if track.codec_context.name in _CHECKED:
+            track.codec_context.options = {"err_detect": "crccheck+explode"}
         self._frames = self._decode()
         self._first = next(self._frames)
         self.sample_rate_hz = int(self._first.sample_rate)

@@ -9,12 +9,21 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from voiceid.audio.heads import SCAN_BYTES, bytes_at, is_head, next_head, tags_end
+from voiceid.audio.heads import SCAN_BYTES, bytes_at, find, is_head, next_head, tags_end
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import is_mp3
 
 _MAX_BLOCKS = 1000
 _MAX_TRIED = 100
+_MAX_HEADS = 1_000_000
+"""Places that may begin a frame: so many frames are three days."""
+
+_MAX_LOST = 100
+"""So many frames may be damaged, one behind the other."""
+
+_HEAD_BYTES = 16
+_FRAME = re.compile(rb"\xff\xf8[\x10-\xfe][\x00-\xae](?=(.{7}))", re.DOTALL)
+_NEXT = b"fLaC\x00\x00\x00\x22"
 _FIXED = b"\xff\xf8"
 """What begins a frame of a stream whose blocks are all of one size."""
 
@@ -28,12 +37,14 @@ def flac_end(media: Media, start: int) -> int | None:
     n_block = int.from_bytes(info[2:4], "big")
     bits = int.from_bytes(info[10:18], "big")
     n_samples, channels, width = bits & (1 << 36) - 1, (bits >> 41 & 7) + 1, (bits >> 36 & 31) + 1
-    if not n_samples or not n_block or bytes_at(media, at, 2) != _FIXED:
+    if not n_block or bytes_at(media, at, 2) != _FIXED:
         return None
+    stop = find(media, at, _NEXT, lambda _: True)
+    number = (n_samples - 1) // n_block if n_samples else _last_number(media, at, stop)
     n_most = n_block * channels * (width + 1) // 8 + 64
     last = None
-    for frame in _frames_of(media, at, (n_samples - 1) // n_block):
-        for end in _ends(bytes_at(media, frame, n_most)):
+    for frame in _frames_of(media, at, stop, number):
+        for end in _ends(bytes_at(media, frame, min(n_most, stop - frame))):
             last = frame + end
             more = bytes_at(media, tags_end(media, frame + end), SCAN_BYTES).lstrip(b"\0")
             if not more or is_head(bytes(4) + more) or is_mp3(more):
@@ -62,21 +73,59 @@ def _frames_start(media: Media, start: int) -> int | None:
     return None
 
 
-def _frames_of(media: Media, start: int, number: int) -> Iterator[int]:
+def _last_number(media: Media, start: int, stop: int) -> int:
+    """Return the number of the last frame of a stream that does not say how long it is."""
+    last = n_tried = 0
+    kind = _kind(bytes_at(media, start, 4))
+    for at in range(start, stop, SCAN_BYTES):
+        block = bytes_at(media, at, min(SCAN_BYTES, stop - at) + _HEAD_BYTES)
+        for match in _FRAME.finditer(block):
+            n_tried += 1
+            if n_tried > _MAX_HEADS:
+                return last
+            number, n = _numbered(match[1])
+            frame = block[match.start() : match.start() + _HEAD_BYTES]
+            if last < number <= last + _MAX_LOST and _kind(frame) == kind and _is_whole(frame, n):
+                last = number
+    return last
+
+
+def _frames_of(media: Media, start: int, stop: int, number: int) -> Iterator[int]:
     """Yield where a frame of that number may begin: its header has a check sum (section 9.1.8)."""
     coded = _coded(number)
     pattern = re.compile(re.escape(_FIXED) + b".." + re.escape(coded), re.DOTALL)
     n_tried = 0
-    for at in range(start, media.size, SCAN_BYTES):
-        for match in pattern.finditer(bytes_at(media, at, SCAN_BYTES + 16)):
+    for at in range(start, stop, SCAN_BYTES):
+        for match in pattern.finditer(
+            bytes_at(media, at, min(SCAN_BYTES, stop - at) + _HEAD_BYTES)
+        ):
             n_tried += 1
             if n_tried > _MAX_TRIED:
                 return
-            head = bytes_at(media, at + match.start(), 16).ljust(16, b"\0")
-            n_size = {6: 1, 7: 2}.get(head[2] >> 4, 0)
-            n_rate = {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
-            if crc(head[: 5 + len(coded) + n_size + n_rate], 8, 0x07)[-1] == 0:
+            if _is_whole(bytes_at(media, at + match.start(), _HEAD_BYTES), len(coded)):
                 yield at + match.start()
+
+
+def _kind(frame: bytes) -> tuple[int, int]:
+    """Return the codes of the rate and of the size of a sample: all frames have the same."""
+    return frame[2] & 0x0F, frame[3] & 0x0E
+
+
+def _is_whole(frame: bytes, n_number: int) -> bool:
+    """Return whether the check sum of a frame's header is right; its number has these bytes."""
+    head = frame.ljust(_HEAD_BYTES, b"\0")
+    n_size = {6: 1, 7: 2}.get(head[2] >> 4, 0)
+    n_rate = {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    return crc(head[: 5 + n_number + n_size + n_rate], 8, 0x07)[-1] == 0
+
+
+def _numbered(code: bytes) -> tuple[int, int]:
+    """Return the number that a code begins with, and its bytes (section 9.1.5)."""
+    n = max(1, 8 - (code[0] ^ 0xFF).bit_length())
+    number = code[0] & 0xFF >> (n + 1 if n > 1 else 1)
+    for byte in code[1:n]:
+        number = number << 6 | byte & 0x3F
+    return number, n
 
 
 def _coded(number: int) -> bytes:

@@ -98,17 +98,38 @@ def _flv_bytes(head: bytes) -> int:
     return 15 + int.from_bytes(head[1:4], "big") if is_tag else 0
 
 
+def _ps_bytes(head: bytes) -> int:
+    """Return the length of a packet of a program stream (ISO/IEC 13818-1, section 2.5.3)."""
+    if head[:3] != b"\0\0\x01" or len(head) < 14 or head[3] < 0xB9:  # noqa: PLR2004
+        return 4 if head[:4] == b"\0\0\x01\xb9" else 0
+    if head[3] == 0xBA:  # noqa: PLR2004 - a pack, of MPEG-2 or MPEG-1
+        return 14 + (head[13] & 7) if head[4] & 0xC0 == 0x40 else 12  # noqa: PLR2004
+    return 6 + int.from_bytes(head[4:6], "big") if head[3] > 0xB9 else 4  # noqa: PLR2004
+
+
+def _klv_bytes(head: bytes) -> int:
+    """Return the length of a key, a length and a value of MXF (SMPTE ST 336)."""
+    if head[:4] != _KLV or len(head) < 17:  # noqa: PLR2004
+        return 0
+    n = head[16] & 0x7F
+    size = n + int.from_bytes(head[17 : 17 + n], "big") if head[16] & 0x80 else n
+    return 17 + min(size, 1 << 60)
+
+
 def _amr_bytes(sizes: tuple[int, ...], head: bytes) -> int:
     """Return the length of a frame of AMR (RFC 4867, section 5.3); zeros fill a file up."""
     is_frame = head[:1] > b"\0" and head[0] & 0x83 == 0
     return sizes[head[0] >> 3] if is_frame else 0
 
 
+_KLV = b"\x06\x0e\x2b\x34"
 _AMR_SYNC = re.compile(rb"[\x04\x0c\x14\x1c\x24\x2c\x34\x3c\x44\x7c]")
 AMR = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_BYTES), 12)
 AMR_WB = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_WB_BYTES), 12)
 FLV = Frames(re.compile(rb"[\x08\x09\x0f\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
 MP3 = Frames(re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]"), frame_bytes)
+MXF = Frames(re.compile(_KLV), _klv_bytes, n_head=26, n_most=1 << 28)
+PS = Frames(re.compile(rb"\x00\x00\x01[\xb9-\xff]"), _ps_bytes)
 TS_HEAD = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
 _TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000, 192)
 _NAMELESS = (

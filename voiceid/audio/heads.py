@@ -47,6 +47,9 @@ _HEADS = tuple(
         (rb"Creative Voice File\x1a", 0),
         (rb"MAC [\x00-\xff][\x0e\x0f]\x00\x00", 0),
         (rb"DSD \x1c\x00{7}", 0),
+        (rb"\.SoX.\x00\x00\x00.{8}\x00\x00", 0),
+        (rb"nut/multimedia container\x00", 0),
+        (rb"\xb7\xd8\x00\x207I\xda\x11\xa6N\x00\x07", 0),
         (rb"ID3[\x02-\x04]\x00[\x00\x10-\xf0][\x00-\x7f]{4}(?:[A-Z][A-Z0-9]{2}|\x00\x00\x00)", 0),
     )
 )

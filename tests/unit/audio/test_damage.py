@@ -60,6 +60,19 @@ def test_a_flac_that_stops_or_has_zeros_behind_it_is_heard_up_to_there() -> None
     assert stream.truncated
 
 
+@pytest.mark.parametrize("codec", ["tta", "wavpack"])
+def test_a_check_sum_tells_that_a_lossless_file_was_filled_up(codec: str) -> None:
+    data = encode_ffmpeg(melody(6.0), {"wavpack": "wv"}.get(codec, codec), codec)
+    middle = len(data) * 3 // 4
+    for broken in (
+        data[:middle] + bytes(len(data) - middle),
+        data[:middle] + bytes(40) + data[middle + 40 :],
+    ):
+        heard, stream = decoded(broken)
+        assert stream.truncated
+        assert len(heard) < 5.5 * RATE
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_first_bytes_alone_are_an_error(name: str) -> None:
     data = clip(name)

@@ -61,6 +61,9 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "flv": lambda: encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100),
     "wavpack": lambda: encode_ffmpeg(melody(0.5), "wv", "wavpack"),
     "tta": lambda: encode_ffmpeg(melody(0.5), "tta", "tta"),
+    "sox": lambda: encode_ffmpeg(melody(0.1), "sox", "pcm_s32le"),
+    "nut": lambda: encode_ffmpeg(melody(0.5), "nut", "pcm_s16le"),
+    "wtv": lambda: encode_ffmpeg(melody(0.5, 48_000), "wtv", "mp2", 48_000),
     "amr": lambda: encode_ffmpeg(melody(1.0, 8000), "amr", "libopencore_amrnb", 8000),
     "wma": lambda: encode_ffmpeg(melody(0.5, 44_100), "asf", "wmav2", 44_100),
 }
@@ -190,6 +193,19 @@ def test_what_is_behind_the_sound_is_metadata_or_was_not_heard() -> None:
         assert len(found.parts) == 1
 
 
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF", "m4a"])
+def test_text_behind_the_sound_is_no_chunk_of_it(kind: str) -> None:
+    text = b"written by the recorder of the front door\n" * 100
+    found = layout(KINDS[kind]() + text)
+    assert (found.n_unheard, found.is_cut) == (len(text), False)
+
+
+def test_a_length_beyond_all_files_is_a_cut() -> None:
+    data = FRAMES["mxf"]()
+    for size in (b"\x88" + b"\xff" * 8, b"\xff" * 200):
+        assert layout(data + data[:16] + size).is_cut
+
+
 def test_an_ogg_is_cut_where_its_last_page_is() -> None:
     assert not layout(OGG).is_cut
     assert layout(OGG[:-1]).is_cut
@@ -217,6 +233,9 @@ FRAMES: dict[str, Callable[[], bytes]] = {
     "m2ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac", muxer={"mpegts_m2ts_mode": "1"}),
     "amr": KINDS["amr"],
     "flv": KINDS["flv"],
+    "program stream": lambda: encode_ffmpeg(melody(0.5, 48_000), "mpeg", "mp2", 48_000),
+    "program stream of MPEG-2": lambda: encode_ffmpeg(melody(0.5, 48_000), "vob", "ac3", 48_000),
+    "mxf": lambda: encode_ffmpeg(melody(0.5, 48_000), "mxf_opatom", "pcm_s16le", 48_000),
     "ogg": lambda: OGG,
     "wavpack": lambda: encode_ffmpeg(melody(10.0), "wv", "wavpack").partition(b"APETAGEX")[0],
 }
@@ -230,11 +249,11 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
         found = layout(data + more)
         assert (found.parts, found.is_cut) == ((Part(0, n),), False), more[:4]
         assert found.n_unheard == n_unheard
-    for n_left in (n - 1, n - 20, n // 2 | 1):
+    for n_left in (n - 1, n - 20, n // 2 - 98 | 1):
         assert layout(data[:n_left]).is_cut, n_left
     assert layout(data[:-10] + bytes(200)).is_cut, "filled up"
     assert ends(data + WAV) == [(0, n), (n, n + len(WAV))]
-    n_left = n // 2 | 1
+    n_left = n // 2 - 98 | 1
     found = layout(data[:n_left] + WAV)
     assert found == Layout(
         (Part(0, n_left), Part(n_left, n_left + len(WAV))),
