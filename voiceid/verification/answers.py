@@ -6,6 +6,7 @@ finite score with a threshold, and no exception leads to it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
