@@ -145,7 +145,16 @@ class Voices:
                 at = np.arange(len(at_once)) * STEP_SAMPLES
                 voice = np.where((at >= part[0]) & (at < part[1]), 2, 1)
                 return self._separated(speech, in_order_of_speech(np.where(at_once, 0, voice)))
-        return self._separated(speech, np.minimum(voice, 1)) if share >= MOST_OVERLAP else None
+        return self._several_at_once(speech, at_once) if share >= MOST_OVERLAP else None
+
+    def _several_at_once(self, speech: Speech, at_once: npt.NDArray[np.bool_]) -> Several:
+        """Return the parts in which two speak at once, which are as long as a part is at least."""
+        near = np.ones(1 + round(_FINE_S / _FRAME_S), np.bool_)
+        for where in (at_once, np.convolve(at_once, near, "same"), np.ones_like(at_once)):
+            several = self._separated(speech, np.where(where, 0, 1))
+            if any(part.voice is None for part in several.parts):
+                break
+        return several
 
     def _may_be_at_once(self, speech: Speech) -> bool:
         """Whether the frames may be of two: what the segmentation model finds may be an echo."""

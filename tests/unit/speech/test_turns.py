@@ -213,6 +213,14 @@ def test_the_segmentation_model_is_asked_about_speech_at_once_unless_the_frames_
     assert asked == [(2, 1.0), (5, -1.0)]
 
 
+def test_moments_in_which_two_speak_at_once_are_a_part(encoder: Encoder, ami: Any) -> None:
+    heard = speech(ami.samples("alice-4")[: 2 * RATE], encoder=encoder)
+    moments = Says(*(ONE, BOTH) * 3, *(ONE,) * 4)
+    several = Voices(encoder, lambda: Segmenter(moments)).several(heard)
+    assert several is not None
+    assert [part.voice for part in several.parts] == [None, 1]
+
+
 def test_voices_that_change_a_little_are_two_where_one_hands_over(
     encoder: Encoder, ami: Any
 ) -> None:
