@@ -54,4 +54,6 @@ def main(home: str, group: str, *addresses: str) -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

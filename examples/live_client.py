@@ -50,4 +50,6 @@ async def main(url: str, path: str, key: str = "") -> None:
 
 
 if __name__ == "__main__":
+    if not 3 <= len(sys.argv) <= 4:
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:]))

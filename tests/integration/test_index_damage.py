@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_pages_of_a_file_may_be_lost_or_swapped(gallery: Enrolled) -> None:
         gallery.index.write_bytes(b"".join(gone))
         gallery.answers()
     gallery.index.write_bytes(b"".join([*pages[:-3], pages[-2], pages[-3], pages[-1]]))
+    gallery.answers()
+
+
+def test_a_program_may_end_while_its_index_is_read(
+    gallery: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voiceid.index.sections.ThreadPoolExecutor", end)
+        gallery.vid._session._galleries.clear()
+        gallery.vid._session.gallery(gallery.vid.models.space.id, DIM).prepare()
+        for thread in threading.enumerate():
+            if thread.name == "voiceid-index":
+                thread.join()
     gallery.answers()
 
 

@@ -90,7 +90,8 @@ class GalleryIndex:
         """See `Gallery`."""
 
         def load() -> None:
-            with self._lock, contextlib.suppress(VoiceIDError):  # a search says it
+            # A search says it; a program that ends may start no more threads.
+            with self._lock, contextlib.suppress(VoiceIDError, RuntimeError):
                 if self._flat is None:
                     self._load()
 
