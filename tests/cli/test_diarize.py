@@ -172,6 +172,8 @@ def test_a_picture_of_another_kind_is_refused_before_anything_is_heard(run, talk
         ("--threshold", "0.5", "--target-fpir", "1%"),
         ("--json", "--format", "srt"),
         ("--link", "--no-names"),
+        ("--group", "staff", "--no-names"),
+        ("--threshold", "0.5", "--no-names"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(run, talk: Path, words: tuple[str, ...]) -> None:
@@ -188,5 +190,6 @@ def test_a_voice_is_enrolled_as_it_is_called(run, talk: Path) -> None:
     ran = run("enroll", "bob", talk, "--voice", "bob")
     assert ran.code == 0, ran.err
     assert run("enroll", "bob", talk, "--voice", "unknown-1").code == 40
+    assert run("enroll", "bob", talk, "--voice", "").code == 21
     assert run("enroll", "bob", talk, "--voice", "bob", "--part", "0-3").code == 2
     assert run("enroll", "bob", "-", "--voice", "bob", stdin=b"").code == 2

@@ -118,8 +118,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     many recordings the first error decides.
     """
     refuse_both(how)
-    if link and no_names:
-        raise click.UsageError("--link needs what --no-names does not do: hear each voice alone.")
+    of_names = {"--link": link, **{f"--{name}": value for name, value in how.items()}}
+    del of_names["--speakers"]
+    if no_names and (given := [name for name, value in of_names.items() if value]):
+        what = given[0].replace("_", "-")
+        raise click.UsageError(f"{what} is about names, and --no-names looks for none.")
     if transcript is not None and (form or console.settings.as_json):
         raise click.UsageError("--transcript has the format of the transcript, and no other.")
     form = agreed_format(console, form)

@@ -50,7 +50,7 @@ def _part(
     """Return what of the recordings is enrolled, as the library has it."""
     if sum([part is not None, solo_part, voice is not None]) > 1:
         raise click.UsageError("Give --part, --solo-part or --voice: one of them.")
-    return "solo" if solo_part else voice or part
+    return "solo" if solo_part else part if voice is None else voice
 
 
 @leaf(
