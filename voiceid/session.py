@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -83,8 +82,9 @@ class Session:
 
     @property
     def has_database(self) -> bool:
-        """Whether a speaker may be enrolled: a server is asked, a file may be missing."""
-        return isinstance(self.database, DatabaseUrl) or os.path.exists(self.database)
+        """Whether a speaker may be enrolled: a server is asked, a file may not be there yet."""
+        made, config = self._store is not None, self.config
+        return made or bool(config.database_url) or (config.data / DATABASE_NAME).exists()
 
     @property
     def store(self) -> Store:

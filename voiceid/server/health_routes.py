@@ -5,10 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 
+from voiceid.errors import StoreError
 from voiceid.server.callers import Reading
 from voiceid.server.problems import Problem
 from voiceid.server.service_parts import Vid, parts_of
@@ -26,11 +28,17 @@ async def healthz() -> dict[str, Any]:
 
 @LIVENESS.get("/readyz")
 async def readyz(request: Request) -> dict[str, Any]:
-    """Answer once the models are in memory: then a first question takes no longer than others."""
-    if not parts_of(request).is_ready:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "NotReady", "the models are loading", retry_after_s=1
-        )
+    """Answer once the models are in memory, and while the database can be read."""
+    parts, why = parts_of(request), ""
+    if not parts.is_ready:
+        why = "the models are loading"
+    else:
+        try:
+            await to_thread.run_sync(parts.vid.keys.any, limiter=parts.doors)
+        except StoreError:  # who asks has no key: where the database is, the log says
+            why = "the database cannot be read"
+    if why:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotReady", why, retry_after_s=1)
     return {"status": "ready"}
 
 

@@ -36,7 +36,12 @@ from voiceid.errors import GalleryKeyMissing, StoreBusy, StoreError, StoreReadOn
 from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION, Begin
-from voiceid.store.readonly_connection import ReadOnlyConnection, open_read_only
+from voiceid.store.readonly_connection import (
+    FileConnection,
+    ReadOnlyConnection,
+    file_of,
+    open_read_only,
+)
 from voiceid.whole_files import whole_file
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -100,14 +105,17 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
         if (connected := open_read_only(path, OPENING)) is not None:
             connected.text_factory = _stored_text
             return connected
+        file = file_of(path)
         # mode=rw: a database that was taken away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
             timeout=busy_timeout_ms / 1000,
+            factory=FileConnection,
             isolation_level=None,  # no BEGIN of the driver's own
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
+        connection.path, connection.file = path.absolute(), file
         connection.text_factory = _stored_text
         try:
             connection.execute("PRAGMA trusted_schema=OFF").close()
@@ -154,8 +162,9 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
 
     @event.listens_for(engine, "checkout")
     def _checkout(driver_connection: object, *_: object) -> None:
-        if isinstance(driver_connection, ReadOnlyConnection) and not (
-            driver_connection.is_current() and driver_connection.is_needed()
+        if (
+            isinstance(driver_connection, FileConnection | ReadOnlyConnection)
+            and not driver_connection.is_usable()
         ):
             raise DisconnectionError  # the pool opens it again
 

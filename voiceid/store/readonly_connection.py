@@ -20,6 +20,26 @@ _KEPT: list[ReadOnlyConnection] = []
 """Connections that may not be closed any more: see `ReadOnlyConnection.close`."""
 
 
+class FileConnection(sqlite3.Connection):
+    """A connection to a file, which may be taken away or replaced while it is open."""
+
+    path: Path
+    file: tuple[int, int]
+
+    def is_usable(self) -> bool:
+        """Whether the file that is open still has its name: else what is written would be lost."""
+        try:
+            return file_of(self.path) == self.file
+        except OSError:
+            return False
+
+
+def file_of(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another of the same name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 class ReadOnlyConnection(sqlite3.Connection):
     """A connection to a database that no process writes to; see :func:`open_read_only`."""
 
@@ -39,9 +59,9 @@ class ReadOnlyConnection(sqlite3.Connection):
         """Whether the file is as it was when it was opened, and no process writes."""
         return resting_state(self.path) == self.state
 
-    def is_needed(self) -> bool:
-        """Whether still nothing can be written."""
-        return not _has_space(self.path.parent)
+    def is_usable(self) -> bool:
+        """Whether it is current, and still nothing can be written."""
+        return self.is_current() and not _has_space(self.path.parent)
 
     def require_current(self) -> None:
         """Raise StoreBusy when what was read may be old, or half of it new."""

@@ -191,6 +191,28 @@ def test_a_database_that_was_taken_away_is_not_an_empty_gallery(tmp_path: Path) 
     assert not path.exists()
 
 
+def test_a_database_that_is_taken_away_or_replaced_while_it_is_open_is_not_read_on(
+    tmp_path: Path,
+) -> None:
+    """What is written to a file without a name is lost with the process."""
+    path, other = tmp_path / "a.sqlite3", tmp_path / "b.sqlite3"
+    filled(path, 1)
+    filled(other, 2)
+    store = Store.open(path)
+    with store.read() as reader:
+        assert len(reader.speakers.all()) == 1
+    for log in tmp_path.glob("a.sqlite3*"):
+        log.unlink()
+    for begin in (store.read, store.write):
+        with pytest.raises(StoreError, match="cannot be opened"), begin():
+            pass
+    shutil.copy(other, path)
+    with store.write() as writer:
+        writer.speakers.add("new")
+    store.close()
+    assert len(use(path)) == 3
+
+
 def test_a_folder_that_may_not_be_written_to_is_a_store_error() -> None:
     folder = Path(tempfile.mkdtemp())
     path = folder / "voices.sqlite3"
