@@ -255,6 +255,17 @@ SWAPS = {
     " = (SELECT pcm_sha256 FROM samples WHERE id = 6) || '' WHERE id = 1; CREATE TRIGGER"
     " samples_are_immutable BEFORE UPDATE ON samples BEGIN SELECT RAISE(ABORT, 'samples are"
     " immutable'); END",
+    **{
+        f"{column} of a sample": f"DROP TRIGGER samples_are_immutable; UPDATE samples SET {column}"  # noqa: S608
+        f" = {value} WHERE id = 1; CREATE TRIGGER samples_are_immutable BEFORE UPDATE ON samples"
+        " BEGIN SELECT RAISE(ABORT, 'samples are immutable'); END"
+        for column, value in {
+            "quality": "(SELECT quality || ' ' FROM samples WHERE id = 4)",
+            "net_speech_s": "90.0",
+            "overrides": "'[\"noisy\"]'",
+            "created_at": "'2020-01-01T00:00:00+00:00'",
+        }.items()
+    },
     "share of a telephone": "UPDATE centroids SET telephone = 0.0",
     "number of samples": "UPDATE centroids SET n_samples = 30",
     "an end of a ban": "UPDATE speakers SET disabled_at = NULL",

@@ -5,7 +5,7 @@ Of a sealed gallery each speaker has a key.  Sealed by it, each with its place a
     speakers.name      name, metadata and consents, in base64; bound to name_key, expires_at,
                        disabled_at, consent_until, and to the speaker's groups
     samples.vector     the recording's hash, the vector as it is, source name and label; bound to
-                       the embedding space and to what is stored of the recording's hash
+                       the embedding space, and to hash, speech, quality, overrides and date
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
                        PostgreSQL it is rotated alone: pgvector compares it)
 
@@ -204,7 +204,7 @@ class Protection:
         texts += b" " * (-len(texts) % 4)  # a multiple of four bytes, as every vector column has
         sealed = self.key(row["speaker_id"]).seal(
             bytes.fromhex(row["pcm_sha256"]) + len(vector).to_bytes(4, "little") + vector + texts,
-            *("sample", row["space_id"], recording),
+            *_sample_context({**row, "pcm_sha256": recording}),
         )
         return row | {"vector": sealed, "pcm_sha256": recording, "source_name": "", "label": ""}
 
@@ -224,7 +224,7 @@ class Protection:
     def _sample(self, row: Any) -> Any:
         values = dict(values_of(row))
         if self.sealing is not None:
-            context = ("sample", row.space_id, row.pcm_sha256)
+            context = _sample_context(values)
             content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
             start = _HASH_BYTES + 4
             end = start + int.from_bytes(content[_HASH_BYTES:start], "little")
@@ -239,7 +239,7 @@ class Protection:
         """Return the stored row of a sample that another speaker gets; ids and dates stay."""
         values = dict(values_of(row)) | {"speaker_id": to_speaker_id}
         if self.sealing is not None:
-            context = ("sample", row.space_id, row.pcm_sha256)
+            context = _sample_context(values)
             content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
             values["vector"] = self.key(to_speaker_id).seal(content, *context)
         return values
@@ -291,6 +291,11 @@ def _bound(row: Mapping[str, Any]) -> list[Any]:
     """Return what the sealed texts of a speaker are bound to."""
     groups = (row.get("groups") or "").split(GROUP_SEPARATOR)
     return [*map(row.get, _BOUND), *sorted(groups)]
+
+
+def _sample_context(row: Mapping[str, Any]) -> tuple[object, ...]:
+    texts = ("space_id", "pcm_sha256", "quality", "overrides", "created_at")
+    return ("sample", *(row[name] for name in texts), float(row["net_speech_s"]))
 
 
 def stored_bytes(

@@ -52,8 +52,8 @@ class Switches(Rows):
         was, now = centroids.alias("was"), centroids.alias("now")
         query = (
             select(
-                *(samples.c.id, samples.c.speaker_id, samples.c.space_id, *NAMED),
-                *(samples.c.pcm_sha256, samples.c.vector, samples.c.net_speech_s),
+                *samples.c,
+                *NAMED,
                 _is_done(change).label("done"),
                 was.c.net_speech_s.label("had_s"),
                 func.coalesce(now.c.net_speech_s, 0.0).label("has_s"),
