@@ -254,7 +254,7 @@ def test_a_report_has_everything_that_is_kept_of_a_person_and_nothing_of_others(
     assert [one["caller"] for one in facts["attempts"]] == ["front door"]
     assert [one["id"] for one in facts["jobs"]] == ["job1"]
     assert [e.get("task") or e["kind"] for e in facts["uses"]["events"]] == [
-        *("enroll", "identify", "verify")
+        *("enroll", "enroll", "identify", "verify")
     ]
     assert [one["rule"] for one in facts["due"]] == ["max_age_days"]
     assert [one["path"] for one in facts["backups"]] == [str(tmp_path / "backup.sqlite3")]
@@ -286,7 +286,7 @@ def test_a_run_of_the_night_leaves_its_receipts_where_the_settings_say(
     postgres.drop(url)
 
 
-def test_uses_are_those_in_the_audit_chain_too_where_it_has_decisions(gallery: OpenGallery) -> None:
+def test_a_report_has_what_the_record_has_whatever_is_recorded_now(gallery: OpenGallery) -> None:
     vid = gallery(audit__record="all")
     enrolled(vid)
     own, other = (utterance(c, vid.models.space) for c in (CLIPS[7], OTHERS[7]))
@@ -299,6 +299,8 @@ def test_uses_are_those_in_the_audit_chain_too_where_it_has_decisions(gallery: O
     assert [e.get("outcome") for e in report.uses] == [None, "accepted", "rejected"]
     assert "front door" in vid.privacy.page(report)
     assert vid.privacy.report(NAME, days=1).uses == report.uses
+    now = gallery(audit__record="changes").privacy.report(NAME)
+    assert (now.uses, now.uses_from) == (report.uses, ("the audit chain, decisions not recorded",))
 
 
 def test_rules_of_retention_say_who_goes_and_erase_them(

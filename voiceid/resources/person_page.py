@@ -26,6 +26,7 @@ _VECTORS = (
 
 def person_page(report: PersonReport) -> str:
     """Return the page."""
+    uses = f"Uses of the last {report.days} days, from {' and '.join(report.uses_from)}"
     body = [
         _facts(report),
         *_section("Consents", _consents(report), "None was recorded."),
@@ -34,7 +35,7 @@ def person_page(report: PersonReport) -> str:
         *_section("Spoken words", _words(report), "None were taught."),
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
         *_section("Fingerprints of recordings", _fingerprints(report), "None is kept."),
-        *_section(f"Uses of the last {report.days} days", _uses(report), _no_uses(report)),
+        *_section(uses, _uses(report), "There are none."),
         *_section("Attempts that failed", _attempts(report), "There are none."),
         *_section("Work of the service that names the person", _work(report), "There is none."),
         *_section("Erasure", _due(report), "No rule ends the time of this person."),
@@ -116,12 +117,6 @@ def _samples(report: PersonReport) -> str:
 def _recordings(report: PersonReport) -> str:
     rows = ((one["file"], f"{one['bytes'] / 1024:.0f} KiB") for one in report.recordings)
     return _table(("File", "Size"), rows)
-
-
-def _no_uses(report: PersonReport) -> str:
-    if not report.uses_from:
-        return "Uses are not known: the settings have neither a log.file nor audit.record: all."
-    return f"There are none in {' and '.join(report.uses_from)}."
 
 
 def _uses(report: PersonReport) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 _CHAIN = "the audit chain"
+_NOT_RECORDED = f"{_CHAIN}, decisions not recorded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,7 @@ class PersonReport:
         Events about the person, oldest first; of ``days`` days.  ``from`` says which of the
         sources has it: one that is kept twice is there twice.
     uses_from : sequence of str
-        The file of events, if the settings name one; the audit chain, if it has decisions.
+        The file of events, if the settings name one; the audit chain, and if it gets decisions.
     last_used_on : str or None
         The day of the last acceptance, where a rule of retention needs it.
     due : sequence of DueErasure
@@ -110,9 +111,8 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
         since = reader.retention.last_used().get(speaker.id)
         ends = session.config.privacy.ends(speaker, since, now)
         uses = [{**event, "from": str(log)} for event in events_about(log, speaker.id, oldest)]
-        if session.config.audit.record == "all":
-            sources.append(_CHAIN)
-            uses += _recorded(reader, speaker.id, oldest)
+        uses += _recorded(reader, speaker.id, oldest)
+        sources.append(_CHAIN if session.config.audit.record == "all" else _NOT_RECORDED)
         return PersonReport(
             speaker=speaker,
             samples=samples,
