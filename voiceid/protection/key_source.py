@@ -7,7 +7,6 @@ changed the old one stands below the new one, so that a kill at any moment leave
 from __future__ import annotations
 
 import base64
-import binascii
 import glob
 import hashlib
 import importlib
@@ -168,12 +167,13 @@ class KeySource:
                 raise self._missing(f"the command did not end in {_COMMAND_S:.0f} s") from None
             except (OSError, ValueError) as error:
                 raise self._missing(type(error).__name__) from None
-            return printed.read(_MOST_BYTES).decode("utf-8", "replace")
+            os.set_blocking(reading, False)  # a child of the command may keep it open
+            return (printed.read(_MOST_BYTES) or b"").decode("utf-8", "replace")
 
     def _key(self, line: str) -> Key:
         try:
             secret = base64.b64decode(line, validate=True)
-        except (binascii.Error, ValueError) as error:
+        except ValueError as error:
             raise self._missing("what is there is not base64") from error
         if len(secret) != KEY_BYTES:
             raise self._missing(f"what is there has {len(secret)} bytes, not {KEY_BYTES}")

@@ -94,6 +94,16 @@ def test_a_command_has_no_input_and_fills_no_memory(monkeypatch: pytest.MonkeyPa
     assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
+def test_a_child_of_a_command_that_keeps_its_output_open_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, over = tmp_path / "pipe", tmp_path / "over"
+    os.mkfifo(pipe)
+    leaving = f"(timeout 30 cat {pipe}; touch {over}) &"
+    with pytest.raises(GalleryKeyMissing, match="there is none"):
+        KeySource("command", shlex.join(["sh", "-c", leaving])).read()
+    assert not over.exists()
+    pipe.write_bytes(b"")  # ends the child
+
+
 def test_what_a_killed_process_left_of_keys_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".gallery.key.123.tmp"
     left.write_text(TEXT)
