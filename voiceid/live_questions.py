@@ -44,7 +44,10 @@ class LiveQuestions:
         if speaker is not None:
             blind = how.get("blind", False)
             claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
-            self._require_claimable(claim)
+            speaker_key(speaker)
+            if not blind:
+                with self._session.store.read() as reader:
+                    reader.speakers.get(speaker)
         self._questions.warm_up()
         asking = TurnQuestions(self._session, self._questions, search, claim, how.get("caller"))
         return EarlyListener(asking, options)
@@ -85,12 +88,6 @@ class LiveQuestions:
         return CodeListener(
             self._session.loaded_model.embedder.detector, recognize, answer, options
         )
-
-    def _require_claimable(self, claim: Claim) -> None:
-        speaker_key(claim.name)
-        if not claim.blind:
-            with self._session.store.read() as reader:
-                reader.speakers.get(claim.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,8 @@ class TurnQuestions:
 
     def keep(self, decision: Decision, speech: Callable[[], Speech]) -> None:
         """See `Decider`."""
-        if (replays := self.session.loaded_model.verifier.replays) is not None:
+        replays_for = self.session.loaded_model.verifier.replays_for
+        if (replays := replays_for(self.search.aim, self.search.group)) is not None:
             replays.accepted(decision, speech())
 
     def _shown(self, decision: Decision) -> Decision:

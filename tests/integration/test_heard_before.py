@@ -255,6 +255,14 @@ def test_a_listener_is_no_replay_of_itself_and_knows_what_it_heard(opened_at: Op
     assert end.reason is Reason.REPLAYED, "what was said after the decision is known too"
 
 
+def test_a_listener_keeps_nothing_where_replays_are_allowed(opened_at: Open, ami) -> None:
+    vid, pause = opened_at(), np.zeros(24_000, np.float32)
+    live = vid.listen(speaker="alice", allow_replayed=True)
+    events = live.feed(np.concatenate([pause, ami.samples("alice-3"), pause]), 16_000)
+    assert [e.decision.reason for e in events if e.kind.value == "decision"] == [Reason.MATCH]
+    assert kept(vid, "alice") == []
+
+
 @pytest.mark.parametrize("sealed", [False, True])
 def test_what_was_enrolled_before_is_known_by_its_kept_audio(
     opened_at: Open, ami, sealed: bool

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from voiceid.audio import AudioSource, LiveSourceName, live_source
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, Utterance, caller_name, speaker_key
+from voiceid.domain import Utterance, caller_name, speaker_key
 from voiceid.domain.code_words import (
     CHALLENGE_S,
     CODE_LENGTHS,
@@ -194,18 +194,14 @@ def _taught(
         decision = model.verifier.verify(hear, source, Claim(name, Aim(allow_replayed=True)))
         source_name = "" if clips[0].name.startswith("<") else f" ({clips[0].name})"
         names.append(f"round {len(names) + 1}{source_name}")
-        _require_voice(decision, names[-1])
+        if not decision.accepted:
+            raise ChangeRefused(
+                f"{names[-1]} is not accepted as the speaker's voice: {decision.detail}",
+                hint="Record it where the voice was enrolled, and alone; nothing was changed.",
+            )
         if clips[0].pcm_sha256 in digests:
             raise ChangeRefused(f"{names[-1]} was given before")
         digests.add(clips[0].pcm_sha256)
         rate_hz = clips[0].quality.sample_rate_hz or 0
         heard.append(word_features(tape.samples(rate_hz)))
     return vocabulary_of(words, heard, names)
-
-
-def _require_voice(decision: Decision, name: str) -> None:
-    if not decision.accepted:
-        raise ChangeRefused(
-            f"{name} is not accepted as the speaker's voice: {decision.detail}",
-            hint="Record the rounds where the voice was enrolled, and alone; nothing was changed.",
-        )

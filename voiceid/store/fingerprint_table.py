@@ -98,8 +98,9 @@ class FingerprintWriter(Fingerprints):
 
         ``created_at``: when it was enrolled; now if it is not named.
         """
-        recording = {"pcm_sha256": self._protection.recording(pcm_sha256)}
-        self._add(speaker_id, HeardAs.ENROLLMENT, words, **recording, created_at=created_at)
+        facts = {"created_at": created_at} if created_at else {}
+        facts["pcm_sha256"] = self._protection.recording(pcm_sha256)
+        self._add(speaker_id, HeardAs.ENROLLMENT, words, **facts)
 
     def made(self, sample_id: int, pcm_sha256: str, words: bytes) -> bool:
         """Keep what was made of a sample's kept audio; False: it is gone, or has one by now."""
@@ -149,23 +150,9 @@ class FingerprintWriter(Fingerprints):
         if moved:
             self._connection.execute(insert(fingerprints), moved)
 
-    def _add(
-        self,
-        speaker_id: int,
-        heard_as: HeardAs,
-        words: bytes,
-        *,
-        pcm_sha256: str = "",
-        created_at: str | None = None,
-        expires_at: str | None = None,
-    ) -> None:
-        values = {
-            "speaker_id": speaker_id,
-            "heard_as": heard_as.value,
-            "pcm_sha256": pcm_sha256,
-            "created_at": created_at or self._effects.now,
-            "expires_at": expires_at,
-        }
+    def _add(self, speaker_id: int, heard_as: HeardAs, words: bytes, **facts: str) -> None:
+        facts = {"pcm_sha256": "", "created_at": self._effects.now, **facts}
+        values = {"speaker_id": speaker_id, "heard_as": heard_as.value, **facts}
         row = stored_row(self._protection, values, words)
         self._connection.execute(insert(fingerprints).values(**row))
 

@@ -150,17 +150,18 @@ class Verifier:
 
     def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
         """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
-        if self.countermeasure is None:
-            return decision
         return require_bona_fide(decision, clips, self.countermeasure)
 
     def unless_replayed(
         self, decision: Decision, speech: Speech | None, aim: Aim, group: str | None
     ) -> Decision:
         """Return a decision, or what becomes of an acceptance whose recording was heard before."""
-        if self.replays is None or self.policy.allows_replayed(aim, group):
-            return decision
-        return self.replays.checked(decision, speech)
+        replays = self.replays_for(aim, group)
+        return decision if replays is None else replays.checked(decision, speech)
+
+    def replays_for(self, aim: Aim, group: str | None) -> Replays | None:
+        """Return what knows recordings again; None: it is not asked, and nothing is kept."""
+        return None if self.policy.allows_replayed(aim, group) else self.replays
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
         """Return a decision about the first of a turn, or what becomes of it after the whole."""
