@@ -36,8 +36,8 @@ _JOINT = 0.99
 class Tandem:
     """t-DCF, normalized: see `voiceid.metrics.tandem`; 1 is a countermeasure of no use.
 
-    - `cost`: at the thresholds in use.  Its bounds have all five rates at the end of their bounds
-      of 99 % (Clopper-Pearson), over the same default cost.
+    - `cost`: at the thresholds in use.  Its bounds are of all five rates within their bounds of
+      99 % (Clopper-Pearson), over the same default cost.
     - `least`: over all thresholds of the countermeasure.
     """
 
@@ -234,12 +234,10 @@ class _Found:
         if default == 0.0:  # nothing to normalize by
             return None
 
-        def normalized(bpcer: float, apcer: float, *verifier: float) -> float:
-            return float(metrics.tandem_cost(bpcer, apcer, VerifierErrors(*verifier))) / default
-
         ends = [metrics.exact_bounds(rate.errors, rate.trials, _JOINT) for rate in five]
-        low, high = (normalized(*(end[i] for end in ends)) for i in (0, 1))
-        cost = Cost(normalized(*(rate.rate for rate in five)), (low, high))
+        low, high = (end / default for end in metrics.tandem_bounds(*ends))
+        value = float(metrics.tandem_cost(five[0].rate, five[1].rate, errors)) / default
+        cost = Cost(value, (low, high))
         return Tandem(cost, examined.least(chosen, errors))
 
 

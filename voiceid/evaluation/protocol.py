@@ -25,6 +25,8 @@ from voiceid.evaluation.bounds import Bools, Indices
 from voiceid.listing import Problems, labelled_rows, lines_in, open_text, text_in
 
 _SEXES = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
+_NO_SPECIES = frozenset({"-", "bona fide", "bona-fide", "bonafide", "genuine", "all species"})
+"""What corpora write of bona fide speech, and a report of all attacks."""
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
 
 
@@ -238,7 +240,9 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
     sex = _SEXES.get(text_in(row, "sex").casefold())
     if sex is None:
         raise ValueError(f"sex is {text_in(row, 'sex')!r}, and must be F, M or empty")
-    facts = text_in(row, "session"), condition, sex, text_in(row, "attack")
+    if (attack := text_in(row, "attack")).casefold() in _NO_SPECIES:
+        raise ValueError(f"attack is {attack!r}, and must be a species, or empty for bona fide")
+    facts = text_in(row, "session"), condition, sex, attack
     return Recording(str(folder / path), path, speaker, *facts)
 
 

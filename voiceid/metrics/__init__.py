@@ -46,4 +46,5 @@ from voiceid.metrics.tandem import TandemCosts as TandemCosts
 from voiceid.metrics.tandem import VerifierErrors as VerifierErrors
 from voiceid.metrics.tandem import default_tandem_cost as default_tandem_cost
 from voiceid.metrics.tandem import min_tandem_cost as min_tandem_cost
+from voiceid.metrics.tandem import tandem_bounds as tandem_bounds
 from voiceid.metrics.tandem import tandem_cost as tandem_cost

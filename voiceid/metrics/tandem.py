@@ -17,10 +17,13 @@ the two is asked first makes no difference.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from voiceid.metrics.scores import Floats, Scores, both_in_order
+
+Ends: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ def tandem_cost(
         costs.miss * costs.p_target * missed
         + costs.false_alarm * costs.p_nontarget * strangers
         + costs.attack * costs.p_attack * apcer * verifier.attacks
+    )
+
+
+def tandem_bounds(bpcer: Ends, apcer: Ends, fnmr: Ends, fmr: Ends, attacks: Ends) -> Ends:
+    """Return the least and the highest t-DCF, not normalized, of rates that are within bounds.
+
+    A higher BPCER costs less where the verifier refuses nearly everybody; the others cost more.
+    """
+    low, high = zip(apcer, map(VerifierErrors, fnmr, fmr, attacks), strict=True)
+    return (
+        min(float(tandem_cost(end, *low)) for end in bpcer),
+        max(float(tandem_cost(end, *high)) for end in bpcer),
     )
 
 

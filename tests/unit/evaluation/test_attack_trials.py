@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voiceid.enrollment import read_manifest as read_people
-from voiceid.errors import FitRefused, ManifestInvalid
+from voiceid.errors import FitRefused, ManifestInvalid, TrialsInvalid
 from voiceid.evaluation import pairing, protocol
 from voiceid.evaluation.countermeasure_fit import CountermeasureFit
 from voiceid.evaluation.protocol import Protocol, Recording
@@ -56,6 +56,14 @@ def test_an_attack_is_asked_about_whom_it_imitates_and_is_in_no_other_trial(
     }
     in_turn = pairing.enroll_in_turn(listed)
     assert not any(recording.attack for recording in in_turn.recordings)
+
+
+@pytest.mark.parametrize("word", ["-", "Bonafide", "all species"])
+def test_what_says_that_it_is_no_attack_is_no_species(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text(f"speaker,path,attack\nalice,a1.wav,\nalice,a2.wav,{word}\n", encoding="utf-8")
+    with pytest.raises(TrialsInvalid, match=f"line 3: attack is '{word}', and must be a species"):
+        protocol.read_manifest(path)
 
 
 def test_an_attack_is_not_enrolled(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_a_countermeasure_that_hears_nothing_costs_one_and_one_without_an_error_
         metrics.min_tandem_cost(same, same, VerifierErrors(0.0, 0.0, 0.0))
 
 
+def test_no_rates_within_bounds_cost_less_or_more_than_the_bounds() -> None:
+    rng = np.random.default_rng(4)
+    for reach in (0.1, 0.5, 1.0):  # to a verifier that may refuse everybody
+        for _ in range(40):
+            five = np.sort(rng.uniform(0.0, reach, (5, 2)), axis=1)
+            five[2, 1] = reach
+            low, high = metrics.tandem_bounds(*map(tuple, five.tolist()))
+            rates = five[:, :1] + np.diff(five, axis=1) * rng.integers(0, 2, (5, 64))
+            costs = [tandem_cost(b, a, VerifierErrors(*v)) for b, a, *v in rates.T.tolist()]
+            assert low - 1e-12 <= min(costs) <= max(costs) <= high + 1e-12
+
+
 @pytest.mark.parametrize(("errors", "trials"), [(0, 20), (3, 20), (20, 20)])
 def test_exact_bounds_are_those_of_the_binomial_distribution(errors: int, trials: int) -> None:
     from scipy.stats import binomtest
