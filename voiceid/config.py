@@ -254,7 +254,9 @@ def _compose(
         speech=SpeechOptions(**_section(values, "speech")),
         quality=QualityLimits(**_section(values, "quality")),
         enrollment=EnrollmentLimits(
-            **_section(values, "enrollment"), require_consent=values["privacy.require_consent"]
+            **_section(values, "enrollment"),
+            require_consent=values["privacy.require_consent"],
+            names_track=audio["track"] is not None,
         ),
         aim=aim,
         groups=values["groups"],

@@ -18,9 +18,9 @@ class EnrollmentProblem(Value):
     ----------
     code : str
         ``unreadable``, ``channels_differ``, ``no_speech``, ``clipped``, ``truncated``,
-        ``partly_judged``, ``unheard_data``, ``duplicate_clip``, ``clip_of_other``,
-        ``too_little_speech``, ``inconsistent``, ``already_enrolled``, ``changed_meanwhile``,
-        ``look_alike``, ``several_voices`` or ``no_consent``.
+        ``partly_judged``, ``other_tracks``, ``unheard_data``, ``duplicate_clip``,
+        ``clip_of_other``, ``too_little_speech``, ``inconsistent``, ``already_enrolled``,
+        ``changed_meanwhile``, ``look_alike``, ``several_voices`` or ``no_consent``.
     clip : str or None
         The clip's name, None when the whole set is meant.
     message : str

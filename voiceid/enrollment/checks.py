@@ -43,6 +43,7 @@ class EnrollmentLimits:
     min_speech_s: float = 3.0  # net, over all of the speaker's samples
     keep_audio: bool = False  # beside the database, for a switch of the model
     require_consent: bool = False  # of every speaker who gets samples
+    names_track: bool = False  # the audio track was chosen, and the others are not meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Checks:
         rule = self.rule_of(reader)
         case = _Case(reader, self.gallery, rule, speaker, clips, kept, planned.others)
         # 1. Each clip by itself, and that no recording comes twice.
-        problems, usable = _check_clips(clips)
+        problems, usable = _check_clips(clips, self.limits)
         repeated, usable = case.check_repeats(usable)
         # 2. Is there speech enough in all?
         net_speech_s = sum(s.quality.net_speech_s for s in kept) + sum(
@@ -100,9 +101,16 @@ class Checks:
         return Findings(tuple(problems), agreements, net_speech_s, missing_s)
 
 
-def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[int]]:
+def _check_clips(
+    clips: Sequence[Clip], limits: EnrollmentLimits
+) -> tuple[list[EnrollmentProblem], list[int]]:
     """Check each clip by itself: was it read, is there speech, is it whole and unclipped."""
     problems, usable = [], []
+    unheard = {
+        code: _UNHEARD[code]
+        for code in _UNHEARD
+        if code != "other_tracks" or not limits.names_track
+    }
     for i, clip in enumerate(clips):
         if (problem := clip.unusable()) is not None:
             problems.append(problem)
@@ -118,7 +126,7 @@ def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[i
         if "truncated" in quality.warnings:
             message = "the file is damaged: decoding stopped before its end"
             problems.append(EnrollmentProblem("truncated", clip.name, message, overridable=True))
-        for code, advice in _UNHEARD.items():
+        for code, advice in unheard.items():
             if code in quality.warnings:
                 message = (
                     f"not all of it would be enrolled ({'; '.join(quality.unheard)}): {advice}"
@@ -140,6 +148,7 @@ def _several(parts: Sequence[VoicePart]) -> str:
 
 _UNHEARD = {
     "partly_judged": "cut it into shorter clips, which are a sample each",
+    "other_tracks": "name the track of the speaker, with --track N (audio.track)",
     "unheard_data": "play the file to its end, and export what belongs to the speaker again",
 }
 """What to do about a recording of which a part would not be enrolled, by the warning."""

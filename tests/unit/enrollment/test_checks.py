@@ -11,7 +11,7 @@ import pytest
 from vectors import ALICE, BOB, HALF_ALICE, RULE, clip, enroll, heard, opened
 
 from voiceid.domain import EnrollmentProblem
-from voiceid.enrollment.checks import Checks, Findings
+from voiceid.enrollment.checks import Checks, EnrollmentLimits, Findings
 from voiceid.enrollment.clips import Clip
 from voiceid.enrollment.plan import Plan, Planned
 from voiceid.store import Store
@@ -57,11 +57,21 @@ def test_two_clips_of_one_new_voice_have_nothing_against_them(desk: Desk) -> Non
     assert (found.net_speech_s, found.missing_speech_s) == (4.0, 0.0)
 
 
-@pytest.mark.parametrize("code", ["clipped", "truncated", "partly_judged", "unheard_data"])
+@pytest.mark.parametrize(
+    "code", ["clipped", "truncated", "partly_judged", "unheard_data", "other_tracks"]
+)
 def test_a_clip_that_is_not_whole_is_named_and_may_be_forced(desk: Desk, code: str) -> None:
     damaged = clip(ALICE, "b", code, unheard=("something",))
     problem = of(desk.found("alice", clip(ALICE, "a"), damaged).problems)
     assert (problem.code, problem.clip, problem.overridable) == (code, "b.wav", True)
+
+
+def test_other_tracks_are_no_problem_where_the_track_was_chosen(desk: Desk) -> None:
+    chosen = replace(
+        desk, checks=replace(desk.checks, limits=EnrollmentLimits(3.0, names_track=True))
+    )
+    film = clip(ALICE, "b", "other_tracks", unheard=("track 1",))
+    assert chosen.found("alice", clip(ALICE, "a"), film).problems == ()
 
 
 def test_the_speech_of_all_samples_counts_and_the_very_least_is_enough(desk: Desk) -> None:
