@@ -38,6 +38,10 @@ _NEWEST = text(
         UNION ALL SELECT max(started_at) FROM model_changes
         UNION ALL SELECT max(switched_at) FROM model_changes
         UNION ALL SELECT max(created_at) FROM erasures
+        UNION ALL SELECT max(created_at) FROM spoken_words
+        UNION ALL SELECT max(created_at) FROM api_keys
+        UNION ALL SELECT max(started_at) FROM retention_runs
+        UNION ALL SELECT max(made_at) FROM backups
     ) AS newest
     """
 )
@@ -71,6 +75,7 @@ class Reader(Snapshot):
         """Return when the newest row was written, or None when nothing was; raises StoreError.
 
         A speaker has the time of each change of the samples, whose own times may be imported.
+        Rows that answers write do not count: the clocks of two hosts differ by milliseconds.
         """
         newest = self.connection.execute(_NEWEST).scalar()
         return None if newest is None else stored_rows.moment_of(newest)

@@ -39,7 +39,7 @@ from voiceid.errors import IndexFault, ModelRuntimeError, SpeakerNotFound
 from voiceid.index.base import confirmed
 from voiceid.index.gallery import GalleryIndex
 from voiceid.speech.turns import Several
-from voiceid.store import Store
+from voiceid.store import Store, Writer
 from voiceid.verification import Claim, Policy, Search, Verifier, compare
 
 HALF = [0.5, 0.5, 0.5, 0.5]
@@ -272,6 +272,25 @@ def test_a_clock_before_the_newest_row_is_behind_and_one_at_it_is_not(
         assert desk.verify("alice", utterance(ALICE)).reason is reason
         assert desk.identify(utterance(ALICE)).reason is reason
         assert desk.verify("bob", utterance(BOB)).accepted, "without an expiry"
+
+
+@pytest.mark.parametrize(
+    "done",
+    [
+        lambda writer: writer.retention.begin_run(),
+        lambda writer: writer.backups.add("voices.sqlite3", "0" * 64),
+    ],
+    ids=["nightly run", "backup"],
+)
+def test_what_is_done_day_by_day_tells_that_the_clock_is_behind(
+    desk: Desk, clock: Callable[[datetime], None], done: Callable[[Writer], object]
+) -> None:
+    desk.edit("alice", expires_at=datetime.now(UTC) + timedelta(hours=1))
+    enrolled = datetime.now(UTC)
+    with desk.store.write() as writer:
+        done(writer)
+    clock(enrolled)
+    assert desk.verify("alice", utterance(ALICE)).reason is Reason.CLOCK_BEHIND
 
 
 @pytest.mark.parametrize("of", ["alice 0", "bob 0"])
