@@ -108,7 +108,7 @@ def test_a_person_signs_in_and_works_by_the_keyboard_alone(
     page.get_by_role("heading", name="Sign in").wait_for()
 
 
-def record(page: playwright.Page, microphone: Path, seconds: float, stop: str = "Stop") -> None:
+def record(page: playwright.Page, microphone: Path, seconds: int, stop: str = "Stop") -> None:
     """Record a take, which begins elsewhere in what is heard than the one before.
 
     The browser opens the file for each take: from the same place on, two takes of one length would
@@ -118,12 +118,9 @@ def record(page: playwright.Page, microphone: Path, seconds: float, stop: str = 
     soundfile.write(microphone, np.roll(samples, -rate_hz // 3), rate_hz)
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name=stop).wait_for()
-    page.wait_for_timeout(500)
-    levels = []
-    for _ in range(round(seconds / 0.25)):
-        page.wait_for_timeout(250)
-        levels.append(page.locator("meter").evaluate("(meter) => meter.value"))
-    assert max(levels) > -60
+    meter, clock = (playwright.expect(page.locator(one)) for one in ("meter", "[data-clock]"))
+    meter.not_to_have_js_property("value", -60, timeout=WAIT_MS)
+    clock.to_have_text(re.compile(rf"^([{seconds}-9]|\d\d)\.\d s$"), timeout=WAIT_MS)
     page.get_by_role("button", name=stop).click()
 
 
@@ -133,7 +130,7 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     page.goto(service.url + "/enroll")
     page.get_by_label("Name").fill("dora")
     said = page.locator("[data-said]")
-    record(page, microphone, 1.5)
+    record(page, microphone, 2)
     verdict = said.filter(has_text=re.compile("speech are missing|is enough|cannot be enrolled"))
     verdict.wait_for()
     enough = said.filter(has_text="This is enough to enrol.")
@@ -142,7 +139,7 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
         if said.filter(has_text="cannot be enrolled").count():
             while page.get_by_role("button", name="Remove take").count():
                 page.get_by_role("button", name="Remove take").first.click()
-        record(page, microphone, 4.0)
+        record(page, microphone, 4)
         verdict.wait_for()
         if enough.count():
             break
@@ -153,7 +150,7 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     assert service.vid.speakers.get("dora").n_samples >= 1
     assert page.locator(".takes li").count() == 0
     page.goto(service.url + "/try")
-    record(page, microphone, 4.0, "Stop and ask")
+    record(page, microphone, 4, "Stop and ask")
     page.locator(".outcome").wait_for()
     answer = page.locator("#result").inner_text()
     assert "Accepted: dora" in answer, answer

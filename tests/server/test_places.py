@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -29,10 +30,11 @@ class Connected:
 def test_who_waits_too_long_is_refused_and_frees_its_place() -> None:
     answers: list[str] = []
 
-    async def ask(places: Places, name: str, work_s: float, after_s: float) -> None:
-        await anyio.sleep(after_s)
+    go_on = threading.Event()
+
+    async def ask(places: Places, name: str, work: Callable[[], object]) -> None:
         try:
-            await places.run(Connected(), partial(time.sleep, work_s))  # type: ignore[arg-type]
+            await places.run(Connected(), work)  # type: ignore[arg-type]
             answers.append(name)
         except Problem as problem:
             answers.append(f"{name}: {problem.code} {problem.status.value}")
@@ -41,10 +43,13 @@ def test_who_waits_too_long_is_refused_and_frees_its_place() -> None:
         places = Places(1, 8, max_wait_s=0.2)
         places._work_s = 0.1  # so long the last ones took
         async with anyio.create_task_group() as group:
-            group.start_soon(ask, places, "long", 1.0, 0.0)
-            group.start_soon(ask, places, "waits", 0.0, 0.1)
-            group.start_soon(ask, places, "later", 0.0, 0.9)
+            group.start_soon(ask, places, "long", partial(go_on.wait, 30))
+            while not places.taken:
+                await anyio.lowlevel.checkpoint()
+            await ask(places, "waits", bool)
+            go_on.set()
         assert places.taken == 0
+        await ask(places, "later", bool)
 
     anyio.run(several)
     assert answers == ["waits: ServiceBusy 503", "long", "later"]
@@ -59,14 +64,15 @@ def test_who_would_wait_too_long_is_refused_at_once() -> None:
 
 
 def test_those_who_are_refused_are_asked_to_come_again_one_after_another() -> None:
-    places, said = Places(2, 0, max_wait_s=1.0), []
+    places, said, turns = Places(2, 0, max_wait_s=1.0), [], list[float]()
     places._taken = 2  # both processors are busy
     for _ in range(200):
         with pytest.raises(Problem) as refused:
             places.require_room()
         said.append(refused.value.retry_after_s)
-    steps = [later - sooner for sooner, later in itertools.pairwise(said[:100])]
-    assert steps == [pytest.approx(0.25, abs=0.1)] * 99  # half a second each, two at once
+        turns.append(places._expected_until)
+    steps = [later - sooner for sooner, later in itertools.pairwise(turns[:100])]
+    assert steps == [pytest.approx(0.25)] * 99  # half a second each, two at once
     assert said[-1] == 30.0
 
 
