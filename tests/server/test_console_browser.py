@@ -79,6 +79,29 @@ def test_no_page_is_wider_than_a_phone_and_each_field_has_a_name(
         assert found == [], path
 
 
+def test_what_can_be_done_with_a_row_is_seen_on_a_phone(
+    page: playwright.Page, service: Served, clips: Path
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    service.vid.verify("alice", clips / "stranger.wav", caller="0123456789ab at 192.168.100.200")
+    key = service.vid.keys.create("the north door", ["admin"], networks=["127.0.0.0/8"])
+    page.goto(service.url)
+    page.get_by_label("Key", exact=True).fill(key.text)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(service.url + "/")
+    for path, action in (
+        ("/attempts", "Forget"),
+        ("/keys", "Remove"),
+        ("/speaker?name=alice", "Remove sample"),
+    ):
+        page.goto(service.url + path)
+        found = page.get_by_role("main").get_by_role("button" if action == "Forget" else "link")
+        for one in found.filter(has_text=action.split()[0]).all():
+            box = one.bounding_box()
+            assert box is not None, path
+            assert box["x"] + box["width"] <= 390, path
+
+
 def test_a_person_signs_in_and_works_by_the_keyboard_alone(
     page: playwright.Page, service: Served
 ) -> None:
