@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import ssl
@@ -90,6 +91,18 @@ def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_said(
     files = ["--tls-cert", str(home / "x.pem"), "--tls-key", str(home / "x.pem")]
     assert "certificate" in refused(*files)
     assert "cannot listen on 192.0.2.1" in refused("--host", "192.0.2.1", "--insecure")
+
+
+def test_what_it_decides_is_appended_to_the_file_of_events(
+    home: Path, models_folder: Path, clips: Path
+) -> None:
+    (home / "config.yaml").write_text("log: {file: data/events.jsonl}\n")
+    audio = {"audio": ("b.wav", (clips / "bob-3.wav").read_bytes())}
+    with serving(home, models_folder) as process:
+        answer = httpx.post(f"{process.url}/v1/identify", files=audio, timeout=60)
+    assert answer.status_code == HTTPStatus.OK
+    events = map(json.loads, (home / "data" / "events.jsonl").read_text().splitlines())
+    assert "decision" in {one["event"] for one in events}
 
 
 def test_it_answers_over_tls_and_sigterm_ends_it_once_requests_are_answered(

@@ -157,7 +157,7 @@ def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.C
     return uvicorn.Config(
         app,
         http=http,
-        log_level="warning",
+        log_config=None,  # uvicorn's own closes the file of events
         access_log=False,
         server_header=False,
         limit_concurrency=limits.max_connections,
