@@ -63,7 +63,7 @@ def test_help_loads_no_engine(words: list[str]) -> None:
 
 
 def test_the_version_opens_no_audio_model_or_database() -> None:
-    # The settings that say where the models are name the parts of the engine room.
+    # The settings that say where the models are name the parts of the engine.
     loaded = modules_after("from voiceid.cli import main; main(['--version'])")
     assert loaded & HEAVY <= {"numpy", "onnxruntime"}
 
@@ -72,6 +72,23 @@ def test_people_are_listed_by_numpy_and_the_database_s_own_driver_alone(home: Pa
     loaded = modules_after("from voiceid.cli import main; main(['speakers', 'list'])")
     assert loaded & (HEAVY | {"mako", "psycopg"}) == {"numpy", "sqlalchemy"}
     assert not loaded & {"sqlalchemy.orm", "sqlalchemy.dialects.postgresql"}
+
+
+def test_a_small_gallery_is_searched_without_faiss(enrolled_data: Path) -> None:
+    clip = next(enrolled_data.parent.glob("*.wav"))
+    words = ["--data", str(enrolled_data), "identify", str(clip)]
+    loaded = modules_after(f"from voiceid.cli import main; main({words!r})")
+    assert loaded & HEAVY == {"numpy", "onnxruntime", "soundfile", "sqlalchemy"}
+
+
+def test_garbage_is_collected_as_usual_once_a_command_has_started() -> None:
+    counts = python(
+        "import gc; from voiceid.cli import collect_after_start\n"
+        "usual = gc.get_threshold(); collect_after_start(); print(gc.get_count() < usual)\n"
+        "started = gc.get_threshold()[0]; many = [[] for _ in range(started + 1000)]\n"
+        "print(started > 100 * usual[0], gc.get_threshold() == usual)"
+    )
+    assert counts.split() == ["True"] * 3
 
 
 def test_help_of_the_program_imports_no_command() -> None:
