@@ -42,7 +42,7 @@ class SoundFileDecoder:
         self._media = media
         self._n_frames = file.frames
         self._step = max(1, block_values // self.channels)
-        self._first = file.read(out=self._room(0))
+        self._first = file.read(out=self._buffer(0))
         if len(self._first) == 0:
             raise ValueError("no samples")
 
@@ -84,12 +84,12 @@ class SoundFileDecoder:
         while len(block):
             n_frames += len(block)
             yield block
-            room = self._room(n_frames)
+            buffer = self._buffer(n_frames)
             try:
-                block = self._file.read(out=room)
+                block = self._file.read(out=buffer)
             except (soundfile.SoundFileError, RuntimeError):
                 self.truncated = True
-                yield room[np.logical_and.accumulate(~np.isnan(room[:, 0]))]
+                yield buffer[np.logical_and.accumulate(~np.isnan(buffer[:, 0]))]
                 return
         if self.duration_hint_s is not None:
             self.truncated |= n_frames < round(self.duration_hint_s * self.sample_rate_hz)
@@ -99,7 +99,7 @@ class SoundFileDecoder:
         """Close libsndfile's handle."""
         self._file.close()
 
-    def _room(self, n_read: int) -> Float32Array:
+    def _buffer(self, n_read: int) -> Float32Array:
         """Return an array for the next block, of NaN: where one stays, nothing was decoded.
 
         To ask for more frames than there are would be an error where zeros follow a FLAC.

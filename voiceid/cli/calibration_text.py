@@ -82,16 +82,16 @@ def _counts(errors: int, trials: int) -> str:
     return f"{percent(errors / trials)} ({errors} of {trials})" if trials else "-"
 
 
-def calibrations_table(found: Sequence[StoredCalibration]) -> str:
+def calibrations_table(calibrations: Sequence[StoredCalibration]) -> str:
     """Return calibrations, one a line."""
     rows = [
         [
-            *(one.id, one.space_id, one.source, one.held_out.speakers, one.held_out.impostor),
-            f"{one.held_out.cllr:.4f}",
-            None if one.target_fmr is None else percent(one.target_fmr),
-            "yes" if one.in_use else "",
+            *(fit.id, fit.space_id, fit.source, fit.held_out.speakers, fit.held_out.impostor),
+            f"{fit.held_out.cllr:.4f}",
+            None if fit.target_fmr is None else percent(fit.target_fmr),
+            "yes" if fit.in_use else "",
         ]
-        for one in found
+        for fit in calibrations
     ]
     names = ["id", "space", "fitted on", "speakers", "impostor trials", "Cllr", "FMR", "in use"]
     return table(names, rows, right={"id", "speakers", "impostor trials", "Cllr"})
@@ -101,28 +101,28 @@ def adapted_text(measured: dict[str, Any]) -> str:
     """Return what every candidate of an adaptation came to with held-out speakers."""
     rows = [
         [
-            one["candidate"] + (" *" if one["candidate"] == measured["chosen"] else ""),
-            percent(one["eer"]),
-            f"{one['min_dcf']:.4f}",
-            f"{one['min_cllr']:.4f}",
-            f"{one['gain']:.4f}",
-            f"{one['gain_lower']:.4f}",
+            tried["candidate"] + (" *" if tried["candidate"] == measured["chosen"] else ""),
+            percent(tried["eer"]),
+            f"{tried['min_dcf']:.4f}",
+            f"{tried['min_cllr']:.4f}",
+            f"{tried['gain']:.4f}",
+            f"{tried['gain_lower']:.4f}",
         ]
-        for one in measured["measured"]
+        for tried in measured["measured"]
     ]
     names = ["held out", "EER", "minDCF 0.01", "minCllr", "gain", "at least"]
     return table(names, rows, right=set(names[1:]))
 
 
-def adaptations_table(found: Sequence[StoredAdaptation]) -> str:
+def adaptations_table(adaptations: Sequence[StoredAdaptation]) -> str:
     """Return adaptations, one a line."""
     rows = [
         [
-            *(one.id, one.space_id, one.source, one.measured["chosen"]),
-            *(one.transform.n_speakers, one.transform.n_samples),
-            "yes" if one.in_use else "",
+            *(fit.id, fit.space_id, fit.source, fit.measured["chosen"]),
+            *(fit.transform.n_speakers, fit.transform.n_samples),
+            "yes" if fit.in_use else "",
         ]
-        for one in found
+        for fit in adaptations
     ]
     names = ["id", "space", "learned from", "method", "speakers", "samples", "in use"]
     return table(names, rows, right={"id", "speakers", "samples"})

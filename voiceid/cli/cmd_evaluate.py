@@ -89,41 +89,41 @@ def command(  # noqa: PLR0913 - one parameter an option
         from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
         protocol = protocol_of(console, asked)
-        found = vid.calibrations.evaluate(
+        result = vid.calibrations.evaluate(
             protocol, cache=cache or output / "embeddings", tell=console.hearing
         )
-        drawn = write_report(found, output, asked.source)
-    text = f"{page.lead(found.overall)}\n\n{_text(found)}"
+        drawn = write_report(result, output, asked.source)
+    text = f"{page.lead(result.overall)}\n\n{_text(result)}"
     if older is not None:
-        text += f"\n\n{difference(older, found.to_dict())}"
-    console.answer(found.to_dict(), text)
-    _warn(console, found, asked.source)
+        text += f"\n\n{difference(older, result.to_dict())}"
+    console.answer(result.to_dict(), text)
+    _warn(console, result, asked.source)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")
-    missed = [*_missed(found, max_eer, max_fnmr_at_fmr)]
-    missed += _missed_by_attacks(found, most_of_attacks)
+    missed = [*_missed(result, max_eer, max_fnmr_at_fmr)]
+    missed += _missed_by_attacks(result, most_of_attacks)
     if missed:
         raise GateMissed("; ".join(missed), hint="The report was written; see what has changed.")
 
 
-def _warn(console: Console, found: Evaluation, name: str) -> None:
-    if found.warning is not None:
-        console.warn(found.warning)
-    if found.calibration is not None and found.calibration.source == name:
+def _warn(console: Console, result: Evaluation, name: str) -> None:
+    if result.warning is not None:
+        console.warn(result.warning)
+    if result.calibration is not None and result.calibration.source == name:
         console.warn(
-            f"calibration {found.calibration.id} was fitted on {name}: if it is this list, Cllr,"
+            f"calibration {result.calibration.id} was fitted on {name}: if it is this list, Cllr,"
             " actDCF and the calibrated rates flatter; evaluate recordings of other people"
         )
 
 
-def _text(found: Evaluation) -> str:
+def _text(result: Evaluation) -> str:
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
-    errors = found.overall
+    errors = result.overall
     facts = {
-        "recordings": str(len(found.protocol.recordings)),
-        "failed": page.rate_text(found.acquisition.fta),
+        "recordings": str(len(result.protocol.recordings)),
+        "failed": page.rate_text(result.acquisition.fta),
         "trials": f"{errors.genuine} genuine, {errors.impostor} impostor",
         "EER": page.eer_text(errors),
         **{f"minDCF {prior:g}": page.cost_text(cost) for prior, cost in errors.min_dcf.items()},
@@ -135,29 +135,33 @@ def _text(found: Evaluation) -> str:
         if at.fnmr is not None:
             measured = f"{page.rate_text(at.fnmr)} at {at.threshold:.4f}"
         facts[f"FNMR at FMR {page.percent(at.fmr)}"] = measured
-    facts |= _calibrated(found)
-    if found.identification is not None:
-        search = found.identification.overall
+    facts |= _calibrated(result)
+    if result.identification is not None:
+        search = result.identification.overall
         facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
         facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as another speaker"
-    return fields(facts | _attacked(found))
+    return fields(facts | _attacked(result))
 
 
-def _attacked(found: Evaluation) -> dict[str, str]:
+def _attacked(result: Evaluation) -> dict[str, str]:
     """Return what the attacks come to, species by species."""
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
-    if found.attacks is None:
+    if result.attacks is None:
         return {}
     facts = {}
-    for one in (*found.attacks.species, found.attacks.overall):
-        facts[f"IAPAR {one.name}"] = f"{page.rate_text(one.iapar)} accepted by the voice alone"
-        if one.apcer is not None and one.accepted is not None:
-            facts[f"APCER {one.name}"] = page.rate_text(one.apcer)
-            facts[f"accepted {one.name}"] = f"{page.rate_text(one.accepted)} by both"
-    if found.attacks.bpcer is not None:
-        facts["BPCER"] = f"{page.rate_text(found.attacks.bpcer)} of {found.attacks.countermeasure}"
-    if (tandem := found.attacks.overall.tandem) is not None:
+    for species in (*result.attacks.species, result.attacks.overall):
+        facts[f"IAPAR {species.name}"] = (
+            f"{page.rate_text(species.iapar)} accepted by the voice alone"
+        )
+        if species.apcer is not None and species.accepted is not None:
+            facts[f"APCER {species.name}"] = page.rate_text(species.apcer)
+            facts[f"accepted {species.name}"] = f"{page.rate_text(species.accepted)} by both"
+    if result.attacks.bpcer is not None:
+        facts["BPCER"] = (
+            f"{page.rate_text(result.attacks.bpcer)} of {result.attacks.countermeasure}"
+        )
+    if (tandem := result.attacks.overall.tandem) is not None:
         facts["t-DCF"] = f"{page.cost_text(tandem.cost)}, least {tandem.least:.4f}"
     return facts
 
@@ -173,33 +177,33 @@ def _decided(fmr: str, fnmr: str, thresholds: str, at: AtThresholds) -> dict[str
     }
 
 
-def _calibrated(found: Evaluation) -> dict[str, str]:
+def _calibrated(result: Evaluation) -> dict[str, str]:
     """Return what the calibration in use is worth on these trials."""
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
-    one, at = found.overall.llrs, found.overall.calibrated
-    if found.calibration is None or one is None or at is None:
+    llrs, at = result.overall.llrs, result.overall.calibrated
+    if result.calibration is None or llrs is None or at is None:
         return {"Cllr, actDCF": page.NO_LLRS}
     facts = {
-        "calibration": f"{found.calibration.id}, fitted on {found.calibration.source}",
-        "covers": page.covered_text(one),
+        "calibration": f"{result.calibration.id}, fitted on {result.calibration.source}",
+        "covers": page.covered_text(llrs),
         **_decided("calibrated FMR", "calibrated FNMR", "the thresholds in use", at),
     }
-    if one.cllr is not None and one.act_dcf is not None and one.min_dcf is not None:
-        facts["Cllr"] = f"{page.cost_text(one.cllr)} bit, least {one.min_cllr:.4f}"
-        for prior, cost in one.act_dcf.items():
-            facts[f"actDCF {prior:g}"] = f"{page.cost_text(cost)}, least {one.min_dcf[prior]:.4f}"
+    if llrs.cllr is not None and llrs.act_dcf is not None and llrs.min_dcf is not None:
+        facts["Cllr"] = f"{page.cost_text(llrs.cllr)} bit, least {llrs.min_cllr:.4f}"
+        for prior, cost in llrs.act_dcf.items():
+            facts[f"actDCF {prior:g}"] = f"{page.cost_text(cost)}, least {llrs.min_dcf[prior]:.4f}"
     return facts
 
 
 def _missed(
-    found: Evaluation, max_eer: float | None, at_fmr: tuple[float, float] | None
+    result: Evaluation, max_eer: float | None, at_fmr: tuple[float, float] | None
 ) -> Iterator[str]:
-    if max_eer is not None and not found.overall.eer <= max_eer:
-        yield f"the EER is {found.overall.eer:.5f}, and {max_eer:g} was asked for"
+    if max_eer is not None and not result.overall.eer <= max_eer:
+        yield f"the EER is {result.overall.eer:.5f}, and {max_eer:g} was asked for"
     if at_fmr is not None:
         fmr, most = at_fmr
-        rates = {one.fmr: one.fnmr for one in found.overall.at_fmr}
+        rates = {point.fmr: point.fnmr for point in result.overall.at_fmr}
         rate = rates.get(fmr)
         if rate is None:
             yield f"the FNMR at an FMR of {fmr:g} cannot be measured from these trials"
@@ -207,8 +211,8 @@ def _missed(
             yield f"the FNMR at an FMR of {fmr:g} is {rate.rate:.5f}, above {most:g}"
 
 
-def _missed_by_attacks(found: Evaluation, most: Mapping[str, float | None]) -> Iterator[str]:
-    measured = {} if found.attacks is None else found.attacks.gates
+def _missed_by_attacks(result: Evaluation, most: Mapping[str, float | None]) -> Iterator[str]:
+    measured = {} if result.attacks is None else result.attacks.gates
     for name, limit in most.items():
         if limit is None:
             continue

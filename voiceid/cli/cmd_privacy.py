@@ -54,37 +54,37 @@ def run_command(console: Console, *, dry_run: bool, receipts: Path | None) -> in
     if receipts is not None:
         make_folder(receipts)
     with open_voiceid(console) as vid:
-        found = vid.privacy.run(dry_run=True)
-        question = f"Erase {counted(len(found.due), 'speaker')}? This cannot be undone."
-        if found.due:
+        run = vid.privacy.run(dry_run=True)
+        question = f"Erase {counted(len(run.due), 'speaker')}? This cannot be undone."
+        if run.due:
             confirm(console, question)
         if not dry_run:
-            found = vid.privacy.run()
-            _keep(console, vid, found, receipts)
+            run = vid.privacy.run()
+            _keep(console, vid, run, receipts)
     done = "due" if dry_run else "erased"
-    shown = [_due(done, one) for one in found.due]
-    shown += [_due("will go", one) for one in found.upcoming]
-    if found.decisions:
-        console.note(f"erased the content of {counted(found.decisions, 'decision')} in the record")
+    shown = [_due(done, erasure) for erasure in run.due]
+    shown += [_due("will go", erasure) for erasure in run.upcoming]
+    if run.decisions:
+        console.note(f"erased the content of {counted(run.decisions, 'decision')} in the record")
     if shown or console.settings.as_json:
-        console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
+        console.answer(run.to_dict(), table(["", "speaker", "at", "rule"], shown))
     else:
         console.note("no speaker is due to be erased in the next 30 days")
-    return say_remains(console, found.receipts)
+    return say_remains(console, run.receipts)
 
 
-def _keep(console: Console, vid: VoiceID, found: RetentionRun, folder: Path | None) -> None:
+def _keep(console: Console, vid: VoiceID, run: RetentionRun, folder: Path | None) -> None:
     if folder is None:
         return
     try:
-        vid.privacy.keep(found.receipts, folder)
+        vid.privacy.keep(run.receipts, folder)
     except VoiceIDError:
-        console.json(found.to_dict())  # there are no other receipts
+        console.json(run.to_dict())  # there are no other receipts
         raise
 
 
-def _due(what: str, one: DueErasure) -> list[str]:
-    return [what, one.speaker.name, minute(one.due_at), one.rule]
+def _due(what: str, erasure: DueErasure) -> list[str]:
+    return [what, erasure.speaker.name, minute(erasure.due_at), erasure.rule]
 
 
 @leaf(
@@ -157,11 +157,11 @@ def erase_command(console: Console, name: str, *, receipt: Path | None, by: str 
 def check_command(console: Console, receipt: Path, key: str | None) -> None:
     """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
     with open_voiceid(console) as vid:
-        found = vid.privacy.check(receipt, key)
+        checked = vid.privacy.check(receipt, key)
     text = (
-        f"valid        signed with the key of the gallery, and not changed\n{receipt_text(found)}"
+        f"valid        signed with the key of the gallery, and not changed\n{receipt_text(checked)}"
     )
-    console.answer({"valid": True, **found.to_dict()}, text)
+    console.answer({"valid": True, **checked.to_dict()}, text)
 
 
 @leaf("key", examples=["voiceid privacy key"], group=command)

@@ -65,36 +65,36 @@ class Results:
         if self._pictures:
             from voiceid import pictures  # noqa: F401, PLC0415 - an extra, which may be missing
 
-    def write(self, console: Console, source: str, found: Diarization) -> None:
+    def write(self, console: Console, source: str, result: Diarization) -> None:
         """Write the result of one recording."""
         named = None
         if (transcript := self._transcript) is not None:
-            named = transcript.named(found)
+            named = transcript.named(result)
             for why in named.unused:
                 console.warn(f"{transcript.name}: {why}")
         if page := self._pages.get(source):
-            _save(page, _page(page, source, found, named), console)
+            _save(page, _page(page, source, result, named), console)
         if picture := self._pictures.get(source):
-            _save(picture, _picture(picture, found), console)
+            _save(picture, _picture(picture, result), console)
         if self._form == "text":
-            warn_of_unheard(found.unheard, console)
+            warn_of_unheard(result.unheard, console)
         if target := self._files.get(source):
-            _save(target, self._data(source, found) if named is None else named.data, console)
+            _save(target, self._data(source, result) if named is None else named.data, console)
         elif named is not None:
             _print(console, named.data)
         elif self._form == "json":
-            console.json({**found.to_dict(), "clip": source})
+            console.json({**result.to_dict(), "clip": source})
         elif self._form == "text":
-            console.result(diarization_text(found) + "\n" * self._several)
+            console.result(diarization_text(result) + "\n" * self._several)
         else:
-            console.binary(self._data(source, found))
+            console.binary(self._data(source, result))
 
-    def _data(self, source: str, found: Diarization) -> bytes:
+    def _data(self, source: str, result: Diarization) -> bytes:
         if self._form == "json":
-            return json_line({**found.to_dict(), "clip": source}).encode() + b"\n"
+            return json_line({**result.to_dict(), "clip": source}).encode() + b"\n"
         if self._form == "text":
-            return diarization_text(found).encode() + b"\n"
-        return found.text(self._form).encode()
+            return diarization_text(result).encode() + b"\n"
+        return result.text(self._form).encode()
 
 
 def _files(
@@ -133,7 +133,7 @@ def _print(console: Console, data: bytes) -> None:
         console.binary(data)
 
 
-def _page(path: Path, source: str, found: Diarization, named: NamedTranscript | None) -> bytes:
+def _page(path: Path, source: str, result: Diarization, named: NamedTranscript | None) -> bytes:
     from voiceid.transcripts.talk_page import talk_page  # noqa: PLC0415 - for this alone
 
     audio = None
@@ -143,11 +143,11 @@ def _page(path: Path, source: str, found: Diarization, named: NamedTranscript | 
         except ValueError:  # it is on another drive
             audio = Path(source).absolute().as_uri()
     lines = () if named is None else named.lines
-    return talk_page(found, lines, audio).encode()
+    return talk_page(result, lines, audio).encode()
 
 
-def _picture(path: Path, found: Diarization) -> bytes:
+def _picture(path: Path, result: Diarization) -> bytes:
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
-    figure = pictures.lanes(found)
+    figure = pictures.lanes(result)
     return pictures.png(figure) if path.suffix.lower() == ".png" else pictures.svg(figure)

@@ -18,17 +18,17 @@ _COLUMNS, _TICK_COLUMNS = 60, 9
 _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200)
 
 
-def diarization_text(found: Diarization) -> str:
+def diarization_text(result: Diarization) -> str:
     """Return the voices and the turns of a recording, as tables and lanes."""
     facts = [
-        seconds(found.duration_s),
-        counted(len(found.voices), "voice"),
-        f"{seconds(found.speech_s)} of speech, {seconds(found.overlap_s)} of it several at once",
+        seconds(result.duration_s),
+        counted(len(result.voices), "voice"),
+        f"{seconds(result.speech_s)} of speech, {seconds(result.overlap_s)} of it several at once",
     ]
-    lines = [f"{found.clip}  {', '.join(facts)}"]
-    if found.voices:
-        lines += ["", _voices(found), "", _lanes(found), ""]
-        rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in found.turns]
+    lines = [f"{result.clip}  {', '.join(facts)}"]
+    if result.voices:
+        lines += ["", _voices(result), "", _lanes(result), ""]
+        rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in result.turns]
         lines.append(table(["start", "end", "voice"], rows, right={"start", "end"}))
     return "\n".join(lines)
 
@@ -48,17 +48,17 @@ def clock(at_s: float) -> str:
     return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
 
 
-def _voices(found: Diarization) -> str:
-    turns = Counter(turn.voice for turn in found.turns)
+def _voices(result: Diarization) -> str:
+    turns = Counter(turn.voice for turn in result.turns)
     rows = [
         [v.name, seconds(v.speech_s), seconds(v.alone_s), turns[v.name], *_answer(v.decision)]
-        for v in found.voices
+        for v in result.voices
     ]
     header = ["voice", "speech", "alone", "turns", "score", "needed", "LLR", ""]
     numbers = set(header[1:7])
-    if any(voice.own_name for voice in found.voices):
+    if any(voice.own_name for voice in result.voices):
         header.insert(1, "here")
-        for row, voice in zip(rows, found.voices, strict=True):
+        for row, voice in zip(rows, result.voices, strict=True):
             row.insert(1, voice.own_name or "")
             row += [_link(voice)]
         header += [" "]
@@ -84,24 +84,24 @@ def _answer(decision: Decision | None) -> Sequence[str | None]:
     ]
 
 
-def _lanes(found: Diarization) -> str:
+def _lanes(result: Diarization) -> str:
     """Return a lane for each voice: ``-`` where it speaks, ``=`` a third of the time, ``#`` two."""
     from voiceid.domain.turn_formats import short_clock  # noqa: PLC0415 - with numpy
 
-    column_s = found.duration_s / _COLUMNS
+    column_s = result.duration_s / _COLUMNS
     step_s = next((s for s in _STEPS_S if s / column_s >= _TICK_COLUMNS), 14_400)
     axis = ""
-    for at_s in range(0, int(found.duration_s) + 1, step_s):
+    for at_s in range(0, int(result.duration_s) + 1, step_s):
         at = int(at_s / column_s)
         if at + len(label := short_clock(at_s)) <= _COLUMNS:
             axis = axis.ljust(at) + label
-    rows = [[voice.name, _lane(found, voice.name, column_s)] for voice in found.voices]
+    rows = [[voice.name, _lane(result, voice.name, column_s)] for voice in result.voices]
     return table(["", axis], rows)
 
 
-def _lane(found: Diarization, voice: str, column_s: float) -> str:
+def _lane(result: Diarization, voice: str, column_s: float) -> str:
     spoken_s = [0.0] * _COLUMNS
-    for turn in found.turns:
+    for turn in result.turns:
         if turn.voice == voice:
             first = int(turn.start_s / column_s)
             for at in range(first, min(_COLUMNS, int(turn.end_s / column_s) + 1)):

@@ -42,7 +42,7 @@ def save_receipt(console: Console, receipt: Receipt, file: Path | None) -> None:
 
 def say_remains(console: Console, receipts: Sequence[Receipt]) -> int:
     """Say what remains; return the exit code."""
-    remains = dict.fromkeys(line for one in receipts for line in one.facts["remains"])
+    remains = dict.fromkeys(line for receipt in receipts for line in receipt.facts["remains"])
     for line in remains:
         console.warn(line)
     return ErasureIncomplete.exit_code if remains else exit_codes.DONE

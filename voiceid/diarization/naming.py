@@ -57,18 +57,18 @@ def named(
     """
     kept: dict[str, Heard] = {}
     same: dict[str, str] = {}  # the voices that are another's, by theirs
-    for one in sorted(heard, key=lambda one: -one.score):
-        name = one.speaker
+    for voice in sorted(heard, key=lambda voice: -voice.score):
+        name = voice.speaker
         if name is not None and name in kept:
             first = kept[name]
-            if _differ(first, one, turns, encoder):
-                heard = [_refused(h, name) if h is one else h for h in heard]
+            if _differ(first, voice, turns, encoder):
+                heard = [_refused(h, name) if h is voice else h for h in heard]
             else:
-                same[one.voice] = first.voice
+                same[voice.voice] = first.voice
         elif name is not None:
-            kept[name] = one
+            kept[name] = voice
     turns = joined(replace(turn, voice=same.get(turn.voice, turn.voice)) for turn in turns)
-    voices = {one.voice: one for one in heard if one.voice not in same}
+    voices = {voice.voice: voice for voice in heard if voice.voice not in same}
     order = dict.fromkeys(turn.voice for turn in turns)
     names = dict(zip(order, _names([voices[voice].speaker for voice in order]), strict=True))
     turns = tuple(replace(turn, voice=names[turn.voice]) for turn in turns)
@@ -77,16 +77,16 @@ def named(
 
 def joined(turns: Iterator[VoiceTurn]) -> tuple[VoiceTurn, ...]:
     """Return turns, by their starts, in which no two of one voice overlap or meet."""
-    found: list[VoiceTurn] = []
+    kept: list[VoiceTurn] = []
     last: dict[str, int] = {}
     for turn in turns:
         at = last.get(turn.voice)
-        if at is not None and turn.start_s <= found[at].end_s:
-            found[at] = replace(found[at], end_s=max(found[at].end_s, turn.end_s))
+        if at is not None and turn.start_s <= kept[at].end_s:
+            kept[at] = replace(kept[at], end_s=max(kept[at].end_s, turn.end_s))
         else:
-            last[turn.voice] = len(found)
-            found.append(turn)
-    return tuple(found)
+            last[turn.voice] = len(kept)
+            kept.append(turn)
+    return tuple(kept)
 
 
 def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encoder) -> bool:
@@ -103,19 +103,21 @@ def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encod
     return not encoder.parts_agree([first.embedding], [second.embedding], speech_s, _DIFFERENT_FMR)
 
 
-def _refused(one: Heard, name: str) -> Heard:
+def _refused(voice: Heard, name: str) -> Heard:
     """Return a voice that is not the speaker whom it sounds like, since another is."""
-    if one.decision is None:
-        return one
-    detail = f"{one.decision.detail}; another voice of the recording is {name}, with a higher score"
+    if voice.decision is None:
+        return voice
+    detail = (
+        f"{voice.decision.detail}; another voice of the recording is {name}, with a higher score"
+    )
     decision = replace(
-        one.decision,
+        voice.decision,
         outcome=Outcome.INCONCLUSIVE,
         reason=Reason.AMBIGUOUS,
         speaker=None,
         detail=detail,
     )
-    return replace(one, decision=decision)
+    return replace(voice, decision=decision)
 
 
 def _names(speakers: Sequence[str | None]) -> Iterator[str]:
@@ -126,12 +128,12 @@ def _names(speakers: Sequence[str | None]) -> Iterator[str]:
         yield next(free) if speaker is None else speaker
 
 
-def _voice(one: Heard, name: str, turns: Sequence[VoiceTurn]) -> DiarizedVoice:
+def _voice(voice: Heard, name: str, turns: Sequence[VoiceTurn]) -> DiarizedVoice:
     spans = [(end - start, names) for start, end, names in stretches(turns) if name in names]
     return DiarizedVoice(
         name=name,
         speech_s=sum(length for length, _ in spans),
         alone_s=sum(length for length, names in spans if len(names) == 1),
-        decision=one.decision,
-        embedding=None if one.utterance is None else one.utterance.embedding,
+        decision=voice.decision,
+        embedding=None if voice.utterance is None else voice.utterance.embedding,
     )

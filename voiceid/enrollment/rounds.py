@@ -95,8 +95,8 @@ def _at_pauses(is_speech: BoolArray, n_words: int, name: str) -> list[tuple[int,
 def _widened(spans: list[tuple[int, int]], n_frames: int) -> list[tuple[int, int]]:
     """Return spans with what is soft around them."""
     ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), n_frames]
-    rooms = [start - end for end, start in zip(ends, starts, strict=True)]
-    shares = [rooms[0], *(room // 2 for room in rooms[1:-1]), rooms[-1]]
+    gaps = [start - end for end, start in zip(ends, starts, strict=True)]
+    shares = [gaps[0], *(gap // 2 for gap in gaps[1:-1]), gaps[-1]]
     edges = [min(_EDGE_FRAMES, share) for share in shares]
     return [
         (start - before, end + after)

@@ -24,40 +24,40 @@ _MOST_CURVES = 6
 """In one picture: as many as there are styles of lines."""
 
 
-def charts(found: Evaluation) -> Charts:
+def charts(result: Evaluation) -> Charts:
     """Return the pictures of an evaluation."""
-    scored = found.judged.scored
-    sides = _sides(found, scored.scores)
+    scored = result.judged.scored
+    sides = _sides(result, scored.scores)
     histograms = pictures.score_histograms(*sides, _marks(scored.thresholds))
-    curve = det(found)
+    curve = det(result)
     return {
         "det.svg": (_DET, pictures.svg(curve)),
         "det.png": (_DET, pictures.png(curve)),
-        **_det_by_condition(found),
+        **_det_by_condition(result),
         "scores.png": ("Scores of genuine and impostor trials", pictures.png(histograms)),
-        **_of_llrs(found),
-        **_of_searches(found),
+        **_of_llrs(result),
+        **_of_searches(result),
     }
 
 
-def det(found: Evaluation) -> pictures.Picture:
+def det(result: Evaluation) -> pictures.Picture:
     """Draw the DET curve of the cosines, and beside it that of the LLRs of the same trials."""
-    judged, overall = found.judged, found.overall
+    judged, overall = result.judged, result.overall
     at = {"at the card's thresholds": overall.shipped}
     if overall.calibrated is not None:
         at["at the calibrated thresholds"] = overall.calibrated
     points = {name: (rates.fmr.rate, rates.fnmr.rate) for name, rates in at.items()}
-    cosine = f"{found.space.model}, cosine"
+    cosine = f"{result.space.model}, cosine"
     if judged.llrs is None or overall.llrs is None or overall.llrs.cllr is None:
-        curves = {cosine: _sides(found, judged.scored.scores)}
+        curves = {cosine: _sides(result, judged.scored.scores)}
     else:
         rows = judged.covered
         of = "" if rows.all() else ", what the calibration covers"
         curves = {
-            f"{cosine}{of}": _sides(found, judged.scored.scores, rows),
-            f"{found.space.model}, LLR{of}": _sides(found, judged.llrs, rows),
+            f"{cosine}{of}": _sides(result, judged.scored.scores, rows),
+            f"{result.space.model}, LLR{of}": _sides(result, judged.llrs, rows),
         }
-    return pictures.det(curves, points=points, title=found.protocol.source)
+    return pictures.det(curves, points=points, title=result.protocol.source)
 
 
 def det_of_report(report: Mapping[str, Any], scores: Iterable[str]) -> pictures.Picture:
@@ -81,30 +81,30 @@ def det_of_report(report: Mapping[str, Any], scores: Iterable[str]) -> pictures.
     )
 
 
-def _det_by_condition(found: Evaluation) -> Charts:
+def _det_by_condition(result: Evaluation) -> Charts:
     """Draw a DET curve for each condition, if there are as many as can be distinguished."""
-    labels = [label for attribute, label, _ in found.slices if attribute == "condition"]
+    labels = [label for attribute, label, _ in result.slices if attribute == "condition"]
     if not 1 < len(labels) <= _MOST_CURVES:
         return {}
-    scored = found.judged.scored
+    scored = result.judged.scored
     curves = {
-        part.label: _sides(found, scored.scores, part.rows)
-        for part in metrics.slices({"condition": attributes(scored, found.protocol)["condition"]})
+        part.label: _sides(result, scored.scores, part.rows)
+        for part in metrics.slices({"condition": attributes(scored, result.protocol)["condition"]})
         if part.label in labels
     }
-    png = pictures.png(pictures.det(curves, title=found.protocol.source))
+    png = pictures.png(pictures.det(curves, title=result.protocol.source))
     return {"det_by_condition.png": ("Detection error trade-off by condition", png)}
 
 
-def _of_llrs(found: Evaluation) -> Charts:
+def _of_llrs(result: Evaluation) -> Charts:
     """Draw the LLRs and how true they are, if the calibration speaks of both kinds of trials."""
-    llrs, worth, calibration = found.judged.llrs, found.overall.llrs, found.calibration
+    llrs, worth, calibration = result.judged.llrs, result.overall.llrs, result.calibration
     if llrs is None or calibration is None or worth is None or worth.cllr is None:
         return {}
-    target, marks = found.judged.targets[1], {}
+    target, marks = result.judged.targets[1], {}
     with contextlib.suppress(ThresholdUnavailable):
         marks[f"for FMR {100 * target:.3g} %"] = calibration.calibration.llr_at(target)
-    return charts_of_llrs(*_sides(found, llrs, found.judged.covered), marks)
+    return charts_of_llrs(*_sides(result, llrs, result.judged.covered), marks)
 
 
 def charts_of_llrs(
@@ -120,23 +120,23 @@ def charts_of_llrs(
     }
 
 
-def _of_searches(found: Evaluation) -> Charts:
-    named = found.identification
+def _of_searches(result: Evaluation) -> Charts:
+    named = result.identification
     if named is None:
         return {}
     curve = metrics.identification_curve(named.searches)
     marks = _marks(named.gallery.thresholds)
     open_set = pictures.open_set(curve.thresholds, curve.fpir, curve.fnir, marks)
-    ranks = pictures.cmc({found.space.model: np.array(named.overall.rank_rates)})
+    ranks = pictures.cmc({result.space.model: np.array(named.overall.rank_rates)})
     return {
         "open_set.png": ("Identification: FPIR and FNIR by threshold", pictures.png(open_set)),
         "cmc.png": ("Identification by rank", pictures.png(ranks)),
     }
 
 
-def _sides(found: Evaluation, scores: Scores, rows: Bools | None = None) -> tuple[Scores, Scores]:
+def _sides(result: Evaluation, scores: Scores, rows: Bools | None = None) -> tuple[Scores, Scores]:
     """Return the genuine and the impostor scores of some trials, or of all."""
-    target = found.judged.scored.target
+    target = result.judged.scored.target
     chosen = np.ones(len(target), dtype=bool) if rows is None else rows
     return scores[chosen & target], scores[chosen & ~target]
 

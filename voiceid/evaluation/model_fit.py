@@ -224,20 +224,20 @@ def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
             strangers[bucket[0]].append(_strangers(part, bucket))
         drawn.append(joined(list(_some(part.comparisons, _FITTED // len(parts), rng))))
     _merge(strangers, trials_needed(max(targets)))
-    judging = {low: [*found, *_together(found)] for low, found in strangers.items()}
-    found = [one for low, own in judging.items() for one in _thresholds(low, own, targets)]
+    judging = {low: [*own, *_together(own)] for low, own in strangers.items()}
+    points = [pair for low, own in judging.items() for pair in _thresholds(low, own, targets)]
     chosen = joined(drawn)
     llrs = fitting.fit(chosen.scores, chosen.genuine, chosen.given, chosen.speakers)
-    sizes = [len(one.scores) for one in drawn]
+    sizes = [len(part.scores) for part in drawn]
     of_part = np.repeat(np.arange(len(drawn)), sizes)
     return Fitted(
-        _measured([point for point, _ in found], parts),
+        _measured([point for point, _ in points], parts),
         llrs.calibration,
         llrs.held_out,
         HeldOutLlrs(
             llrs.llrs, chosen.genuine[llrs.rows], chosen.speakers[llrs.rows], of_part[llrs.rows]
         ),
-        {(point.target_fmr, point.min_net_speech_s): highest for point, highest in found},
+        {(point.target_fmr, point.min_net_speech_s): highest for point, highest in points},
         {low: min(_most(own, line) for line in (False, True)) for low, own in judging.items()},
     )
 
@@ -260,17 +260,17 @@ def _thresholds(
     """Yield points, without their rates, and the highest FMR of those who judge each."""
     wideband = telephone = LEAST_THRESHOLD
     for target in sorted(targets, reverse=True):
-        enough = [one for one in judging if len(one.scores) >= trials_needed(target)]
-        others = [one for one in enough if not one.telephones]
-        phones = [one for one in enough if one.telephones]
+        enough = [group for group in judging if len(group.scores) >= trials_needed(target)]
+        others = [group for group in enough if not group.telephones]
+        phones = [group for group in enough if group.telephones]
         if not others or not phones:
             return
-        needed = (metrics.threshold_at_fmr(np.sort(one.scores), target) for one in others)
+        needed = (metrics.threshold_at_fmr(np.sort(group.scores), target) for group in others)
         wideband = min(_HIGHEST, max(wideband, *needed))
-        needed = (one.telephone_threshold(wideband, target) for one in phones)
+        needed = (group.telephone_threshold(wideband, target) for group in phones)
         telephone = min(_HIGHEST, max(telephone, wideband, *needed))
         point = OperatingPoint(target, low, _up(wideband), _up(telephone), 0.0, 0.0, 0, 0)
-        highest = max(one.accepted(point) for one in enough)
+        highest = max(group.accepted(point) for group in enough)
         if highest > target:
             return
         yield point, highest
@@ -289,16 +289,16 @@ def _strangers(part: Part, bucket_s: tuple[float, float]) -> _Strangers:
     return _Strangers(part.pair, part.telephones, scores, share)
 
 
-def _together(found: Sequence[_Strangers]) -> Iterator[_Strangers]:
+def _together(drawn: Sequence[_Strangers]) -> Iterator[_Strangers]:
     """Yield the strangers of each pair of conditions, with enrolments of all sizes."""
-    for pair in dict.fromkeys(one.pair for one in found):
-        own = [one for one in found if one.pair == pair]
+    for pair in dict.fromkeys(group.pair for group in drawn):
+        own = [group for group in drawn if group.pair == pair]
         if len(own) > 1:
             yield _Strangers.joined(own)
 
 
 def _most(judging: Sequence[_Strangers], line: bool) -> int:
-    return max((len(one.scores) for one in judging if one.telephones == line), default=0)
+    return max((len(group.scores) for group in judging if group.telephones == line), default=0)
 
 
 def _up(threshold: float) -> float:

@@ -54,29 +54,29 @@ NO_LLRS = (
 )
 
 
-def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
+def page(result: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
     """Return the page.
 
     - `pictures`: PNGs by what they show.
     - `title`: what was evaluated; any text.
     """
     body = [
-        _paragraph(lead(found.overall), "lead"),
-        _paragraph(_facts(found)),
-        *([] if found.warning is None else [_paragraph(_sentence(found.warning), "warning")]),
+        _paragraph(lead(result.overall), "lead"),
+        _paragraph(_facts(result)),
+        *([] if result.warning is None else [_paragraph(_sentence(result.warning), "warning")]),
         *_figures(pictures),
         _paragraph(_HONEST, "note"),
         "<h2>Verification</h2>",
-        _overall(found.overall),
+        _overall(result.overall),
         "<h2>FNMR at a false match rate</h2>",
-        _at_fmr(found),
+        _at_fmr(result),
         "<h2>Calibration</h2>",
-        *_calibration(found),
-        *_identification(found),
-        *_attacks(found),
-        *_slices(found),
+        *_calibration(result),
+        *_identification(result),
+        *_attacks(result),
+        *_slices(result),
         "<h2>Recordings that gave nothing</h2>",
-        *_acquisition(found),
+        *_acquisition(result),
     ]
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(title=escape(title), body="\n".join(body))
@@ -135,22 +135,22 @@ def cost_text(cost: Cost) -> str:
     return f"{cost.value:.4f} ({low:.4f} to {high:.4f})"
 
 
-def covered_text(found: Llrs) -> str:
+def covered_text(llrs: Llrs) -> str:
     """Return of how many trials a calibration can speak."""
-    covered = found.genuine + found.impostor
-    if not found.not_covered:
+    covered = llrs.genuine + llrs.impostor
+    if not llrs.not_covered:
         return f"all {covered} comparisons"
-    return f"{covered} comparisons; {found.not_covered} more are decided by the card"
+    return f"{covered} comparisons; {llrs.not_covered} more are decided by the card"
 
 
-def _facts(found: Evaluation) -> str:
-    used = found.calibration
+def _facts(result: Evaluation) -> str:
+    used = result.calibration
     calibration = "none" if used is None else f"{used.id}, fitted on {used.source}"
     return (
-        f"{len(found.protocol.recordings)} recordings of {found.protocol.n_speakers} speakers:"
-        f" {found.protocol.description}. That makes {found.overall.genuine} genuine comparisons"
-        f" (of one speaker) and {found.overall.impostor} impostor comparisons (of two)."
-        f" Embedding space {found.space.id}, {found.made_at:%Y-%m-%d %H:%M} UTC. Calibration in"
+        f"{len(result.protocol.recordings)} recordings of {result.protocol.n_speakers} speakers:"
+        f" {result.protocol.description}. That makes {result.overall.genuine} genuine comparisons"
+        f" (of one speaker) and {result.overall.impostor} impostor comparisons (of two)."
+        f" Embedding space {result.space.id}, {result.made_at:%Y-%m-%d %H:%M} UTC. Calibration in"
         f" use: {calibration}."
     )
 
@@ -177,9 +177,9 @@ def _decided(where: str, at: AtThresholds) -> list[list[str]]:
     return rows
 
 
-def _calibration(found: Evaluation) -> Iterable[str]:
-    llrs = found.overall.llrs
-    if llrs is None or found.calibration is None:
+def _calibration(result: Evaluation) -> Iterable[str]:
+    llrs = result.overall.llrs
+    if llrs is None or result.calibration is None:
         yield _paragraph(f"Cllr and actDCF: {NO_LLRS}.")
         return
     rows = [["it can speak of", covered_text(llrs)]]
@@ -191,21 +191,21 @@ def _calibration(found: Evaluation) -> Iterable[str]:
             *[[f"minDCF, prior {prior:g}", f"{c:.4f}"] for prior, c in llrs.min_dcf.items()],
             ["factor by which the LLRs would fit", f"{llrs.scale:.3g}"],
         ]
-    yield _table(["", f"calibration {found.calibration.id}"], rows)
+    yield _table(["", f"calibration {result.calibration.id}"], rows)
     yield _paragraph(
-        f"It was fitted on {found.calibration.source}: if these are the same recordings, or the"
+        f"It was fitted on {result.calibration.source}: if these are the same recordings, or the"
         " same people, the figures flatter it. LLRs that say nothing cost 1 bit.",
         "note",
     )
 
 
-def _at_fmr(found: Evaluation) -> str:
-    asked = found.judged.targets[1]
+def _at_fmr(result: Evaluation) -> str:
+    asked = result.judged.targets[1]
     rows = []
-    for at in found.overall.at_fmr:
+    for at in result.overall.at_fmr:
         fmr = percent(at.fmr) + (", as asked for" if at.fmr == asked else "")
         if at.threshold is None or at.fnmr is None:
-            impostors = found.overall.impostor
+            impostors = result.overall.impostor
             few = f"needs {at.needed} impostor comparisons, there are {impostors}"
             rows.append([fmr, "none", few])
         else:
@@ -217,8 +217,8 @@ def _at_fmr(found: Evaluation) -> str:
     return _table(["FMR", "threshold", "FNMR"], rows) + _paragraph(note, "note")
 
 
-def _identification(found: Evaluation) -> Iterable[str]:
-    named = found.identification
+def _identification(result: Evaluation) -> Iterable[str]:
+    named = result.identification
     if named is None:
         return
     overall, target = named.overall, named.gallery.target
@@ -253,17 +253,19 @@ def _identification(found: Evaluation) -> Iterable[str]:
     )
 
 
-def _attacks(found: Evaluation) -> Iterable[str]:
-    attacks = found.attacks
+def _attacks(result: Evaluation) -> Iterable[str]:
+    attacks = result.attacks
     if attacks is None:
         return
     yield "<h2>Attacks</h2>"
     header = ["species", "attacks", "IAPAR, voice alone", "APCER", "accepted by both", "t-DCF"]
     rows = []
-    for one in (*attacks.species, attacks.overall):
-        row = [one.name, str(one.attacks), rate_text(one.iapar)]
-        row += ["-" if rate is None else rate_text(rate) for rate in (one.apcer, one.accepted)]
-        rows.append([*row, "-" if one.tandem is None else cost_text(one.tandem.cost)])
+    for species in (*attacks.species, attacks.overall):
+        row = [species.name, str(species.attacks), rate_text(species.iapar)]
+        row += [
+            "-" if rate is None else rate_text(rate) for rate in (species.apcer, species.accepted)
+        ]
+        rows.append([*row, "-" if species.tandem is None else cost_text(species.tandem.cost)])
     yield _table(header, rows)
     if attacks.bpcer is None:
         yield _paragraph("APCER, BPCER and t-DCF: none without a countermeasure.")
@@ -274,15 +276,15 @@ def _attacks(found: Evaluation) -> Iterable[str]:
     yield _table(["", f"countermeasure {attacks.countermeasure}"], rows)
 
 
-def _slices(found: Evaluation) -> Iterable[str]:
-    for attribute in dict.fromkeys(attribute for attribute, _, _ in found.slices):
+def _slices(result: Evaluation) -> Iterable[str]:
+    for attribute in dict.fromkeys(attribute for attribute, _, _ in result.slices):
         title = _TITLES.get(attribute, attribute)
         yield f"<h2>By {escape(title)}</h2>"
-        slices = [(label, errors) for name, label, errors in found.slices if name == attribute]
+        slices = [(label, errors) for name, label, errors in result.slices if name == attribute]
         yield _slice_table(title, slices)
-        if found.calibration is not None:
+        if result.calibration is not None:
             yield _llr_table(title, slices)
-        yield from _searches_by(found, attribute, title)
+        yield from _searches_by(result, attribute, title)
 
 
 def _slice_table(title: str, slices: Sequence[tuple[str, Errors]]) -> str:
@@ -311,19 +313,19 @@ def _llr_table(title: str, slices: Sequence[tuple[str, Errors]]) -> str:
     return _table(header, rows)
 
 
-def _searches_by(found: Evaluation, attribute: str, title: str) -> Iterable[str]:
-    if found.identification is None:
+def _searches_by(result: Evaluation, attribute: str, title: str) -> Iterable[str]:
+    if result.identification is None:
         return
     rows = [
         [label, rate_text(named.fpir), rate_text(named.fnir), *map(percent, named.rank_rates[:1])]
-        for name, label, named in found.identification.slices
+        for name, label, named in result.identification.slices
         if name == attribute
     ]
     yield _table([title, "FPIR", "FNIR", "rank 1"], [(*row, "-")[:4] for row in rows])
 
 
-def _acquisition(found: Evaluation) -> Iterable[str]:
-    missing = found.acquisition
+def _acquisition(result: Evaluation) -> Iterable[str]:
+    missing = result.acquisition
     rows = [["FTA", rate_text(missing.fta)], ["FTE", rate_text(missing.fte)]]
     yield _table(["", "rate"], rows)
     if failures := [[failed.recording.name, failed.message] for failed in missing.failures]:

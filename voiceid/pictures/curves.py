@@ -167,7 +167,7 @@ def cmc(rates: Mapping[str, Rates]) -> Figure:
 
 
 @drawn
-def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
+def reliability(shares: Reliability, *, p_target: float = 0.5) -> Figure:
     """Draw how often comparisons were of one voice, against how probable that was said to be.
 
     Under it stands how many comparisons each bin holds.  The bars are 95 % intervals (E. B.
@@ -177,12 +177,12 @@ def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
     """
     figure = sheet(6.2, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    low, high = _observed_bounds(found, p_target)
+    low, high = _observed_bounds(shares, p_target)
     upper.plot([0, 1], [0, 1], ":", color=FAINT, label="calibrated: as often as said")
     upper.errorbar(
-        found.predicted,
-        found.observed,
-        (np.maximum(found.observed - low, 0.0), np.maximum(high - found.observed, 0.0)),
+        shares.predicted,
+        shares.observed,
+        (np.maximum(shares.observed - low, 0.0), np.maximum(high - shares.observed, 0.0)),
         fmt="o",
         color=COLOURS[0],
         capsize=3,
@@ -190,11 +190,11 @@ def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
     )
     upper.set(ylabel="measured share of one voice", ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
     upper.set_title("Calibration")
-    width = (found.high - found.low) * 0.45
-    middle = (found.low + found.high) / 2
+    width = (shares.high - shares.low) * 0.45
+    middle = (shares.low + shares.high) / 2
     for counts, name, side, colour, hatch in (
-        (found.impostor, "impostor", -0.5, COLOURS[1], "////"),
-        (found.genuine, "genuine", 0.5, COLOURS[0], ""),
+        (shares.impostor, "impostor", -0.5, COLOURS[1], "////"),
+        (shares.genuine, "genuine", 0.5, COLOURS[0], ""),
     ):
         look: dict[str, Any] = {"facecolor": colour, "edgecolor": "black", "hatch": hatch}
         lower.bar(middle + side * width, counts, width, lw=0.6, alpha=0.6, label=name, **look)
@@ -209,17 +209,17 @@ def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
 
 
 def _observed_bounds(
-    found: Reliability, p_target: float
+    shares: Reliability, p_target: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return Wilson's interval of each observed share.
 
     It is of the plain counts; then each genuine comparison weighs what makes all of them
     together ``p_target``.
     """
-    n = found.genuine + found.impostor
-    low, high = _wilson(found.genuine / n, n)
-    per_genuine = p_target / max(int(found.genuine.sum()), 1)
-    per_impostor = (1.0 - p_target) / max(int(found.impostor.sum()), 1)
+    n = shares.genuine + shares.impostor
+    low, high = _wilson(shares.genuine / n, n)
+    per_genuine = p_target / max(int(shares.genuine.sum()), 1)
+    per_impostor = (1.0 - p_target) / max(int(shares.impostor.sum()), 1)
 
     def weighed(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return per_genuine * part / (per_genuine * part + per_impostor * (1.0 - part))

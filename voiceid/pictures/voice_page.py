@@ -60,9 +60,9 @@ def _text(text: str) -> str:
 def _frame(points: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
     """Return the lower left corner, and the scale of both axes in pixels."""
     low, high = points.min(axis=0), points.max(axis=0)
-    room = _MARGIN * float(np.max(high - low)) or 0.1
+    margin = _MARGIN * float(np.max(high - low)) or 0.1
     size = np.array([_WIDTH - _LEFT - _EDGE, _HEIGHT - _BOTTOM - _EDGE])
-    scale = float(np.min(size / (high - low + 2 * room)))
+    scale = float(np.min(size / (high - low + 2 * margin)))
     return (low + high) / 2 - size / scale / 2, scale
 
 

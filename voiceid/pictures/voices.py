@@ -87,6 +87,6 @@ def _dots(axes: Axes, points: npt.NDArray[np.float64], **how: Any) -> None:
 def _limits(axes: Axes, points: npt.NDArray[np.float64]) -> None:
     """Show both axes at one scale, with room for names around the outermost points."""
     low, high = points.min(axis=0), points.max(axis=0)
-    room = 0.08 * float(np.max(high - low)) or 0.1
-    axes.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room))
+    margin = 0.08 * float(np.max(high - low)) or 0.1
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set_aspect("equal", adjustable="datalim")

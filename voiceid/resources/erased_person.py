@@ -167,11 +167,11 @@ class ErasedPerson:
         folder, kept = session.config.data, session.kept_audio.folder
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             if path.is_file() and not path.is_relative_to(kept):
-                found = int(holds(path, self.needles))
-                yield {"where": str(path), "what": _what(path, session), "found": found}
+                n_found = int(holds(path, self.needles))
+                yield {"where": str(path), "what": _what(path, session), "found": n_found}
         names = {path.stem for path in kept.iterdir()} if kept.is_dir() else set[str]()
-        found = len(names & set(self.recordings.values()))
-        yield {"where": str(kept), "what": "names of kept recordings", "found": found}
+        n_found = len(names & set(self.recordings.values()))
+        yield {"where": str(kept), "what": "names of kept recordings", "found": n_found}
         log = session.config.log_file
         if log is not None:
             n_events = sum(1 for _ in events_about(log, self.speaker.id))
@@ -280,26 +280,26 @@ def learned_from(reader: Reader, speaker: Speaker, *, again: bool) -> list[dict[
     """
     spaces = set(speaker.spaces)
     adaptations, learned = reader.adaptations.list(), reader.learned.all()
-    spaces |= {one.adapted_id for one in adaptations if one.space_id in spaces}
+    spaces |= {fit.adapted_id for fit in adaptations if fit.space_id in spaces}
     fits: list[tuple[str, StoredAdaptation | StoredCalibration]] = [
-        *(("adaptation", one) for one in adaptations),
-        *(("calibration", one) for one in reader.calibrations.list()),
+        *(("adaptation", fit) for fit in adaptations),
+        *(("calibration", fit) for fit in reader.calibrations.list()),
     ]
-    found = []
-    for kind, one in fits:
-        ids = learned.get((kind, one.id))
-        possible = one.space_id in spaces and one.created_at >= speaker.created_at
+    of_speaker = []
+    for kind, fit in fits:
+        ids = learned.get((kind, fit.id))
+        possible = fit.space_id in spaces and fit.created_at >= speaker.created_at
         if possible if ids is None else speaker.id in ids:
-            found.append(
+            of_speaker.append(
                 {
                     "kind": kind,
-                    "number": one.id,
-                    "source": one.source,
-                    "learned_at": one.created_at.isoformat(),
-                    "in_use": one.in_use,
+                    "number": fit.id,
+                    "source": fit.source,
+                    "learned_at": fit.created_at.isoformat(),
+                    "in_use": fit.in_use,
                     "known": ids is not None,
                     "speakers": None if ids is None else len(ids),
                     "rule": "learned again" if again and ids is not None else "kept",
                 }
             )
-    return found
+    return of_speaker

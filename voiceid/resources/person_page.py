@@ -115,7 +115,7 @@ def _samples(report: PersonReport) -> str:
 
 
 def _recordings(report: PersonReport) -> str:
-    rows = ((one["file"], f"{one['bytes'] / 1024:.0f} KiB") for one in report.recordings)
+    rows = ((kept["file"], f"{kept['bytes'] / 1024:.0f} KiB") for kept in report.recordings)
     return _table(("File", "Size"), rows)
 
 
@@ -139,8 +139,8 @@ def _use(event: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _fingerprints(report: PersonReport) -> str:
     rows = (
-        (_moment(one["created_at"]), one["heard_as"], _until(one["expires_at"]))
-        for one in report.fingerprints
+        (_moment(heard["created_at"]), heard["heard_as"], _until(heard["expires_at"]))
+        for heard in report.fingerprints
     )
     return _table(("Time", "What was heard", "Kept until"), rows)
 
@@ -156,7 +156,7 @@ def _words(report: PersonReport) -> str:
 
 
 def _attempts(report: PersonReport) -> str:
-    rows = ((_moment(one["failed_at"]), one["caller"]) for one in report.attempts)
+    rows = ((_moment(attempt["failed_at"]), attempt["caller"]) for attempt in report.attempts)
     return _table(("Time", "Who asked"), rows)
 
 
@@ -170,21 +170,21 @@ def _work(report: PersonReport) -> str:
 
 
 def _due(report: PersonReport) -> str:
-    rows = ((one.due_at, _RULES.get(one.rule, one.rule)) for one in report.due)
+    rows = ((erasure.due_at, _RULES.get(erasure.rule, erasure.rule)) for erasure in report.due)
     return _table(("Due", "Because"), rows)
 
 
 def _backups(report: PersonReport) -> str:
-    return _table(("Made", "File"), ((one.made_at, one.path) for one in report.backups))
+    return _table(("Made", "File"), ((backup.made_at, backup.path) for backup in report.backups))
 
 
 def _learned(report: PersonReport) -> str:
     rows = (
         (
-            *(_moment(one["learned_at"]), f"{one['kind']} {one['number']}", one["source"]),
-            f"{one['speakers']} speakers" if one["known"] else "not recorded: perhaps this one",
+            *(_moment(fit["learned_at"]), f"{fit['kind']} {fit['number']}", fit["source"]),
+            f"{fit['speakers']} speakers" if fit["known"] else "not recorded: perhaps this one",
         )
-        for one in report.learned
+        for fit in report.learned
     )
     return _table(("Learned", "What", "From", "Learned from"), rows)
 

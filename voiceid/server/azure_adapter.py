@@ -146,14 +146,16 @@ def list_profiles(
 ) -> dict[str, Any]:
     """List the profiles by id, a page at a time."""
     limit = maxpagesize or top
-    there = (one for found in vid.speakers.pages(after) for one in found)
-    profiles = (one for one in there if _GUID.fullmatch(one.name) and caller.reaches(one))
-    found = list(islice(profiles, limit + 1))
-    shown = [_profile(vid, one, vid.samples.list(one.name)) for one in found[:limit]]
+    there = (speaker for page in vid.speakers.pages(after) for speaker in page)
+    profiles = (
+        speaker for speaker in there if _GUID.fullmatch(speaker.name) and caller.reaches(speaker)
+    )
+    page = list(islice(profiles, limit + 1))
+    shown = [_profile(vid, speaker, vid.samples.list(speaker.name)) for speaker in page[:limit]]
     is_v2 = request.url.path.startswith("/speaker/")
     answer: dict[str, Any] = {"profiles" if is_v2 else "value": shown}
-    if len(found) > limit:
-        last = found[limit - 1].name
+    if len(page) > limit:
+        last = page[limit - 1].name
         url = request.url.include_query_params(**{"$continuationToken": last})
         answer["@nextLink" if is_v2 else "nextLink"] = str(url)
     return answer
@@ -248,10 +250,10 @@ async def identify(
             raise _bad(f"{len(names)} profiles are named; the most are {_MOST_CANDIDATES}.")
         decision = await identified(request, caller, names, clip)
     _require_speech(decision)
-    found = decision.speaker if decision.accepted else None
+    speaker = decision.speaker if decision.accepted else None
     best = {"profileId": _NOBODY, "score": 0.0}
-    if found is not None:
-        best = {"profileId": found.name, "score": likeness(decision, caller)}
+    if speaker is not None:
+        best = {"profileId": speaker.name, "score": likeness(decision, caller)}
     return {"identifiedProfile": best, "profilesRanking": _ranking(decision, caller, best)}
 
 
@@ -261,7 +263,8 @@ def _ranking(decision: Decision, caller: Caller, best: dict[str, Any]) -> list[d
         return [best] if decision.accepted else []
     ranked: Sequence[Candidate] = decision.candidates if is_by_score(decision) else ()
     return [
-        {"profileId": one.speaker.name, "score": probability(one.llr)} for one in ranked[:_RANKED]
+        {"profileId": candidate.speaker.name, "score": probability(candidate.llr)}
+        for candidate in ranked[:_RANKED]
     ]
 
 
@@ -291,7 +294,7 @@ def _profile(vid: VoiceID, speaker: Speaker, samples: Sequence[Sample]) -> dict[
     if speaker.standing() is not Standing.DISABLED and samples:
         missing_s = 0.0  # enrolled when less was enough
     lengths = {
-        "enrollmentsLength": sum(one.quality.duration_s or 0.0 for one in samples),
+        "enrollmentsLength": sum(sample.quality.duration_s or 0.0 for sample in samples),
         "enrollmentsSpeechLength": speaker.net_speech_s,
         "remainingEnrollmentsSpeechLength": missing_s,
     }

@@ -141,10 +141,10 @@ class Subtitles:
 
 def _items(lines: Sequence[str], *, is_vtt: bool) -> Iterator[_Cue | str]:
     """Yield the cues of a file, and each line that is of none, in order."""
-    whens = [(i, found) for i, line in enumerate(lines) if (found := _WHEN.fullmatch(line))]
+    whens = [(i, times) for i, line in enumerate(lines) if (times := _WHEN.fullmatch(line))]
     heads = [_has_number(lines, i, is_vtt=is_vtt) for i, _ in whens]
     at = 0
-    for place, ((i, found), has_number) in enumerate(zip(whens, heads, strict=True)):
+    for place, ((i, times), has_number) in enumerate(zip(whens, heads, strict=True)):
         yield from lines[at : i - has_number]
         end = len(lines)
         if place + 1 < len(whens):
@@ -157,10 +157,10 @@ def _items(lines: Sequence[str], *, is_vtt: bool) -> Iterator[_Cue | str]:
             at = end
             while at > i + 1 and not lines[at - 1].strip():
                 at -= 1
-        start_s, end_s = _seconds(found.groups()[:4]), _seconds(found.groups()[4:8])
+        start_s, end_s = _seconds(times.groups()[:4]), _seconds(times.groups()[4:8])
         number = lines[i - 1] if has_number else None
         text = "\n".join(lines[i + 1 : at])
-        yield _Cue(number, lines[i], start_s, end_s, found[9] or "", text)
+        yield _Cue(number, lines[i], start_s, end_s, times[9] or "", text)
     yield from lines[at:]
 
 
@@ -182,9 +182,9 @@ def _seconds(parts: Sequence[str | None]) -> float:
 def _timed_words(text: str, cue: _Cue) -> Iterator[Word]:
     """Yield what stands between times within a cue: such captions are shown word by word."""
     times = list(_INSIDE.finditer(text))
-    starts = [cue.start_s, *(_seconds(found.groups()) for found in times)]
-    places = [0, *(found.end() for found in times)]
-    ends = [*(found.start() for found in times), len(text)]
+    starts = [cue.start_s, *(_seconds(at.groups()) for at in times)]
+    places = [0, *(at.end() for at in times)]
+    ends = [*(at.start() for at in times), len(text)]
     if times:
         for i, (first, end) in enumerate(zip(places, ends, strict=True)):
             last_s = starts[i + 1] if i + 1 < len(starts) else cue.end_s
@@ -193,13 +193,13 @@ def _timed_words(text: str, cue: _Cue) -> Iterator[Word]:
 
 def _still_open(text: str, before: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the tags that are open after a text, each with what closes it."""
-    found = list(before)
+    still_open = list(before)
     for tag in _TAG.finditer(text):
         if tag[0].startswith("{"):
-            found.append((tag[0], ""))
-        elif tag[1] and any(end == f"</{tag[2]}>" for _, end in found):
-            while found.pop()[1] != f"</{tag[2]}>":
+            still_open.append((tag[0], ""))
+        elif tag[1] and any(end == f"</{tag[2]}>" for _, end in still_open):
+            while still_open.pop()[1] != f"</{tag[2]}>":
                 pass
         elif tag[2] and not tag[1]:
-            found.append((tag[0], f"</{tag[2]}>"))
-    return found[:_DEEPEST]
+            still_open.append((tag[0], f"</{tag[2]}>"))
+    return still_open[:_DEEPEST]

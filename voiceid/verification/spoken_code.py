@@ -25,14 +25,14 @@ MIN_DISTANCE = 3.1
 """The median: words that are said again are farther from their recordings; a copy is nearer."""
 
 
-def is_code(found: Match) -> bool:
+def is_code(matched: Match) -> bool:
     """Whether an answer is the code that it was held against."""
-    return found.excess <= MAX_EXCESS and float(found.distances.mean()) <= MAX_DISTANCE
+    return matched.excess <= MAX_EXCESS and float(matched.distances.mean()) <= MAX_DISTANCE
 
 
-def is_copy(found: Match) -> bool:
+def is_copy(matched: Match) -> bool:
     """Whether the words are pieces of what was enrolled."""
-    return float(np.median(found.distances)) < MIN_DISTANCE
+    return float(np.median(matched.distances)) < MIN_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Answer:
         if not decision.accepted:
             return decision
         started = time.perf_counter()
-        found = self._problem(decision, like)
+        problem = self._problem(decision, like)
         elapsed_ms = decision.elapsed_ms + (time.perf_counter() - started) * 1e3
         decision = replace(decision, elapsed_ms=elapsed_ms)
-        if found is None:
+        if problem is None:
             return replace(decision, detail=f"{decision.detail}; the code was said")
-        reason, detail = found
+        reason, detail = problem
         return replace(decision, outcome=Outcome.REJECTED, reason=reason, detail=detail)
 
     def _problem(self, decision: Decision, like: Likeness) -> tuple[Reason, str] | None:
@@ -82,12 +82,12 @@ class Answer:
         """Return why an answer is not the code in one voice, said now; None: it is."""
         features = word_features(samples)
         code = [known.words.index(word) for word in words]
-        found = match(features.frames, features.is_speech, known.tokens, code)
-        if not is_code(found):
+        matched = match(features.frames, features.is_speech, known.tokens, code)
+        if not is_code(matched):
             return Reason.CHALLENGE_FAILED, "the clip is not the code that was asked for"
-        if is_copy(found):
+        if is_copy(matched):
             return Reason.REPLAYED, "the words are pieces of the recordings that were enrolled"
-        for half in _halves(samples, found):
+        for half in _halves(samples, matched):
             voice = self.hear(half)
             speech_s = voice.quality.net_speech_s
             if voice.embedding is not None and like(voice.embedding, speech_s) is None:
@@ -96,9 +96,9 @@ class Answer:
         return None
 
 
-def _halves(samples: Float32Array, found: Match) -> Iterator[Float32Array]:
+def _halves(samples: Float32Array, matched: Match) -> Iterator[Float32Array]:
     """Yield the two halves of an answer, cut in the pause after half of the words."""
-    middle = len(found.words) // 2
-    cut = (found.words[middle - 1].end + found.words[middle].start) // 2 * HOP
+    middle = len(matched.words) // 2
+    cut = (matched.words[middle - 1].end + matched.words[middle].start) // 2 * HOP
     yield samples[:cut]
     yield samples[cut:]

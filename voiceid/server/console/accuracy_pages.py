@@ -1,4 +1,4 @@
-"""The page of what decides, and how well the enrolled voices can be told apart."""
+"""The page of what decides, and how well they tell the enrolled voices apart."""
 
 from __future__ import annotations
 
