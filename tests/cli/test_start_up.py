@@ -74,13 +74,6 @@ def test_people_are_listed_by_numpy_and_the_database_s_own_driver_alone(home: Pa
     assert not loaded & {"sqlalchemy.orm", "sqlalchemy.dialects.postgresql"}
 
 
-def test_a_small_gallery_is_searched_without_faiss(enrolled_data: Path) -> None:
-    clip = next(enrolled_data.parent.glob("*.wav"))
-    words = ["--data", str(enrolled_data), "identify", str(clip)]
-    loaded = modules_after(f"from voiceid.cli import main; main({words!r})")
-    assert loaded & HEAVY == {"numpy", "onnxruntime", "soundfile", "sqlalchemy"}
-
-
 def test_garbage_is_collected_as_usual_once_a_command_has_started() -> None:
     counts = python(
         "import gc; from voiceid.cli import collect_after_start\n"
