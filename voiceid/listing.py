@@ -52,7 +52,9 @@ FORM = (
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"
 _SHOWN = 10
-"""Problems that are said in full."""
+"""Problems that are said."""
+_LONGEST = 400
+"""Characters of one that is said in full; of a longer one the beginning and the end."""
 _REMEMBERED = 1000
 """Problems that are not said of a second line."""
 _BLOCK_BYTES = 1 << 20
@@ -78,7 +80,8 @@ class Problems:
         """Count a problem, a sentence."""
         self._n += 1
         if self._n <= _SHOWN:
-            self._first.append(problem)
+            long = len(problem) > _LONGEST
+            self._first.append(f"{problem[:200]}…{problem[-100:]}" if long else problem)
 
 
 def labelled_rows(

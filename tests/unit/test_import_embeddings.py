@@ -455,6 +455,7 @@ def test_a_field_that_cannot_be_is_named(
     ("text", "told"),
     [
         ("name,speech\na,1\nb,1\n", "unknown column 'speech'"),
+        (f"name,{'x' * 9000}\na,1\nb,1\n", f"unknown column '{'x' * 60}'; nothing"),
         ("name,narrowband\na,1\nb,1\n", "unknown column 'narrowband'"),
         ("name,telephone\na,0\nb,0\n", "unknown column 'telephone'"),
         ("net_speech_s\n1\n2\n", "no column 'name'"),

@@ -57,6 +57,14 @@ def test_an_unknown_column_is_said_once_with_the_way_out(tmp_path: Path) -> None
     assert "or leave it out" in str(refused.value)
 
 
+def test_of_a_very_long_column_the_beginning_and_the_way_out_are_said(tmp_path: Path) -> None:
+    with pytest.raises(ManifestInvalid) as refused:
+        read_manifest(write(tmp_path, f"name,path,{'x' * 9000}\na,a.wav,1"))
+    assert "unknown column 'xxx" in refused.value.message
+    assert "or leave it out" in refused.value.message
+    assert len(refused.value.message) < 600
+
+
 def test_expiries_that_are_past_are_said_by_their_lines(tmp_path: Path) -> None:
     today, said = datetime.now(UTC).date(), list[str]()
     days = [today - timedelta(days=1), today, "2999-01-31", "2020-01-31T08:00", ""]

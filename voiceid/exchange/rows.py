@@ -18,6 +18,8 @@ BATCH = 5_000
 """Rows that are read at once: 4 MB of 192 dimensions."""
 COLUMNS = ("name", "net_speech_s", "label", "groups", "created_at", "pcm_sha256")
 """What can be said of a row; all but ``name`` may be left out."""
+_SHOWN, _SHOWN_CHARS = 10, 60
+"""Columns that are not known, of which an error names so many, and so much of each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +66,9 @@ def no_rows(path: Path) -> GalleryFileInvalid:
 
 def require_columns(path: Path, columns: Sequence[str]) -> None:
     """Raise GalleryFileInvalid unless these are columns that are known, with a name."""
-    unknown = ", ".join(map(repr, sorted(set(columns) - set(COLUMNS))))
+    unknown = [repr(c[:_SHOWN_CHARS]) for c in sorted(set(columns) - set(COLUMNS))[:_SHOWN]]
     if unknown or "name" not in columns:
-        fault = f"unknown column {unknown}" if unknown else "no column 'name'"
+        fault = f"unknown column {', '.join(unknown)}" if unknown else "no column 'name'"
         raise GalleryFileInvalid(
             f"{path}: {fault}; nothing was imported",
             hint=f"It has name, and may have {', '.join(COLUMNS[1:])}.",
