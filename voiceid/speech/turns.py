@@ -58,6 +58,8 @@ _MOST_VARIANCE, _AND_S = 0.08, 0.5
 """Variance of short windows in one direction that one voice has at most where it speaks for long;
 to this is added the second number divided by the seconds of speech.  Of 156 talks of one voice of
 train-clean-100, half of them degraded, one had more in 3 s, and none in 4 s or more."""
+_MOST_DEVIATION = 0.14
+"""Of the scores of such windows, of one voice, in more speech than `_MOST_ASKED`."""
 
 _LEAST_SIDE, _SPLIT_STEP = 9_600, 1_600
 """What is before and after a change has so many samples at least; from one place to the next."""
@@ -132,9 +134,10 @@ class Voices:
             return several
         if speech.encoded is not None:
             heard = self._encoder, speech.encoded, len(speech.samples)
-            if (group := alternating(*heard)) is not None:
+            is_short = len(speech.samples) <= _MOST_ASKED
+            if (group := alternating(*heard, None if is_short else scores)) is not None:
                 return self._separated(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
-            known = scores if len(speech.samples) <= _MOST_ASKED else None
+            known = scores if is_short else None
             more = _THEN_MORE if change >= _HANDOVER else 0.0
             part = None
             if (clearest := clearest_change(*heard, more, known)) and clearest[1] > 0.0:
@@ -226,12 +229,15 @@ class Voices:
         return Several(tuple(parts), embeddings)
 
 
-def alternating(encoder: Encoder, encoded: Float32Array, n_samples: int) -> Labels | None:
+def alternating(
+    encoder: Encoder, encoded: Float32Array, n_samples: int, scores: Scores | None = None
+) -> Labels | None:
     """Return which of two voices, 0 or 1, is in each short window, if two alternate; else None.
 
     Windows of one voice differ a little in all directions, those of two in one above all.
 
     - `encoded` (channels, m): what the encoder made of so many samples.
+    - `scores`: those of two who alternate, one of them enrolled, deviate more than those of one.
     """
     if n_samples < _LEAST_ALTERNATING_S * _RATE_HZ:
         return None
@@ -240,9 +246,11 @@ def alternating(encoder: Encoder, encoded: Float32Array, n_samples: int) -> Labe
     vectors = np.stack([one.vector for one in found])
     vectors -= vectors.mean(axis=0)
     squares, along = np.linalg.eigh(vectors @ vectors.T)  # a fifth of the time of the directions
-    if squares[-1] / len(vectors) <= _MOST_VARIANCE + _AND_S * _RATE_HZ / n_samples:
-        return None
     group: Labels = (along[:, -1] > 0).astype(np.int64)
+    if squares[-1] / len(vectors) <= _MOST_VARIANCE + _AND_S * _RATE_HZ / n_samples:
+        if scores is None or (own := scores(found)).std() <= _MOST_DEVIATION:
+            return None
+        group = (own < own.mean()).astype(np.int64)
     return group
 
 

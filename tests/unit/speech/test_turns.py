@@ -213,6 +213,19 @@ def test_the_segmentation_model_is_asked_about_speech_at_once_unless_the_frames_
     assert asked == [(2, 1.0), (5, -1.0)]
 
 
+def test_scores_that_come_and_go_in_long_speech_are_of_two_who_alternate(
+    voices: Voices, encoder: Encoder, ami: Any
+) -> None:
+    heard = speech(ami.samples("alice-4")[: 5 * RATE], encoder=encoder)
+    several = voices.several(
+        heard, lambda found: np.where(np.arange(len(found)) // 4 % 2, 0.2, 0.6)
+    )
+    assert several is not None
+    assert [part.voice for part in several.parts] == [1, 2, 1, 2, 1]
+    steady = voices.several(heard, lambda found: np.where(np.arange(len(found)) // 4 % 2, 0.4, 0.6))
+    assert steady is None
+
+
 def test_moments_in_which_two_speak_at_once_are_a_part(encoder: Encoder, ami: Any) -> None:
     heard = speech(ami.samples("alice-4")[: 2 * RATE], encoder=encoder)
     moments = Says(*(ONE, BOTH) * 3, *(ONE,) * 4)
