@@ -66,6 +66,27 @@ def half(clip: Clip) -> Clip:
     return replace(clip, samples=clip.samples[: len(clip.samples) // 2])
 
 
+def backwards(clip: Clip) -> Clip:
+    """Return the clip from its end to its beginning."""
+    return replace(clip, samples=clip.samples[::-1].copy())
+
+
+def in_another_order(clip: Clip, seconds: float) -> Clip:
+    """Return pieces of the clip of so many seconds in another order."""
+    n = round(seconds * clip.rate_hz)
+    order = np.random.default_rng(0).permutation(range(0, len(clip.samples), n))
+    pieces = [clip.samples[at : at + n] for at in order]
+    return replace(clip, samples=np.concatenate(pieces))
+
+
+def without_lows(clip: Clip) -> Clip:
+    """Return the clip with nothing below 3 kHz, where fingerprints are made."""
+    spectrum = np.fft.rfft(clip.samples)
+    spectrum[np.fft.rfftfreq(len(clip.samples), 1 / clip.rate_hz) < 3000.0] = 0.0
+    high = np.fft.irfft(spectrum, len(clip.samples))
+    return replace(clip, samples=high.astype(np.float32))
+
+
 def by_loudspeaker(clip: Clip, room: Room) -> Clip:
     """Return the clip through a small loudspeaker, a room, and a microphone at 20 dB.
 
@@ -86,6 +107,11 @@ ATTACKS: Mapping[str, Callable[[Clip], Clip]] = {
     **{f"speed {speed:g}": partial(faster, speed=speed) for speed in (0.97, 0.99, 1.01, 1.03)},
     **{f"speed {speed:g}": partial(faster, speed=speed) for speed in (0.94, 1.06)},
     "half of it": half,
+    "backwards": backwards,
+    "1 s pieces of it in another order": partial(in_another_order, seconds=1.0),
+    "0.5 s pieces of it in another order": partial(in_another_order, seconds=0.5),
+    "0.3 s pieces of it in another order": partial(in_another_order, seconds=0.3),
+    "nothing of it below 3 kHz": without_lows,
     "loudspeaker, room 0.3 s": partial(by_loudspeaker, room=OFFICE),
     "loudspeaker, room 0.8 s": partial(by_loudspeaker, room=HALL),
     **{name: partial(reverberant, room=room) for name, room in OTHER_ROOMS.items()},

@@ -9,7 +9,7 @@ After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 200
 - Along each alignment a piece loses a point for each wrong bit and gains some for each bit that is
   compared, as in a local alignment of sequences: a part that was cut out, or joined with others, is
   found.
-- The clip is compared as it is and a little faster and slower.
+- The clip is compared as it is, a little faster and slower, and backwards.
 - What is a little alike is compared again: by all bits, which finds short pieces; and without the
   echo of a room and by twice as many words, where more bits may be wrong if the piece is long.
 
@@ -65,7 +65,7 @@ _WINDOW = np.hanning(_FRAME).astype(np.float32)
 class Fingerprint:
     """What is compared of a clip that is asked about.
 
-    - `words`, `clear` (speeds, n) uint32: of each frame of 32 ms the bits, and which are clear.
+    - `words`, `clear` (ways, n) uint32: of each frame of 32 ms the bits, and which are clear.
     - `step`: between words that are compared, in frames.
     - `again`: what is compared of it with a clip that is a little alike, and what is enough then.
     """
@@ -92,7 +92,7 @@ class Fingerprint:
         cls, energies: Sequence[Float32Array], share: float, most_wrong: float
     ) -> Fingerprint:
         """Return what is compared by a share of the bits, the clearest."""
-        looks = [_rises(one) for one in energies]
+        looks = [_rises(one) for one in (*energies, energies[0][::-1])]
         n = min(map(len, looks))
         rises = np.stack([look[:n] for look in looks])
         sizes = np.abs(rises)
@@ -165,7 +165,7 @@ class Fingerprint:
         return np.rint(most).astype(np.int16)
 
     def _steps(self, words: Words) -> Words:
-        """Return words (speeds, n) as (steps, alignments): the kept ones are two frames apart."""
+        """Return words (ways, n) as (steps, alignments): the kept ones are two frames apart."""
         n, step = words.shape[1] // self.step, self.step
         own = words[:, : n * step].reshape(len(words), n, step)[..., :_KEPT_EVERY]
         return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n, -1))

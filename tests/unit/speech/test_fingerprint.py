@@ -80,6 +80,14 @@ def test_speech_in_a_large_room_is_found_without_the_echo(ami) -> None:
     assert asked.finds(kept) == [True, False]
 
 
+def test_a_recording_that_is_played_backwards_is_found(ami) -> None:
+    said, other = (ami.samples(turn) for turn in ("alice-1", "alice-2"))
+    kept = [Fingerprint.of(speech(one)).kept for one in (said, other)]
+    for start in (0, 8_123):
+        backwards = Fingerprint.of(speech(said[start:][::-1].copy()))
+        assert backwards.finds(kept) == [True, False]
+
+
 def test_each_clip_has_the_gain_of_its_own_however_many_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
