@@ -118,7 +118,7 @@ Trials = dict[str, list[tuple[str, Match]]]
 
 def code_trials(folder: Path, speakers: Sequence[Person], n_codes: int, rounds: int) -> Trials:
     """Return what matching alone makes of answers, with so many rounds enrolled."""
-    rng, trials = np.random.default_rng(1), Trials()
+    rng, rng_of_more, trials = np.random.default_rng(1), np.random.default_rng(3), Trials()
     sentences = [resampled(c.samples, c.rate_hz, RATE_HZ) for c in test_other(folder)]
     for at, person in enumerate(speakers):
         try:
@@ -140,6 +140,10 @@ def code_trials(folder: Path, speakers: Sequence[Person], n_codes: int, rounds: 
             near[place] = (near[place] + int(rng.integers(1, 10))) % 10
             note("one word of six is wrong", answer.match(near))
             note("a word is missing", answer.match([*code, int(rng.integers(10))]))
+            said = rng_of_more.integers(0, 10, LENGTH + 1).tolist()
+            longer = heard(person.says(said, fresh(rng_of_more, len(said)), rng_of_more), known)
+            del said[int(rng_of_more.integers(len(said)))]
+            note("a word too many", longer.match(said))
             other = speakers[(at + 1 + number % (len(speakers) - 1)) % len(speakers)]
             theirs = heard(other.says(code, fresh(rng), rng), known)
             note("right code, another voice", theirs.match(code))
