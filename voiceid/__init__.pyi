@@ -101,6 +101,7 @@ from voiceid.errors import SpeakerNameInvalid as SpeakerNameInvalid
 from voiceid.errors import SpeakerNotFound as SpeakerNotFound
 from voiceid.errors import StoreBusy as StoreBusy
 from voiceid.errors import StoreError as StoreError
+from voiceid.errors import StoreReadOnly as StoreReadOnly
 from voiceid.errors import StoreUnreachable as StoreUnreachable
 from voiceid.errors import ThresholdUnavailable as ThresholdUnavailable
 from voiceid.errors import TrialsInvalid as TrialsInvalid
