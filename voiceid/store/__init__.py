@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -15,7 +16,13 @@ from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import SchemaOutdated, StoreError, StoreReadOnly, VoiceIDError
 from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
-from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store.connections import (
+    empty_log,
+    make_engine,
+    require_current,
+    transaction_as,
+    wrapped,
+)
 from voiceid.store.postgres import Begin
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
@@ -81,14 +88,12 @@ class Store:
         """Close all connections; the last process to do so folds the log into the file."""
         self._engine.dispose()
 
-    @contextmanager
-    def read(self) -> Iterator[Reader]:
+    def read(self) -> AbstractContextManager[Reader]:
         """One snapshot: whatever others write meanwhile, its answers agree."""
-        with transaction(self._engine, self.path, Begin.READ) as connection:
-            yield Reader(connection, self.keys)
+        read = partial(Reader, key_ring=self.keys)
+        return transaction_as(self._engine, self.path, Begin.READ, read)
 
-    @contextmanager
-    def write(self, *, synced: bool = True) -> Iterator[Writer]:
+    def write(self, *, synced: bool = True) -> AbstractContextManager[Writer]:
         """One change: it waits for its turn, and is on the disk at the end, or not at all.
 
         One that is not ``synced`` does not wait for the disk: all processes see it, it outlives
@@ -98,8 +103,8 @@ class Store:
         audio: the caller sees to those, then to `Writer.erasures`.
         """
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
-        with transaction(self._engine, self.path, begin) as connection:
-            yield Writer(connection, self.keys, self._audit)
+        write = partial(Writer, key_ring=self.keys, audit=self._audit)
+        return transaction_as(self._engine, self.path, begin, write)
 
     def append_event(self, kind: str, facts: Mapping[str, object]) -> Sequence[str]:
         """Append an audit event of no change; where nothing can be written, return a sentence."""

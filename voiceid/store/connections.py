@@ -14,9 +14,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -43,6 +43,8 @@ from voiceid.store.readonly_connection import (
     open_read_only,
 )
 from voiceid.whole_files import whole_file
+
+T = TypeVar("T")
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -177,13 +179,22 @@ def require_current(connection: PoolProxiedConnection) -> None:
         connection.driver_connection.require_current()
 
 
-@contextmanager
-def transaction(engine: Engine, path: Path | DatabaseUrl, begin: Begin) -> Iterator[Connection]:
+def transaction(
+    engine: Engine, path: Path | DatabaseUrl, begin: Begin
+) -> AbstractContextManager[Connection]:
     """Run one transaction; commit at the end, roll back on any exception."""
+    return transaction_as(engine, path, begin, lambda connection: connection)
+
+
+@contextmanager
+def transaction_as(
+    engine: Engine, path: Path | DatabaseUrl, begin: Begin, made: Callable[[Connection], T]
+) -> Iterator[T]:
+    """Run the same, and yield what is made of its connection."""
     with wrapped(path), (begun := _begun(engine, begin)).connection as connection:
         with begun:
             try:
-                yield connection
+                yield made(connection)
             except DBAPIError:  # a statement may be left half read, and hold an old snapshot
                 if isinstance(engine.pool, QueuePool):
                     connection.invalidate()

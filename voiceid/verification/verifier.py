@@ -150,6 +150,8 @@ class Verifier:
 
     def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
         """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
+        if self.countermeasure is None:
+            return decision
         return require_bona_fide(decision, clips, self.countermeasure)
 
     def unless_replayed(
@@ -161,7 +163,8 @@ class Verifier:
 
     def replays_for(self, aim: Aim, group: str | None) -> Replays | None:
         """Return what knows recordings again; None: it is not asked, and nothing is kept."""
-        return None if self.policy.allows_replayed(aim, group) else self.replays
+        is_asked = self.replays is not None and not self.policy.allows_replayed(aim, group)
+        return self.replays if is_asked else None
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
         """Return a decision about the first of a turn, or what becomes of it after the whole."""
