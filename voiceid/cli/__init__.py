@@ -30,10 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def collect_after_start() -> None:
-    """Have Python look for garbage as usual only once more objects are there than a start makes.
-
-    Until then there is next to none, and the looking would take a twelfth of an identification.
-    """
+    """Have Python look for garbage only once a start is over, in which there is next to none."""
     usual = gc.get_threshold()
 
     def as_usual(*_: object) -> None:

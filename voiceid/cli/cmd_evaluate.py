@@ -147,21 +147,17 @@ def _attacked(result: Evaluation) -> dict[str, str]:
     """Return what the attacks come to, species by species."""
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
-    if result.attacks is None:
+    if (attacks := result.attacks) is None:
         return {}
     facts = {}
-    for species in (*result.attacks.species, result.attacks.overall):
-        facts[f"IAPAR {species.name}"] = (
-            f"{page.rate_text(species.iapar)} accepted by the voice alone"
-        )
-        if species.apcer is not None and species.accepted is not None:
-            facts[f"APCER {species.name}"] = page.rate_text(species.apcer)
-            facts[f"accepted {species.name}"] = f"{page.rate_text(species.accepted)} by both"
-    if result.attacks.bpcer is not None:
-        facts["BPCER"] = (
-            f"{page.rate_text(result.attacks.bpcer)} of {result.attacks.countermeasure}"
-        )
-    if (tandem := result.attacks.overall.tandem) is not None:
+    for rates in (*attacks.species, attacks.overall):
+        facts[f"IAPAR {rates.name}"] = f"{page.rate_text(rates.iapar)} accepted by the voice alone"
+        if rates.apcer is not None and rates.accepted is not None:
+            facts[f"APCER {rates.name}"] = page.rate_text(rates.apcer)
+            facts[f"accepted {rates.name}"] = f"{page.rate_text(rates.accepted)} by both"
+    if attacks.bpcer is not None:
+        facts["BPCER"] = f"{page.rate_text(attacks.bpcer)} of {attacks.countermeasure}"
+    if (tandem := attacks.overall.tandem) is not None:
         facts["t-DCF"] = f"{page.cost_text(tandem.cost)}, least {tandem.least:.4f}"
     return facts
 

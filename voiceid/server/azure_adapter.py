@@ -147,9 +147,7 @@ def list_profiles(
     """List the profiles by id, a page at a time."""
     limit = maxpagesize or top
     there = (speaker for page in vid.speakers.pages(after) for speaker in page)
-    profiles = (
-        speaker for speaker in there if _GUID.fullmatch(speaker.name) and caller.reaches(speaker)
-    )
+    profiles = (who for who in there if _GUID.fullmatch(who.name) and caller.reaches(who))
     page = list(islice(profiles, limit + 1))
     shown = [_profile(vid, speaker, vid.samples.list(speaker.name)) for speaker in page[:limit]]
     is_v2 = request.url.path.startswith("/speaker/")
