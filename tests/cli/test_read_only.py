@@ -68,7 +68,7 @@ def test_what_only_reads_works_and_what_writes_says_why_not(
             assert ran.code == 0, (name, ran.err)
         for name, command in WRITERS.items():
             ran = run(*command)
-            assert ran.code == 50, (name, ran.err)
+            assert ran.code == 77, (name, ran.err)
             assert "hint: Check that the disk is not full" in ran.err or "folder" in ran.err, name
     after = {path: path.read_bytes() for path in (disk / "data").rglob("*") if path.is_file()}
     assert after == before

@@ -16,13 +16,7 @@ from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import SchemaOutdated, StoreError, StoreReadOnly, VoiceIDError
 from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
-from voiceid.store.connections import (
-    empty_log,
-    make_engine,
-    require_current,
-    transaction_as,
-    wrapped,
-)
+from voiceid.store.connections import empty_log, make_engine, transaction_as, wrapped
 from voiceid.store.postgres import Begin
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
@@ -167,4 +161,4 @@ class Store:
             contextlib.closing(connection.cursor()) as cursor,
         ):
             cursor.execute("VACUUM INTO ?", (str(file),))  # outside of transactions only
-            require_current(connection)
+            connection.commit()  # what was read was not written to meanwhile

@@ -9,6 +9,7 @@ notes on pysqlite): a read is one snapshot, a write takes the lock at its start.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -22,7 +23,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Pool,
-    PoolProxiedConnection,
     QueuePool,
     RootTransaction,
     StaticPool,
@@ -49,6 +49,7 @@ T = TypeVar("T")
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
+_NOT_WRITABLE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_FULL,
@@ -163,20 +164,12 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
             _retried(driver, "BEGIN IMMEDIATE", timeout_ms)
 
     @event.listens_for(engine, "checkout")
-    def _checkout(driver_connection: object, *_: object) -> None:
-        if (
-            isinstance(driver_connection, FileConnection | ReadOnlyConnection)
-            and not driver_connection.is_usable()
-        ):
+    def _checkout(driver_connection: Any, *_: object) -> None:
+        is_file = isinstance(driver_connection, FileConnection | ReadOnlyConnection)
+        if is_file and not driver_connection.is_usable():
             raise DisconnectionError  # the pool opens it again
 
     return engine
-
-
-def require_current(connection: PoolProxiedConnection) -> None:
-    """Raise StoreBusy when what was read of a read-only database was written to."""
-    if isinstance(connection.driver_connection, ReadOnlyConnection):
-        connection.driver_connection.require_current()
 
 
 def transaction(
@@ -191,21 +184,19 @@ def transaction_as(
     engine: Engine, path: Path | DatabaseUrl, begin: Begin, made: Callable[[Connection], T]
 ) -> Iterator[T]:
     """Run the same, and yield what is made of its connection."""
-    with wrapped(path), (begun := _begun(engine, begin)).connection as connection:
-        with begun:
-            try:
-                yield made(connection)
-            except DBAPIError:  # a statement may be left half read, and hold an old snapshot
-                if isinstance(engine.pool, QueuePool):
-                    connection.invalidate()
-                raise
-            try:
-                begun.commit()
-            except DBAPIError as error:
-                if isinstance(path, DatabaseUrl) and begin.writes and postgres.is_cut(error):
-                    raise postgres.unknown_outcome(error, path) from error
-                raise
-        require_current(connection.connection)
+    with wrapped(path), (begun := _begun(engine, begin)).connection as connection, begun:
+        try:
+            yield made(connection)
+        except DBAPIError:  # a statement may be left half read, and hold an old snapshot
+            if isinstance(engine.pool, QueuePool):
+                connection.invalidate()
+            raise
+        try:
+            begun.commit()
+        except DBAPIError as error:
+            if isinstance(path, DatabaseUrl) and begin.writes and postgres.is_cut(error):
+                raise postgres.unknown_outcome(error, path) from error
+            raise
 
 
 def _begun(engine: Engine, begin: Begin, *, may_be_cut: bool = True) -> RootTransaction:
@@ -257,7 +248,8 @@ def wrapped_files(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        kind = StoreReadOnly if error.errno in _NOT_WRITABLE else StoreError
+        raise kind(
             f"the database {path} cannot be opened: {error.strerror or error}",
             hint="Point --data (or `data:` in config.yaml) at a folder that you may write to.",
         ) from error

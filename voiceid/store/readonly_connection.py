@@ -63,10 +63,11 @@ class ReadOnlyConnection(sqlite3.Connection):
         """Whether it is current, and still nothing can be written."""
         return self.is_current() and not _has_space(self.path.parent)
 
-    def require_current(self) -> None:
-        """Raise StoreBusy when what was read may be old, or half of it new."""
+    def commit(self) -> None:
+        """End a transaction; raises StoreBusy when what was read may be old, or half of it new."""
         if not self.is_current():
             raise StoreBusy(f"the database {self.path} was written to while it was read")
+        super().commit()
 
 
 def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | None:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Decision,
     Embedding,
+    Float32Array,
     Outcome,
     Reason,
     Solo,
@@ -41,18 +44,18 @@ def require_solo(
     back_end: BackEnd,
     voices: Callable[[], Voices] | None,
     like: Likeness = lambda *_: None,
-    scores: Scores | None = None,
+    enrolled: Float32Array | None = None,
 ) -> Decision:
     """Return a decision, or what becomes of it because several people speak in a clip.
 
     Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
     or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
 
-    ``scores`` are against the voice that is accepted.
+    ``enrolled`` is the vector (dim,) of the voice that is accepted.
     """
     if _is_clear(decision, back_end.rule):
         return decision
-    return alone(decision, clips, back_end, voices, like, scores)
+    return alone(decision, clips, back_end, voices, like, enrolled)
 
 
 def alone(
@@ -61,13 +64,14 @@ def alone(
     back_end: BackEnd,
     voices: Callable[[], Voices] | None,
     like: Likeness = lambda *_: None,
-    scores: Scores | None = None,
+    enrolled: Float32Array | None = None,
 ) -> Decision:
     """Return what :func:`require_solo` does, however clear an acceptance is."""
     solo = back_end.solo
     if decision.outcome is not Outcome.ACCEPTED or solo is Solo.OFF or voices is None:
         return decision
     started = time.perf_counter()
+    scores = None if enrolled is None else _scores(back_end, enrolled)
     for clip in clips:
         if clip.speech is None:
             continue
@@ -78,6 +82,16 @@ def alone(
             break
     elapsed_ms = decision.elapsed_ms + (time.perf_counter() - started) * 1e3
     return replace(decision, elapsed_ms=elapsed_ms)
+
+
+def _scores(back_end: BackEnd, enrolled: Float32Array) -> Scores | None:
+    """Return what scores embeddings against a voice; see `Voices.several`.
+
+    None in an adapted space, for which the limits of such scores were not measured.
+    """
+    if back_end.transform is not None:
+        return None
+    return lambda voices: np.stack([voice.vector for voice in voices]) @ enrolled
 
 
 def _is_clear(decision: Decision, rule: DecisionRule) -> bool:

@@ -43,7 +43,7 @@ from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.speech.countermeasure import Countermeasure
-    from voiceid.speech.turns import Scores, Voices
+    from voiceid.speech.turns import Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
     from voiceid.verification.spoken_code import Answer
@@ -109,13 +109,11 @@ class Verifier:
             found = Candidate(claimed.enrolled.speaker, score)
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
-        scores = _scores(back_end, claimed.vector)
         # 4. Who would be accepted must be alone; a code leaves more to look at.
-        if answer is None:
-            decision = require_solo(decision, [clip], back_end, self.voices, like, scores)
-        else:
-            heard = alone(decision, [clip], back_end, self.voices, like, scores)
-            decision = answer.judge(heard, like)
+        solo = require_solo if answer is None else alone
+        decision = solo(decision, [clip], back_end, self.voices, like, claimed.vector)
+        if answer is not None:
+            decision = answer.judge(decision, like)
         # 5. And must be there, and not a recording that was heard before.
         return self.present(decision, clip, claim.aim, claim.group)
 
@@ -138,9 +136,8 @@ class Verifier:
                 return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
             return None
 
-        scores = None if vector is None else _scores(back_end, vector)
         # 2. Who would be accepted must be alone.
-        decision = require_solo(decision, [clip], back_end, self.voices, like, scores)
+        decision = require_solo(decision, [clip], back_end, self.voices, like, vector)
         # 3. And must be there, and not a recording that was heard before.
         return self.present(decision, clip, search.aim, search.group)
 
@@ -288,11 +285,6 @@ def _identified(
         if (reason := _bar(reader, facts, voice, back_end)) is not None:
             return facts.barred(best.speaker, reason, measured(judged), shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
-
-
-def _scores(back_end: BackEnd, enrolled: Float32Array) -> Scores:
-    """Return what scores embeddings against the voice of a speaker."""
-    return lambda found: np.stack([back_end.moved(one).vector for one in found]) @ enrolled
 
 
 def _rated(
