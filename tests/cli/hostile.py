@@ -412,6 +412,7 @@ CASES: dict[str, tuple[Make, str, int, str]] = {
 
 def outcomes(names: list[str], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run the commands of cases, one after another; yield what each came to."""
+    import av  # noqa: F401 - as below
     import faiss  # noqa: F401 - under the limit, to load it ends the process
     import onnxruntime  # noqa: F401 - as above
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from voiceid.audio.chain import Chain
@@ -40,19 +42,27 @@ def open_decoder(media: Media, options: AudioOptions, block_values: int = BLOCK_
 
 def codec_versions() -> str:
     """Return names and versions of the libraries that decode and resample."""
-    try:
+    with _loading():
         import av  # noqa: PLC0415 - as in the modules that use them
         import soundfile  # noqa: PLC0415
         import soxr  # noqa: PLC0415
-    except (ImportError, OSError) as error:
-        raise AudioError(
-            f"a codec library cannot be loaded: {error}", hint="Install voiceid again."
-        ) from error
     ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
     return (
         f"libsndfile {soundfile.__libsndfile_version__}, FFmpeg's libavcodec {ffmpeg}"
         f" (PyAV {av.__version__}), soxr {soxr.__version__}"
     )
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Say which library cannot be loaded: it is damaged, or there is too little memory for it."""
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        raise AudioError(
+            f"a codec library cannot be loaded: {error}",
+            hint="Give the process more memory, or install voiceid again.",
+        ) from error
 
 
 def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decoder | None:
@@ -63,13 +73,15 @@ def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decode
     """
     # Loaded when needed: 50 ms for libsndfile, 110 ms for FFmpeg.
     if not _is_mpeg(media.head(3)):
-        from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
+        with _loading():
+            from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
 
         decoder = SoundFileDecoder.open(media, block_values)
         if decoder is not None:
             require_track(options.track, 1, media.where)
             return decoder
-    from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
+    with _loading():
+        from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
 
     return FFmpegDecoder.open(media, options, block_values)
 
@@ -79,11 +91,11 @@ def _open_headerless(
 ) -> Decoder | None:
     require_track(options.track, 1, media.where)
     if raw.demuxer:
-        from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
-
+        with _loading():
+            from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
         return FFmpegDecoder.open(media, options, block_values, raw)
-    from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
-
+    with _loading():
+        from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
     return SoundFileDecoder.open(media, block_values, raw)
 
 

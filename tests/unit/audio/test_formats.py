@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from pathlib import Path
 
 import av
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 from sounds import RATE, decoded, delay, encode, encode_ffmpeg, film, melody
+
+from voiceid.errors import AudioError
 
 LOSSLESS = {
     "wav 16 bit": ("WAV", "PCM_16"),
@@ -207,3 +210,10 @@ def test_blocks_read_in_order_equal_one_read_of_an_mp3() -> None:
     oracle, _ = soundfile.read(io.BytesIO(data), dtype="float32")
     heard, _ = decoded(data, block_values=1000)
     assert np.abs(heard - oracle).max() < 1e-6
+
+
+def test_a_library_that_cannot_be_loaded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # as where its files are damaged
+    monkeypatch.delitem(sys.modules, "voiceid.audio.ffmpeg", raising=False)
+    with pytest.raises(AudioError, match="codec library cannot be loaded"):
+        decoded(b"ID3 and what is behind it")
