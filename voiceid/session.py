@@ -83,8 +83,10 @@ class Session:
     @property
     def has_database(self) -> bool:
         """Whether a speaker may be enrolled: a server is asked, a file may not be there yet."""
-        made, config = self._store is not None, self.config
-        return made or bool(config.database_url) or (config.data / DATABASE_NAME).exists()
+        if self._store is None and not self.config.database_url:
+            with contextlib.suppress(OSError):  # it may not be looked for: the store says so
+                return (self.config.data / DATABASE_NAME).exists()
+        return True
 
     @property
     def store(self) -> Store:
@@ -223,8 +225,7 @@ class Session:
             if not in_chain and self.has_database:
                 for sentence in self.store.append_event(change, facts):
                     self.notify(sentence)
-            values = {"elapsed_ms": elapsed_ms(started), **facts}
-            self.observer.changed(ChangeKind(change), **values)
+            self.observer.changed(ChangeKind(change), **{"elapsed_ms": elapsed_ms(started)} | facts)
 
         with self.observer.failures(kind):
             yield record
@@ -271,14 +272,12 @@ class Session:
 
         Raises SpaceMismatch for one that this installation cannot hear like.
         """
-        named = self.named_model
-        self._latest = named
+        self._latest = named = self.named_model
         if self.has_database:
             with self.store.read() as reader:
                 current = reader.spaces.current(named.space.id)
-                name = self.config.model
-                if current != named.space.id:
-                    name = reader.spaces.model_of(current)
+                is_named = current == named.space.id
+                name = self.config.model if is_named else reader.spaces.model_of(current)
             self._latest = self._model(name)
             if self._latest.space.id != current:
                 with self.store.read() as reader:

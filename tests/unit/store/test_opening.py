@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from random_voices import SPACE, files_with, random_unit, sample, unprivileged
 
+from voiceid import VoiceID
 from voiceid.domain import Speaker
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.index.gallery import GalleryIndex
@@ -228,6 +229,17 @@ def test_a_folder_that_may_not_be_written_to_is_a_store_error() -> None:
     finally:
         folder.chmod(0o700)
         shutil.rmtree(folder)
+
+
+def test_a_data_folder_that_may_not_be_looked_into_is_no_empty_gallery(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    with VoiceID.open(data, home=tmp_path) as vid:
+        data.chmod(0)
+        for ask in (vid.keys.any, vid.attempts.list, vid.calibrations.list):
+            with unprivileged(), pytest.raises(StoreError, match="cannot be opened"):
+                ask()
+        data.chmod(0o700)
 
 
 def test_a_writer_that_waits_for_too_long_gets_an_error_that_the_store_is_busy(
