@@ -77,6 +77,8 @@ def _is_placeholder(size: int) -> bool:
 # Containers of chunks
 
 _SEE_DS64 = 0xFFFF_FFFF
+_TEXT_FROM = 1 << 24
+"""Text behind the sound looks like a chunk of such a size at least; metadata is smaller."""
 
 
 def _iff(media: Media, start: int) -> End:
@@ -106,10 +108,9 @@ def _iff(media: Media, start: int) -> End:
                 riff = int.from_bytes(head[4:8], order)
                 placeholder = long_size is None and riff != 0 and _is_placeholder(riff)
                 return End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
-        behind = _even(media, at + 8 + size, size)
-        if has_sound and behind > media.size + 1:  # no chunk, but what looks like one
+        if has_sound and size >= _TEXT_FROM and at + 8 + size > media.size:
             break
-        at = behind
+        at = _even(media, at + 8 + size, size)
     return End(at if has_sound else media.size)
 
 
@@ -152,7 +153,7 @@ def _caf(media: Media, start: int) -> End:
         if size < 0:  # the last chunk may say -1: up to the end
             return End(next_head(media, at + 12), has_placeholder=True)
         if at + 12 + size > media.size:
-            if has_sound:
+            if has_sound and size >= _TEXT_FROM:
                 break
             return End(media.size, is_cut=chunk[:4] == b"data")
         at += 12 + size
@@ -174,13 +175,13 @@ def _mp4(media: Media, start: int) -> End:
             size = int.from_bytes(box[8:16], "big")
         if size < 8:  # noqa: PLR2004 - 0: up to the end; less cannot be
             return End(media.size)
-        is_cut = at + size > media.size
-        if is_cut and box[4:8] not in {b"moov", b"moof", b"mdat"}:
+        is_sound = box[4:8] in {b"moov", b"moof", b"mdat"}
+        if not is_sound and size >= _TEXT_FROM and at + size > media.size:
             break
         at += size
         seen.add(box[4:8])
         if at >= media.size:
-            return End(media.size, is_cut=is_cut)
+            return End(media.size, is_cut=is_sound and at > media.size)
     return End(at if {b"moov", b"mdat"} <= seen else media.size)
 
 

@@ -198,6 +198,12 @@ def test_text_behind_the_sound_is_no_chunk_of_it(kind: str) -> None:
     text = b"written by the recorder of the front door\n" * 100
     found = layout(KINDS[kind]() + text)
     assert (found.n_unheard, found.is_cut) == (len(text), False)
+    big, size = kind != "WAV", 300
+    name = {"CAF": b"info", "m4a": b"free"}.get(kind, b"ANNO")
+    length = size.to_bytes(8 if kind == "CAF" else 4, "big" if big else "little")
+    cut = (length + name if kind == "m4a" else name + length) + bytes(range(1, 101))
+    found = layout(KINDS[kind]() + cut)
+    assert (found.n_unheard, found.is_cut) == (0, False), "metadata that is cut, and no sound"
 
 
 def test_a_length_beyond_all_files_is_a_cut() -> None:
