@@ -128,7 +128,7 @@ AMR = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_BYTES), 12)
 AMR_WB = Frames(_AMR_SYNC, partial(_amr_bytes, _AMR_WB_BYTES), 12)
 FLV = Frames(re.compile(rb"[\x08\x09\x0f\x12].{7}\x00\x00\x00", re.DOTALL), _flv_bytes, 2)
 MP3 = Frames(re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]"), frame_bytes)
-MXF = Frames(re.compile(_KLV), _klv_bytes, n_head=26, n_most=1 << 28)
+MXF = Frames(re.compile(re.escape(_KLV)), _klv_bytes, n_head=26, n_most=1 << 28)
 PS = Frames(re.compile(rb"\x00\x00\x01[\xb9-\xff]"), _ps_bytes)
 TS_HEAD = rb"G.{187}G.{187}G|.{4}G.{191}G.{191}G"
 _TS = Frames(re.compile(rb"G(?:.{187}G){7}|G(?:.{191}G){7}", re.DOTALL), _ts_bytes, 1, 188_000, 192)

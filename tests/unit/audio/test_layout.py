@@ -272,6 +272,13 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
     assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
 
 
+def test_the_keys_behind_damage_of_an_mxf_are_followed() -> None:
+    data, key = FRAMES["mxf"](), b"\x06\x0e\x2b\x34"
+    at = data.index(key, 16)
+    found = layout(data[:at] + bytes(range(100, 160)) + data[at:] + b"behind" * 10)
+    assert (found.n_unheard, found.is_cut) == (60, False)
+
+
 def test_a_variant_whose_frames_are_not_known_is_one_part() -> None:
     for head in (b"#!AMR\n", b"FLV\x01\x04\0\0\0\x09\0\0\0\0"):
         data = head + b"\xf0" * 1000
