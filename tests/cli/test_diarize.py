@@ -156,6 +156,13 @@ def test_a_picture_and_a_page_stand_beside_the_result(run, home: Path, talk: Pat
     assert (home / "pages" / "a talk.html").stat().st_mode & 0o077 == 0
 
 
+def test_a_page_is_not_written_into_a_folder_called_like_standard_output(run, talk: Path) -> None:
+    ran = run("diarize", talk.name, "--html", "-")
+    assert ran.code == 2
+    assert "Standard output takes no .html" in ran.err
+    assert not Path("-").exists()
+
+
 def test_a_picture_of_another_kind_is_refused_before_anything_is_heard(run, talk: Path) -> None:
     ran = run("diarize", "missing.wav", "--picture", "talk.jpg")
     assert ran.code == 58

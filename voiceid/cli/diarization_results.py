@@ -103,6 +103,8 @@ def _files(
     """Return the file for each recording: the one that is given, or each its own in a folder."""
     if given is None:
         return {}
+    if given == "-":
+        raise click.UsageError(f"Standard output takes no {kinds[0]}: name a file or a folder.")
     path = Path(given)
     if len(sources) == 1 and not path.is_dir() and (any_kind or path.suffix):
         if not any_kind and path.suffix.lower() not in kinds:
