@@ -22,7 +22,7 @@ from sqlalchemy import update
 from voiceid import VoiceID
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.domain.audit_chain import NO_HASH
-from voiceid.errors import AuditBroken, StoreError
+from voiceid.errors import AuditBroken, FileNotWritten, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.store.tables import audit_events
 
@@ -341,7 +341,7 @@ def test_an_exported_chain_is_verified_without_the_database(tmp_path: Path) -> N
         report = vid.audit.verify_file(file, head)
         assert (report.problems, report.rows, report.erased) == ((), 10, 1)
         assert report.hash == vid.audit.head().hash
-        with pytest.raises(StoreError, match="there already"):
+        with pytest.raises(FileNotWritten, match="there already"):
             vid.audit.export(file)
         lines = file.read_bytes().splitlines(keepends=True)
         assert b"Zacharias" in lines[6]

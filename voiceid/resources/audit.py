@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceid.domain.audit_chain import SALT_BYTES, AuditHead, AuditReport, AuditRow, ChainCheck
-from voiceid.errors import AuditBroken, StoreError
+from voiceid.errors import AuditBroken, FileNotWritten, StoreError
 from voiceid.foreign_files import AUDIT_LINE, Unfit, opened
 from voiceid.observability import ChangeKind
 from voiceid.resources.collection import OfSession
@@ -74,14 +74,17 @@ class Audit(OfSession):
     def export(self, file: str | os.PathLike[str]) -> int:
         """Write the chain to a new file, for its owner alone; return how many rows there are.
 
-        It is not encrypted, also where the gallery is.  Raises StoreError.
+        It is not encrypted, also where the gallery is.  Raises FileNotWritten, StoreError.
         """
         path = Path(file)
-        if path.exists() or not self._session.has_database:
-            there = f"{path} is there already; it was left as it is"
+        if path.exists():
+            raise FileNotWritten(
+                f"{path} is there already; it was left as it is", hint="Name a new file."
+            )
+        if not self._session.has_database:
             raise StoreError(
-                there if path.exists() else f"there is no database {self._session.database}",
-                hint="Name a file that is not there, and a home that has a gallery.",
+                f"there is no database {self._session.database}",
+                hint="Name a home that has a gallery, with --home.",
             )
         with self._session.recorded(ChangeKind.EXPORT_AUDIT) as record:
             record()
@@ -93,7 +96,7 @@ class Audit(OfSession):
                     for row in reader.audit.rows():
                         written.write(_line(_written(row)))
             except OSError as error:
-                raise StoreError(
+                raise FileNotWritten(
                     f"{path} cannot be written: {error.strerror}", hint="Name another place."
                 ) from error
             return head.number

@@ -11,7 +11,7 @@ import numpy as np
 
 from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker, telephone_share
-from voiceid.errors import StoreError
+from voiceid.errors import FileNotWritten, StoreError
 from voiceid.protection import SigningKey
 from voiceid.store import Store, backup_signature, stored_rows
 from voiceid.store.connections import is_refusal, whole_database, wrapped_files
@@ -38,8 +38,8 @@ def backup(
     """
     with wrapped_files(target):
         if target.exists():
-            raise StoreError(
-                f"{target} is there already; it was left as it is", hint="Name a file that is not."
+            raise FileNotWritten(
+                f"{target} is there already; it was left as it is", hint="Name a new file."
             )
         with whole_database(target) as unfinished:
             store.copy_into(unfinished)
