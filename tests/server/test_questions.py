@@ -60,6 +60,18 @@ def test_a_recording_may_come_as_the_body_in_a_form_or_in_json(shared: Served, c
     assert all(same(first, other) for other in others)
 
 
+def test_an_option_that_is_not_known_is_refused_also_without_a_body(shared: Served) -> None:
+    with shared.client() as client:
+        listed = client.get("/v1/speakers", params={"name": "alice", "limit": 1})
+        removed = client.delete("/v1/speakers/alice", params={"dry_run": "true"})
+        assert client.get("/v1/speakers/alice").is_success
+    for refused in (listed, removed):
+        assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert listed.json()["detail"] == "there is no option 'name'"
+    assert listed.json()["hint"] == "There are: after, limit, group."
+    assert removed.json()["hint"] == "This request takes none."
+
+
 def test_an_option_that_is_given_twice_is_refused(shared: Served, clips: Path) -> None:
     data = wav(clips, "bob-3")
     text = base64.b64encode(data).decode()

@@ -143,11 +143,16 @@ def named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
 async def require_once(connection: HTTPConnection) -> None:
     """Raise Problem: the query, or a body of JSON, gives a value twice, of which one would count.
 
-    For every route: those that take recordings say what is in their bodies by `received`.
+    So it does where that of a GET or a DELETE gives one that is not known.  For every route:
+    those that take recordings say what is in their bodies by `received`.
     """
-    route = connection.scope["route"]
+    route, asked = connection.scope["route"], connection.query_params
+    known = [field.alias for field in route.dependant.query_params]
+    if connection.scope.get("method") in {"GET", "DELETE"} and (other := set(asked) - set(known)):
+        hint = f"There are: {', '.join(known)}." if known else "This request takes none."
+        raise invalid(f"there is no option {min(other)!r:.40}", hint)
     for field in route.dependant.query_params:
-        n_given = len(connection.query_params.getlist(field.alias))
+        n_given = len(asked.getlist(field.alias))
         if n_given > 1 and get_origin(field.field_info.annotation) is not list:
             raise invalid(f"{field.alias} is given twice", "Give it once.")
     if isinstance(connection, Request) and route.body_field and (body := await connection.body()):
