@@ -241,11 +241,13 @@ class Calibration:
         if facts.get("normalization") is not None:  # fitted on other scores than cosines
             raise ValueError("the calibration is of normalised scores")
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
-        low, high = (float(share) for share in facts["telephone"])
+        telephone = tuple(float(share) for share in facts["telephone"])
+        if len(telephone) != 2 or not 0.0 <= telephone[0] <= telephone[1] <= 1.0:  # noqa: PLR2004
+            raise ValueError("telephone is no range of shares within 0 to 1")
         calibration = cls(
             **numbers,
             weights=tuple(Weight(**weight) for weight in facts["weights"]),
-            telephone=(low, high),
+            telephone=telephone,
             points=tuple(CalibratedPoint.of_dict(point) for point in facts["points"]),
             impostor_trials=int(facts["impostor_trials"]),
         )
@@ -256,8 +258,6 @@ class Calibration:
             raise ValueError("a number of the calibration is not finite, or too large")
         if calibration.slope <= 0.0 or any(w.low > w.high for w in calibration.weights):
             raise ValueError("the slope of the calibration is not positive, or a range is empty")
-        if not 0.0 <= low <= high <= 1.0:
-            raise ValueError("the shares of a telephone that were heard are no range within 0 to 1")
         unknown = {weight.feature for weight in calibration.weights} - known
         if unknown or not calibration.points:
             raise ValueError("a quality measure is not known, or there is no point")

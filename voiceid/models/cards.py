@@ -341,7 +341,8 @@ def _card(path: Path, text: str) -> ModelCard:
         try:
             values["calibration"] = Calibration.of_dict(document["calibration"])
         except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{path}: the calibration cannot be used: {error}") from error
+            why = f"missing key {error}" if isinstance(error, KeyError) else error
+            raise ConfigError(f"{path}: the calibration cannot be used: {why}") from error
     if "folder" in values:
         raise ConfigError(f"{path}: unknown key folder")
     card = replace(built(ModelCard, values, str(path)), folder=path.parent)

@@ -242,7 +242,14 @@ def without(key: str) -> str:
         (ONE_POINT.replace("telephone_threshold = 0.6\n", ""), "missing key telephone_threshold"),
         (ONE_POINT + '\nband = "wideband"\n', "operating_points: unknown key band"),
         (ONE_POINT.replace("dim = 256", 'dim = 256\nfolder = "/"'), "unknown key folder"),
-        (ONE_POINT + "\n[calibration]\nslope = 1.0\n", "the calibration cannot be used"),
+        (
+            ONE_POINT + "\n[calibration]\nslope = 1.0\n",
+            "the calibration cannot be used: missing key 'intercept'",
+        ),
+        (
+            re.sub(r"telephone = \[", "telephone = [\n    0.0,", MEASURED),
+            "telephone is no range of shares within 0 to 1",
+        ),
         (
             _TABLES.sub("", TEXT).replace("dim = 256", "dim = 256\ncalibration = 1"),
             "cannot be used",
