@@ -39,8 +39,8 @@ from voiceid.store.postgres import BEGIN_OPTION, Begin
 from voiceid.store.readonly_connection import (
     FileConnection,
     ReadOnlyConnection,
-    file_of,
     open_read_only,
+    require_named_log,
 )
 from voiceid.whole_files import whole_file
 
@@ -91,10 +91,14 @@ def make_engine(
         return postgres.make_engine(path, busy_timeout_ms)
 
     def connect() -> sqlite3.Connection:
-        return open_file(path, busy_timeout_ms, foreign_keys=foreign_keys)
+        try:
+            return open_file(path, busy_timeout_ms, foreign_keys=foreign_keys)
+        except StoreError:
+            engine.pool.dispose()  # those that are idle may have a log open that was removed
+            raise
 
-    # No limit on connections: a thread waits for the database, never for the pool.
-    return _engine(connect, QueuePool, max_overflow=-1)
+    engine = _engine(connect, QueuePool, max_overflow=-1)  # a thread never waits for the pool
+    return engine
 
 
 def engine_over(connection: sqlite3.Connection) -> Engine:
@@ -108,7 +112,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
         if (connected := open_read_only(path, OPENING)) is not None:
             connected.text_factory = _stored_text
             return connected
-        file = file_of(path)
+        file = require_named_log(path)
         # mode=rw: a database that was taken away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
@@ -118,7 +122,6 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             isolation_level=None,  # no BEGIN of the driver's own
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
-        connection.path, connection.file = path.absolute(), file
         connection.text_factory = _stored_text
         try:
             connection.execute("PRAGMA trusted_schema=OFF").close()
@@ -134,6 +137,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
                 "schema_version",  # a first read, so that there is a log from here on
             ):
                 connection.execute(f"PRAGMA {pragma}").close()
+            connection.settle(path.absolute(), file)
         except BaseException:
             connection.close()
             raise

@@ -11,8 +11,9 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
+from weakref import WeakSet
 
-from voiceid.errors import StoreBusy
+from voiceid.errors import StoreBusy, StoreError
 
 _LOG_BYTES = 1 << 16
 """What SQLite's two files take to begin with, 32 KiB and a page, and some more."""
@@ -24,14 +25,52 @@ class FileConnection(sqlite3.Connection):
     """A connection to a file, which may be taken away or replaced while it is open."""
 
     path: Path
-    file: tuple[int, int]
+    files: tuple[tuple[int, int], ...] = ()
+
+    def close(self) -> None:
+        """Close it; the last one folds the log into the file, also a log without a name."""
+        _OPEN.discard(self)
+        super().close()
+
+    def settle(self, path: Path, file: tuple[int, int]) -> None:
+        """Note which files are open, once the log is too."""
+        self.path, self.files = path, (file, file_of(_log(path)))
+        _OPEN.add(self)
 
     def is_usable(self) -> bool:
-        """Whether the file that is open still has its name: else what is written would be lost."""
+        """Whether what is open still has its name: else what is written would be lost."""
         try:
-            return file_of(self.path) == self.file
+            return (file_of(self.path), file_of(_log(self.path))) == self.files
         except OSError:
             return False
+
+    def commit(self) -> None:
+        """End a transaction; raises StoreError when what was read may be old, or written lost."""
+        super().commit()
+        if not self.is_usable():
+            raise _removed(self.path)
+
+
+_OPEN = WeakSet[FileConnection]()
+
+
+def require_named_log(path: Path) -> tuple[int, int]:
+    """Return which file it is, unless connections of this process have a log open without a name.
+
+    SQLite would share it with a new one: the caller closes those that are idle, and comes again.
+    """
+    file = file_of(path)
+    for one in tuple(_OPEN):
+        if one.path == path.absolute() and one.files[0] == file and not one.is_usable():
+            raise _removed(path)
+    return file
+
+
+def _removed(path: Path) -> StoreError:
+    return StoreError(
+        f"the database {path}, or its log, was removed or replaced while it was in use",
+        hint="Look whether the change was made, and do it again if not.",
+    )
 
 
 def file_of(path: Path) -> tuple[int, int]:
@@ -96,7 +135,11 @@ def resting_state(path: Path) -> tuple[int, ...] | None:
 
 
 def _has_log(path: Path) -> bool:
-    return path.with_name(f"{path.name}-wal").exists()
+    return _log(path).exists()
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def _has_space(folder: Path) -> bool:

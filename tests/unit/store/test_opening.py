@@ -214,6 +214,34 @@ def test_a_database_that_is_taken_away_or_replaced_while_it_is_open_is_not_read_
     assert len(use(path)) == 3
 
 
+def test_a_log_that_is_removed_while_it_is_open_takes_no_change_with_it(tmp_path: Path) -> None:
+    """What is written to a log without a name is lost with the process, and not seen by others."""
+    path = tmp_path / "a.sqlite3"
+    filled(path, 1)
+    store = Store.open(path)
+
+    def add(name: str, *, take: bool = False) -> None:
+        with store.write() as writer:
+            writer.speakers.add(name)
+            for log in tmp_path.glob("a.sqlite3-*") if take else ():
+                log.unlink()
+
+    with store.read(), store.read():  # two connections
+        pass
+    with store.read():  # of which one is not used at the moment
+        add("kept")
+    with pytest.raises(StoreError, match="was removed"):
+        add("may be lost", take=True)
+    with pytest.raises(StoreError, match="was removed"):  # the other one is open yet
+        add("lost")
+    add("kept too")
+    with Store.open(path).read() as reader:
+        names = {speaker.name for speaker in reader.speakers.all()}
+    store.close()
+    assert {"s0", "kept", "kept too"} <= names
+    assert "lost" not in names
+
+
 def test_a_folder_that_may_not_be_written_to_is_a_store_error() -> None:
     folder = Path(tempfile.mkdtemp())
     path = folder / "voices.sqlite3"
