@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.decision.aims import Target
+from voiceid.decision.calibration import Conditions
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.embeddings import centroid, cosine, unit
+from voiceid.decision.operating_points import thresholds_at
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Condition, Embedding, EmbeddingSpace, Float32Array, Utterance
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, ThresholdUnavailable
@@ -185,13 +188,10 @@ class Encoder:
         if self._rule is None or not (one and other):
             return True
         # One clip has one line: that a telephone makes voices alike asks for no higher threshold.
-        condition = Condition(net_speech_s, None, net_speech_s, 1, telephone=0.0)
-        try:
-            threshold = self._rule.aimed(Target(fmr)).threshold(condition)
-        except ThresholdUnavailable:
-            return True
+        given = Conditions.of(Condition(net_speech_s, None, net_speech_s, 1, telephone=0.0))
+        [threshold] = thresholds_at(self._rule.points, fmr, given).tolist()
         means = (centroid(np.stack([part.vector for part in side])) for side in (one, other))
-        return cosine(*means) >= threshold.value
+        return math.isnan(threshold) or cosine(*means) >= threshold
 
     def may_be_one_voice(self, one: Utterance, other: Utterance) -> bool:
         """Return whether two utterances at one time and place may be one voice, embedded both.

@@ -25,7 +25,7 @@ class FileConnection(sqlite3.Connection):
     """A connection to a file, which may be taken away or replaced while it is open."""
 
     path: Path
-    files: tuple[tuple[int, int], ...] = ()
+    files: tuple[tuple[int, int] | None, ...] = ()
 
     def close(self) -> None:
         """Close it; the last one folds the log into the file, also a log without a name."""
@@ -34,15 +34,12 @@ class FileConnection(sqlite3.Connection):
 
     def settle(self, path: Path, file: tuple[int, int]) -> None:
         """Note which files are open, once the log is too."""
-        self.path, self.files = path, (file, file_of(_log(path)))
+        self.path, self.files = path, (file, _named(_log(path)))
         _OPEN.add(self)
 
     def is_usable(self) -> bool:
         """Whether what is open still has its name: else what is written would be lost."""
-        try:
-            return (file_of(self.path), file_of(_log(self.path))) == self.files
-        except OSError:
-            return False
+        return (_named(self.path), _named(_log(self.path))) == self.files
 
     def commit(self) -> None:
         """End a transaction; raises StoreError when what was read may be old, or written lost."""
@@ -77,6 +74,14 @@ def file_of(path: Path) -> tuple[int, int]:
     """Return what tells a file from another of the same name."""
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+def _named(path: Path) -> tuple[int, int] | None:
+    """Return the same, or None: there is none, as of a log where the file system can have none."""
+    try:
+        return file_of(path)
+    except OSError:
+        return None
 
 
 class ReadOnlyConnection(sqlite3.Connection):
