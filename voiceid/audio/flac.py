@@ -23,7 +23,6 @@ _MAX_LOST = 100
 
 _HEAD_BYTES = 16
 _FRAME = re.compile(rb"\xff\xf8[\x10-\xfe][\x00-\xae](?=(.{7}))", re.DOTALL)
-_NEXT = b"fLaC\x00\x00\x00\x22"
 _FIXED = b"\xff\xf8"
 """What begins a frame of a stream whose blocks are all of one size."""
 
@@ -39,7 +38,7 @@ def flac_end(media: Media, start: int) -> int | None:
     n_samples, channels, width = bits & (1 << 36) - 1, (bits >> 41 & 7) + 1, (bits >> 36 & 31) + 1
     if not n_block or bytes_at(media, at, 2) != _FIXED:
         return None
-    stop = find(media, at, _NEXT, lambda _: True)
+    stop = find(media, at, b"fLaC", lambda head: head[5:8] == b"\0\0\x22")
     number = (n_samples - 1) // n_block if n_samples else _last_number(media, at, stop)
     n_most = n_block * channels * (width + 1) // 8 + 64
     last = None
