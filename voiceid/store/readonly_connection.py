@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from weakref import WeakSet
+from weakref import ref
 
 from voiceid.errors import StoreBusy, StoreError
 
@@ -25,21 +25,22 @@ class FileConnection(sqlite3.Connection):
     """A connection to a file, which may be taken away or replaced while it is open."""
 
     path: Path
+    log: Path
     files: tuple[tuple[int, int] | None, ...] = ()
 
     def close(self) -> None:
         """Close it; the last one folds the log into the file, also a log without a name."""
-        _OPEN.discard(self)
+        _OPEN.discard(ref(self))
         super().close()
 
     def settle(self, path: Path, file: tuple[int, int]) -> None:
         """Note which files are open, once the log is too."""
-        self.path, self.files = path, (file, _named(_log(path)))
-        _OPEN.add(self)
+        self.path, self.log, self.files = path, _log(path), (file, _named(_log(path)))
+        _OPEN.add(ref(self, _OPEN.discard))
 
     def is_usable(self) -> bool:
         """Whether what is open still has its name: else what is written would be lost."""
-        return (_named(self.path), _named(_log(self.path))) == self.files
+        return (_named(self.path), _named(self.log)) == self.files
 
     def commit(self) -> None:
         """End a transaction; raises StoreError when what was read may be old, or written lost."""
@@ -48,7 +49,7 @@ class FileConnection(sqlite3.Connection):
             raise _removed(self.path)
 
 
-_OPEN = WeakSet[FileConnection]()
+_OPEN: set[ref[FileConnection]] = set()
 
 
 def require_named_log(path: Path) -> tuple[int, int]:
@@ -57,8 +58,8 @@ def require_named_log(path: Path) -> tuple[int, int]:
     SQLite would share it with a new one: the caller closes those that are idle, and comes again.
     """
     file = file_of(path)
-    for one in tuple(_OPEN):
-        if one.path == path.absolute() and one.files[0] == file and not one.is_usable():
+    for held in tuple(_OPEN):  # at one go: other threads close theirs meanwhile
+        if (one := held()) is not None and one.files[0] == file and not one.is_usable():
             raise _removed(path)
     return file
 
