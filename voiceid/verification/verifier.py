@@ -125,8 +125,8 @@ class Verifier:
         # 1. Read what decides, in the transaction that answers.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            of = (Probe.of(clip), search, back_end, started)
-            decision, vector = self._identified(reader, *of)
+            probe = Probe.of(clip)
+            decision, vector = self._identified(reader, probe, search, back_end, started)
 
         def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
             with self.store.read() as reader:
