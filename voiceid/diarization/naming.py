@@ -105,17 +105,11 @@ def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encod
 
 def _refused(voice: Heard, name: str) -> Heard:
     """Return a voice that is not the speaker whom it sounds like, since another is."""
-    if voice.decision is None:
+    if (decision := voice.decision) is None:
         return voice
-    detail = (
-        f"{voice.decision.detail}; another voice of the recording is {name}, with a higher score"
-    )
+    detail = f"{decision.detail}; another voice of the recording is {name}, with a higher score"
     decision = replace(
-        voice.decision,
-        outcome=Outcome.INCONCLUSIVE,
-        reason=Reason.AMBIGUOUS,
-        speaker=None,
-        detail=detail,
+        decision, outcome=Outcome.INCONCLUSIVE, reason=Reason.AMBIGUOUS, speaker=None, detail=detail
     )
     return replace(voice, decision=decision)
 

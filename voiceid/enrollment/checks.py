@@ -106,11 +106,9 @@ def _check_clips(
 ) -> tuple[list[EnrollmentProblem], list[int]]:
     """Check each clip by itself: was it read, is there speech, is it whole and unclipped."""
     problems, usable = [], []
-    unheard = {
-        code: _UNHEARD[code]
-        for code in _UNHEARD
-        if code != "other_tracks" or not limits.names_track
-    }
+    unheard = dict(_UNHEARD)
+    if limits.names_track:
+        del unheard["other_tracks"]
     for i, clip in enumerate(clips):
         if (problem := clip.unusable()) is not None:
             problems.append(problem)

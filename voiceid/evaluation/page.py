@@ -260,12 +260,10 @@ def _attacks(result: Evaluation) -> Iterable[str]:
     yield "<h2>Attacks</h2>"
     header = ["species", "attacks", "IAPAR, voice alone", "APCER", "accepted by both", "t-DCF"]
     rows = []
-    for species in (*attacks.species, attacks.overall):
-        row = [species.name, str(species.attacks), rate_text(species.iapar)]
-        row += [
-            "-" if rate is None else rate_text(rate) for rate in (species.apcer, species.accepted)
-        ]
-        rows.append([*row, "-" if species.tandem is None else cost_text(species.tandem.cost)])
+    for rates in (*attacks.species, attacks.overall):
+        row = [rates.name, str(rates.attacks), rate_text(rates.iapar)]
+        row += ["-" if rate is None else rate_text(rate) for rate in (rates.apcer, rates.accepted)]
+        rows.append([*row, "-" if rates.tandem is None else cost_text(rates.tandem.cost)])
     yield _table(header, rows)
     if attacks.bpcer is None:
         yield _paragraph("APCER, BPCER and t-DCF: none without a countermeasure.")

@@ -29,10 +29,9 @@ async def healthz() -> dict[str, Any]:
 @LIVENESS.get("/readyz")
 async def readyz(request: Request) -> dict[str, Any]:
     """Answer once the models are in memory, and while the database can be read."""
-    parts, why = parts_of(request), ""
-    if not parts.is_ready:
-        why = "the models are loading"
-    else:
+    parts = parts_of(request)
+    why = "" if parts.is_ready else "the models are loading"
+    if parts.is_ready:
         try:
             await to_thread.run_sync(parts.vid.keys.any, limiter=parts.doors)
         except StoreError:  # who asks has no key: where the database is, the log says
