@@ -63,8 +63,8 @@ class Database:
         """Copy it to a new file while others write, and note that; return the size in bytes.
 
         It is signed (`Privacy.key`).
-        Raises FileNotWritten: the file exists; StoreError: it cannot be written, or the database
-        is not sound.
+        Raises FileNotWritten: the file exists, or cannot be written; StoreError: the database is
+        not sound.
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 

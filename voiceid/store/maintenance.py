@@ -11,11 +11,12 @@ import numpy as np
 
 from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker, telephone_share
-from voiceid.errors import FileNotWritten, StoreError
+from voiceid.errors import FileNotWritten, StoreError, StoreReadOnly
 from voiceid.protection import SigningKey
 from voiceid.store import Store, backup_signature, stored_rows
-from voiceid.store.connections import is_refusal, whole_database, wrapped_files
+from voiceid.store.connections import is_refusal
 from voiceid.store.reader import Reader
+from voiceid.whole_files import whole_file
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _CENTROID_TOLERANCE = 1e-5
@@ -36,17 +37,23 @@ def backup(
     Return its size in bytes.  ``when_whole`` is called before the file has its name; a ``key``
     signs it.
     """
-    with wrapped_files(target):
+    try:
         if target.exists():
             raise FileNotWritten(
                 f"{target} is there already; it was left as it is", hint="Name a new file."
             )
-        with whole_database(target) as unfinished:
-            store.copy_into(unfinished)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with whole_file(target) as file:
+            store.copy_into(Path(file.name))
             if key is not None:
-                backup_signature.sign(unfinished, key)
+                backup_signature.sign(Path(file.name), key)
             when_whole()
         return target.stat().st_size
+    except (OSError, StoreReadOnly) as error:  # the database itself is only read
+        why = error.strerror if isinstance(error, OSError) else "its disk is full"
+        raise FileNotWritten(
+            f"{target} cannot be written: {why}", hint="Name another place."
+        ) from error
 
 
 def check(store: Store) -> list[str]:
