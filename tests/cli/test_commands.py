@@ -452,6 +452,14 @@ def test_speakers_are_listed_for_people_and_as_json_lines(home: Path, run: Runne
     assert [s["name"] for s in run("--json", "speakers", "list").json_lines] == ["alice", "bob"]
 
 
+def test_a_home_that_is_not_there_is_named(home: Path, run: Runner) -> None:
+    ran = run("speakers", "list", "--home", str(home / "hmoe"))
+    assert f"there is no home {home / 'hmoe'} yet; a new one begins there" in ran.err
+    assert f"no speaker is enrolled in {home / 'hmoe' / 'data'}" in ran.err
+    ran = run("speakers", "list", "--home", str(home / "data" / "voiceid.sqlite3"))
+    assert "config.yaml: cannot be read: Not a directory\n" in ran.err
+
+
 def test_an_empty_gallery_is_a_note_and_no_result(empty_home: Path, run: Runner) -> None:
     ran = run("speakers", "list")
     assert (ran.code, ran.out) == (0, "")
@@ -600,7 +608,7 @@ def test_a_database_is_checked_and_copied(home: Path, run: Runner) -> None:
     assert run("database", "check", "--json").json == {"ok": True, "speakers": 2}
     copied = run("database", "backup", "copy.sqlite3", "--json").json
     assert copied["size_bytes"] == (home / "copy.sqlite3").stat().st_size
-    assert run("database", "backup", "copy.sqlite3").code == 50
+    assert run("database", "backup", "copy.sqlite3").code == 58
     assert run("database", "backup", "other.sqlite3").out.startswith("backed up  other.sqlite3")
 
 

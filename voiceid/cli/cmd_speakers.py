@@ -65,7 +65,8 @@ def list_command(console: Console, after: str | None, limit: int | None, group: 
 
 def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
     if not vid.speakers.count():
-        console.note("no speaker is enrolled; `voiceid enroll NAME AUDIO...` enrols one")
+        where = f"in {vid.database.location}; `voiceid enroll NAME AUDIO...` enrols one"
+        console.note(f"no speaker is enrolled {where}")
     elif group is not None:
         console.note(f"no speaker is in the group {group!r}")
 

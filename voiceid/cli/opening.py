@@ -33,5 +33,7 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
     console.config = config
     if given.verbose:
         console.complain(f"config.yaml: {config.file_text}")
+    if not config.home.exists():
+        console.note(f"there is no home {config.home} yet; a new one begins there")
     log_to(console, config)
     return VoiceID(config, notify=console.note, progress=console.progress)
