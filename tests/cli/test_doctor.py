@@ -94,6 +94,13 @@ def test_a_damaged_index_is_a_warning(home: Path, run: Runner) -> None:
     assert findings(run) == {**ALL_WELL, "index": {"warning"}}
 
 
+def test_a_policy_for_a_group_without_members_is_a_warning(home: Path, run: Runner) -> None:
+    (home / "config.yaml").write_text("groups: {nigth: {threshold: 0.6}, night: {margin: 0.1}}")
+    assert run("speakers", "edit", "alice", "--group", "Night").code == 0
+    assert findings(run) == {**ALL_WELL, "groups": {"warning"}}
+    assert "a policy for the group nigth, and no speaker is in it" in run("doctor").out
+
+
 def test_a_clock_that_runs_behind_is_a_warning(home: Path, run: Runner) -> None:
     with closing(sqlite3.connect(home / "data" / "voiceid.sqlite3")) as connection, connection:
         connection.execute("UPDATE speakers SET updated_at = '2999-01-01T00:00:00+00:00'")

@@ -164,7 +164,18 @@ def _database(session: Session) -> Iterator[Finding]:
         yield from _index(session)
         back_end = session.model.back_end()
         yield thresholds_of(back_end.rule, back_end.space.id)
+        yield from _groups(session)
         yield from _fingerprints(session)
+
+
+def _groups(session: Session) -> Iterator[Finding]:
+    """Whether a policy is for no one, as one of a misspelt group is."""
+    with session.store.read() as reader:
+        there = reader.speakers.group_sizes()
+    for name in sorted(session.config.groups.keys() - there.keys()):
+        message = f"the settings have a policy for the group {name}, and no speaker is in it"
+        hint = f"There are: {', '.join(there) or 'no groups'}. `voiceid speakers edit NAME --group`"
+        yield Finding("groups", Health.WARNING, message, f"{hint} adds one.")
 
 
 def _remains(session: Session) -> Iterator[Finding]:
