@@ -109,6 +109,8 @@ def test_a_backup_is_put_back_of_this_gallery_alone_and_as_it_was_signed(
     assert run("database", "restore", foreign, "--signed-by", "anybody", "--yes").code == 0
     key = run("privacy", "key").out.strip()
     there = ["--data", "new", "database", "restore", good, "--yes"]
+    of_file = run(*there, "--signed-by", "gallery.pub")
+    assert (of_file.code, "gallery.pub is no public key" in of_file.err) == (76, True)
     assert (run(*there).code, run(*there, "--signed-by", key).code) == (76, 0)
     shutil.copy(good, home / "new" / "voiceid.sqlite3")  # as some people put one back
     assert run("--data", "new", "speakers", "list", "--json").json_lines[1]["name"] == "bob"

@@ -12,6 +12,7 @@ from voiceid.protection.sealed_stream import sealing as sealing
 from voiceid.protection.signatures import ANYBODY as ANYBODY
 from voiceid.protection.signatures import SigningKey as SigningKey
 from voiceid.protection.signatures import Trusted as Trusted
+from voiceid.protection.signatures import is_public_key as is_public_key
 from voiceid.protection.signatures import is_signed as is_signed
 from voiceid.protection.vault import Kind as Kind
 from voiceid.protection.vault import Vault as Vault

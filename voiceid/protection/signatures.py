@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from voiceid.errors import SignatureInvalid
 from voiceid.protection.ciphers import Key
 
+_KEY_BYTES = 32
 ANYBODY = "anybody"
 """In place of a public key: a file is read in whether it is signed or not."""
 
@@ -92,6 +93,14 @@ def is_signed(content: bytes, signature: str, public: str) -> bool:
     except (InvalidSignature, ValueError, TypeError, binascii.Error):
         return False
     return True
+
+
+def is_public_key(text: str) -> bool:
+    """Return whether a text is a public key, in base64."""
+    try:
+        return len(_bytes(text)) == _KEY_BYTES
+    except (ValueError, binascii.Error):
+        return False
 
 
 def _bytes(text: str) -> bytes:

@@ -7,8 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
-from voiceid.errors import GalleryKeyMissing, StoreError
-from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vault
+from voiceid.errors import GalleryKeyMissing, SignatureInvalid, StoreError
+from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vault, is_public_key
 from voiceid.resources.collection import OfSession
 
 KEY_NAME = "receipts.key"
@@ -50,11 +50,15 @@ class GallerySignature(OfSession):
     def trusted(self, signed_by: str | None = None) -> Trusted:
         """Return whose files are read in: this gallery's, or those of the public key named.
 
-        Of this gallery is also what was signed before it was protected, or no longer was.
+        Of this gallery is also what was signed before it was protected, or no longer was.  Raises
+        SignatureInvalid: the key that is named is none.
         """
         if signed_by == ANYBODY:
             return Trusted(None)
         if signed_by is not None:
+            if not is_public_key(signed_by):
+                hint = 'Name the key itself, not its file: --signed-by "$(cat FILE)".'
+                raise SignatureInvalid(f"{signed_by:.60} is no public key", hint=hint)
             return Trusted(frozenset({signed_by}))
         keys = set[str]()
         if self._kept.is_there():
