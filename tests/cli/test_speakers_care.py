@@ -152,6 +152,9 @@ def test_a_gallery_moves_to_another_home(home: Path, clips: dict[str, Path], run
     made = run("speakers", "export", "gallery.jsonl", "--json")
     assert (made.code, made.json["speakers"], made.json["samples"]) == (0, 2, 4)
     assert run("speakers", "export", "gallery.jsonl").code == 58
+    swapped = run("speakers", "export", "alice", "bob")
+    assert (swapped.code, Path("alice").exists()) == (2, False)
+    assert "FILE comes first, then NAME; alice is a speaker" in swapped.err
     assert run("speakers", "import", "gallery.jsonl").code == 42
     there = ["--data", "elsewhere"]
     take = [*there, "speakers", "import", "gallery.jsonl"]

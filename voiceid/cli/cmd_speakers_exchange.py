@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from voiceid.cli.options import FILE, SPEAKER_NAME, Real, consent_options, leaf,
 from voiceid.cli.passphrases import PROMPT, passphrase_at, passphrase_option
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted
+from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
 
 
 @leaf(
@@ -40,6 +42,10 @@ def export_command(
     if plain and passphrase is not None:
         raise click.UsageError("--plain and --passphrase exclude each other.")
     with open_voiceid(console) as vid:
+        if names:
+            with contextlib.suppress(SpeakerNotFound, SpeakerNameInvalid):
+                vid.speakers.get(str(file))
+                raise click.UsageError(f"FILE comes first, then NAME; {file} is a speaker.")
         secret = passphrase_at(passphrase, is_new=True)
         done = vid.speakers.export(file, names, passphrase=secret, plain=plain)
         left_out = 0 if names else vid.speakers.count() - done.speakers
