@@ -187,7 +187,9 @@ def test_a_second_run_hears_nothing_again(people: Path, run: Runner) -> None:
 def test_the_page_needs_nothing_else_and_shows_any_name_as_text(people: Path, run: Runner) -> None:
     strange = people.with_name("<script>alert(1)<.csv")
     people.rename(strange)
-    assert run("evaluate", strange, "-o", "report", "-q").code == 0
+    ran = run("evaluate", strange, "-o", "report")
+    assert ran.code == 0
+    assert "missing.wav left out: there is no file" in ran.err
     text = Path("report/report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert "<script>" not in text
@@ -296,6 +298,7 @@ def test_a_calibration_in_use_is_judged_where_it_decides(
     ("words", "code"),
     [
         (["missing.csv"], 56),
+        (["header.csv"], 56),
         (["people.csv", "--enroll-first", "9"], 56),
         (["trials", "--enroll-first", "2"], 2),
         (["people.csv", "--enroll-first", "2", "--enrolled", "people.csv"], 2),
@@ -308,6 +311,7 @@ def test_what_cannot_be_evaluated_is_reported(
     people: Path, run: Runner, words: list[str], code: int
 ) -> None:
     Path("trials").write_text("1 a b\n")
+    Path("header.csv").write_text("name,path\n")
     ran = run("evaluate", *words, "-o", "report")
     assert ran.code == code
     assert "hint:" in ran.err

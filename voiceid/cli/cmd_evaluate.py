@@ -110,6 +110,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 def _warn(console: Console, result: Evaluation, name: str) -> None:
     if result.warning is not None:
         console.warn(result.warning)
+    for failure in result.acquisition.failures:
+        console.warn(f"{failure.recording.name} left out: {failure.message}")
     if result.calibration is not None and result.calibration.source == name:
         console.warn(
             f"calibration {result.calibration.id} was fitted on {name}: if it is this list, Cllr,"

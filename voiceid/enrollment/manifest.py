@@ -70,8 +70,9 @@ def read_manifest(
             except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
                 problems.append(f"line {number}: {error}")
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ManifestInvalid(
-            f"the list {path} cannot be read: {error}", hint="It must be a text file."
+            f"the list {path} cannot be read: {why}", hint="It must be a text file."
         ) from error
     if problems:
         raise ManifestInvalid(

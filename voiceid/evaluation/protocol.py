@@ -268,7 +268,9 @@ def _words(path: Path) -> Iterable[tuple[int, list[str]]]:
 
 
 def _unreadable(path: Path, error: Exception) -> TrialsInvalid:
-    return TrialsInvalid(f"{path} cannot be read: {error}", hint="It must be a text file.")
+    why = getattr(error, "strerror", None) or error
+    hint = "Name a folder that has a folder for each speaker, or a list in a text file."
+    return TrialsInvalid(f"{path} cannot be read: {why}", hint=hint)
 
 
 def _refuse(path: Path, problems: Problems, *, found: bool = True) -> None:
@@ -278,4 +280,5 @@ def _refuse(path: Path, problems: Problems, *, found: bool = True) -> None:
             hint="docs/evaluating.md shows the forms that are read.",
         )
     if not found:
-        raise TrialsInvalid(f"{path} is empty", hint="docs/evaluating.md shows what it may hold.")
+        what = f"{path} is empty, or names nothing below its header"
+        raise TrialsInvalid(what, hint="docs/evaluating.md shows what it may hold.")
