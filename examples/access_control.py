@@ -69,7 +69,8 @@ def main(home: str, claimed: str, clip: str) -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
+    log.setLevel(logging.INFO)  # of the door alone: libraries have much to say
     if len(sys.argv) != 4:
         print("usage: python examples/access_control.py HOME NAME CLIP", file=sys.stderr)
         sys.exit(2)

@@ -13,7 +13,8 @@ import asyncio
 import logging
 import sys
 
-from voiceid import LiveEvent, LiveEventKind, VoiceID, VoiceIDError
+from voiceid import LiveEvent, LiveEventKind, SpeakerNotFound, VoiceID, VoiceIDError
+from voiceid.domain import tag
 
 log = logging.getLogger("intercom")
 
@@ -38,6 +39,9 @@ async def attend(vid: VoiceID, group: str, address: str) -> None:
 async def attend_all(home: str, group: str, addresses: list[str]) -> None:
     """Hear all intercoms at once."""
     with VoiceID.open(home=home) as vid:
+        if tag("group", group) not in (there := vid.speakers.group_sizes()):
+            hint = f"There are: {', '.join(there) or 'no groups'}."
+            raise SpeakerNotFound(f"no speaker is in the group {group}", hint=hint)
         vid.warm_up()
         await asyncio.gather(*(attend(vid, group, address) for address in addresses))
 
