@@ -87,7 +87,8 @@ def _by_hand(value: object, source: str) -> SetThreshold | None:
     try:
         return None if value is None else threshold_by_hand(value, source)
     except ConfigError as error:
-        raise ValueError(error.message) from error
+        what = "a cosine from 0.1 to 1, or those by rising seconds of speech, {2: 0.6, 4: 0.5}"
+        raise ValueError(f"a threshold is {what}") from error
 
 
 def aim_of(given: Mapping[str, Any], source: str) -> Aim:

@@ -194,7 +194,7 @@ def test_a_recording_beside_the_folders_and_a_folder_without_any_are_named(
     (people / "dora").mkdir()
     ran = run("enroll", "--from-dir", "people")
     assert ran.code == 23
-    assert "the folder people/dora holds no audio file" in ran.err
+    assert "the folder people/dora holds no file that ends like audio" in ran.err
     ami.cut("bob-3", people / "loose.wav")
     ran = run("enroll", "--from-dir", "people")
     assert (ran.code, "people/loose.wav lies beside the folders" in ran.err) == (45, True)

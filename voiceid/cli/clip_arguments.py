@@ -93,8 +93,9 @@ def _expanded(source: str, console: Console) -> Iterator[str]:
     if os.path.isdir(path):
         found = sorted(_audio_in(path, console))
         if not found:
+            what = f"the folder {source} holds no file that ends like audio (.wav, .mp3, ...)"
             raise AudioNotFound(
-                f"the folder {source} holds no audio file", hint="Name the files to take others."
+                what, hint="Name files themselves to take those that end otherwise."
             )
         yield from found
     elif glob.has_magic(source):

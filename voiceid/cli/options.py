@@ -26,6 +26,8 @@ T = TypeVar("T")
 class Real(click.FloatRange):
     """A finite number in a range: ``FloatRange`` alone lets NaN through."""
 
+    name = "number"
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -93,11 +95,9 @@ def _metadata(value: Any) -> tuple[str, str]:
 
 def _called(metavar: str, kind: T) -> T:
     """Have the help of options call a value so; errors go on to call it what it is."""
-
-    def of_option(param: click.Parameter, **_: click.Context) -> str | None:
-        return metavar if isinstance(param, click.Option) else None
-
-    kind.get_metavar = of_option  # type: ignore[attr-defined]
+    kind.get_metavar = (  # type: ignore[attr-defined]
+        lambda param, **_: metavar if isinstance(param, click.Option) else None
+    )
     return kind
 
 

@@ -69,6 +69,9 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
 
 
+_SAID = {"missing": "it is needed, and missing", "extra_forbidden": "there is no such option"}
+"""What Pydantic says in other words, by its types of errors."""
+
 ERRORS = (Problem, VoiceIDError, HTTPException, RequestValidationError)
 """What a route may end in."""
 
@@ -87,7 +90,7 @@ def invalid_values(found: Iterable[Any]) -> Problem:
     """Return the problem of values that cannot be, each named."""
     return invalid(
         "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}"
+            f"{'.'.join(map(str, one['loc'])) or 'the body'}: {_SAID.get(one['type'], one['msg'])}"
             + (f", and {len(given)} were given" if isinstance(given := one["input"], list) else "")
             for one in found
         )
@@ -124,7 +127,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         code = "".join(word.capitalize() for word in status.name.split("_"))
-        return Problem(status, code, error.detail)
+        hint = "/openapi.json describes the requests that there are."
+        return Problem(status, code, error.detail, hint=hint if status in {404, 405} else "")
     assert isinstance(error, VoiceIDError)  # noqa: S101 - the last of those that there are
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     retry_after_s = error.retry_after_s if isinstance(error, LockedOut) else None

@@ -379,7 +379,7 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
     kind = StoreReadOnly if code in _READ_ONLY else StoreError
     return kind(
         f"the database {path} failed: {said}",
-        hint="Check that the disk is not full and that the folder may be written to.",
+        hint="Check that the disk is not full, and the file and folder may be written to.",
     )
 
 
