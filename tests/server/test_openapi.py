@@ -88,11 +88,11 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:  # noqa:
         time.sleep(0.1)
     to.ask("healthz", "GET", "/healthz")
     to.ask("readyz", "GET", "/readyz")
-    for name in ("bob-3", "stranger"):
+    for name, claimed in (("bob-3", "bob"), ("stranger", "alice")):
         to.hear("identify", "/v1/identify", name)
-        to.hear("verify", "/v1/verify", name, data={"speaker": "bob"})
+        to.hear("verify", "/v1/verify", name, data={"speaker": claimed})
     [_, caller] = to.ask("list_attempts", "GET", "/v1/attempts")["attempts"]
-    to.ask("unlock", "DELETE", "/v1/attempts/speakers/bob")
+    to.ask("unlock", "DELETE", "/v1/attempts/speakers/alice")
     to.ask("unlock_caller", "DELETE", f"/v1/attempts/callers/{caller['caller']}")
     to.hear("compare", "/v1/compare", "alice-3", "bob-3")
     to.hear("embed", "/v1/embed", "alice-3")
