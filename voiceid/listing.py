@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import difflib
 import functools
 import io
 import itertools
@@ -84,6 +85,12 @@ class Problems:
             self._first.append(f"{problem[:200]}…{problem[-100:]}" if long else problem)
 
 
+def _instead(column: str) -> str:
+    if close := difflib.get_close_matches(column, _COLUMNS, n=1, cutoff=0.8):
+        return f"did you mean {close[0]!r}?"
+    return f"call it '{META}{column}' to keep it as metadata, or leave it out"
+
+
 def labelled_rows(
     path: Path, problems: Problems, content: str | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -102,7 +109,7 @@ def labelled_rows(
                 continue
             named = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
             wrong = [
-                f"unknown column {c!r}: call it '{META}{c}' to keep it as metadata, or leave it out"
+                f"unknown column {c!r}: {_instead(c)}"
                 for c in row
                 if c not in _COLUMNS and not c.startswith(META)
             ]

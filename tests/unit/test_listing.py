@@ -57,6 +57,12 @@ def test_an_unknown_column_is_said_once_with_the_way_out(tmp_path: Path) -> None
     assert "or leave it out" in str(refused.value)
 
 
+@pytest.mark.parametrize(("column", "meant"), [("groups", "group"), ("purposes", "purpose")])
+def test_a_column_that_is_almost_known_is_named(tmp_path: Path, column: str, meant: str) -> None:
+    with pytest.raises(ManifestInvalid, match=f"unknown column '{column}': did you mean '{meant}'"):
+        read_manifest(write(tmp_path, f"name,path,{column}\na,a.wav,x"))
+
+
 def test_of_a_very_long_column_the_beginning_and_the_way_out_are_said(tmp_path: Path) -> None:
     with pytest.raises(ManifestInvalid) as refused:
         read_manifest(write(tmp_path, f"name,path,{'x' * 9000}\na,a.wav,1"))
