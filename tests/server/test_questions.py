@@ -106,6 +106,10 @@ def test_no_route_takes_one_of_two_values(service: Served, clips: Path) -> None:
             client.patch(path, content=b'{"name": "a", "name": "b"}', headers=json_type),
             client.get("/v1/speakers?limit=1&limit=2"),
             client.get("/v1/export?plain=true&plain=false"),
+            *(
+                client.get(path, headers=[(name, client.headers.get(name, "a")), (name, "b")])
+                for name in ("authorization", "x-api-key", "content-type", "idempotency-key")
+            ),
         ]
         assert [one.status_code for one in refused] == [422] * len(refused)
         assert all("twice" in one.json()["detail"] for one in refused), refused

@@ -26,6 +26,7 @@ _IN_MEMORY = 1 << 20
 """Bytes of a recording beyond which it is kept in a temporary file."""
 _FIELD_BYTES = 1 << 16
 _MAX_FIELDS = 40
+_ONE_VALUE = ("host", "authorization", "x-api-key", "content-type", "idempotency-key")
 
 
 class Options(BaseModel):
@@ -141,12 +142,15 @@ def named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 
 async def require_once(connection: HTTPConnection) -> None:
-    """Raise Problem: the query, or a body of JSON, gives a value twice, of which one would count.
+    """Raise Problem: a header, the query or JSON gives a value twice, of which one would count.
 
     So it does where that of a GET or a DELETE gives one that is not known.  For every route:
     those that take recordings say what is in their bodies by `received`.
     """
     route, asked = connection.scope["route"], connection.query_params
+    for name in _ONE_VALUE:
+        if len(connection.headers.getlist(name)) > 1:
+            raise invalid(f"the header {name} is given twice", "Give it once.")
     known = [field.alias for field in route.dependant.query_params]
     if connection.scope.get("method") in {"GET", "DELETE"} and (other := set(asked) - set(known)):
         hint = f"There are: {', '.join(known)}." if known else "This request takes none."
