@@ -75,7 +75,7 @@ def alone(
     for clip in clips:
         if clip.speech is None:
             continue
-        several = voices().several(clip.speech, scores)
+        several = voices().several(clip.speech, scores, clip.quality.telephone)
         if several is not None:
             where = f" in {clip.name}" if len(clips) > 1 else ""
             decision = _not_alone(decision, tuple(_named(several, like)), solo, where)

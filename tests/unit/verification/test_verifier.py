@@ -384,7 +384,7 @@ class Company:
     embeddings: dict[int, tuple[Embedding, float]]
     asked: int = 0
 
-    def several(self, _: Speech, scores: object = None) -> Several | None:
+    def several(self, _: Speech, scores: object = None, __: object = None) -> Several | None:
         self.asked += 1
         return Several(self.parts, self.embeddings) if self.parts else None
 
