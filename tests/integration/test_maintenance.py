@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from voiceid.domain import Embedding, EmbeddingSpace, NewSample, QualityReport, Utterance
-from voiceid.errors import FileNotWritten, StoreError
+from voiceid.errors import FileNotWritten
 from voiceid.store import Store, maintenance
 
 SPACE = EmbeddingSpace("test", 8, "0" * 64, "none v1", "whole", "none")
@@ -68,7 +68,7 @@ def test_a_file_that_is_there_is_left_as_it_is(store: Store, tmp_path: Path) -> 
 
 def test_a_copy_into_a_folder_that_cannot_be_is_a_typed_error(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(StoreError):
+    with pytest.raises(FileNotWritten):
         maintenance.backup(store, tmp_path / "file" / "copy.sqlite3")
 
 
