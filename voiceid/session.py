@@ -83,9 +83,9 @@ class Session:
     @property
     def has_database(self) -> bool:
         """Whether a speaker may be enrolled: a server is asked, a file may not be there yet."""
-        if self._store is None and not self.config.database_url:
+        if self._store is None and isinstance(path := self.database, Path):
             with contextlib.suppress(OSError):  # it may not be looked for: the store says so
-                return (self.config.data / DATABASE_NAME).exists()
+                return path.exists()
         return True
 
     @property

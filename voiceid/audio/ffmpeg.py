@@ -67,7 +67,7 @@ ERRORS = (
 """What PyAV was seen to raise on damaged files: more than its own exceptions."""
 
 _CHECKED = frozenset({"tta", "wavpack"})
-"""Codecs whose decoders play damage as sound unless they are told to look at the check sums."""
+"""Codecs whose decoders turn damage into sound, unless an option has them compare check sums."""
 
 _NUMPY_FORMATS = frozenset({"u8", "s16", "s32", "flt", "dbl"})
 """Sample formats, packed or planar, that PyAV turns into arrays."""
