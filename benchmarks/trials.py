@@ -156,13 +156,16 @@ def compare(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Table:
     A speaker is never compared with an enrolment that their own recording is part of.
     """
     heard = [voice for voice in voices if voice.vector is not None]
-    scores = _matrix([v.vector for v in heard]) @ _matrix([e.vector for e in gallery]).T
+    shape = len(heard), len(gallery)
+    scores = np.empty(shape)
+    if all(shape):
+        scores = _matrix([v.vector for v in heard]) @ _matrix([e.vector for e in gallery]).T
     speaker = np.array([_number(voice.speaker) for voice in heard])
     enrolled = np.array([_number(entry.speaker) for entry in gallery])
     sexes = np.array([v.sex for v in heard])[:, None] == np.array([e.sex for e in gallery])
     bases = [{base(recording) for recording in entry.recordings} for entry in gallery]
-    rows = np.array([[base(voice.recording) not in own for own in bases] for voice in heard])
-    shape = scores.shape
+    rows = np.array([[base(voice.recording) not in own for own in bases] for voice in heard], bool)
+    rows = rows.reshape(shape)
     return Table(
         score=scores[rows],
         genuine=(speaker[:, None] == enrolled)[rows],

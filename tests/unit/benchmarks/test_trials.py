@@ -45,6 +45,16 @@ def test_no_speaker_is_compared_with_an_enrolment_that_holds_their_own_recording
     assert (~table.genuine).sum() == len(VOICES) * 3 * 4
 
 
+@pytest.mark.parametrize(
+    ("enrolled", "asking"), [(VOICES, []), ([], VOICES), ([], []), (VOICES[:4], VOICES[:4])]
+)
+def test_without_a_stranger_there_is_no_comparison_with_one(
+    enrolled: list[Voice], asking: list[Voice]
+) -> None:
+    table = trials.compare(trials.enroll_in_turn(enrolled), asking)
+    assert len(table.other.score) == 0
+
+
 def test_pieces_of_a_recording_count_as_that_recording() -> None:
     pieces = [voice("a", "0/0"), voice("a", "0/1"), voice("a", "0/2")]
     table = trials.compare([trials.enroll(pieces)], [voice("a", "0"), voice("b", "0")])
