@@ -22,22 +22,6 @@ _CONTROLLED = (
 """The first terminal that the leader of a session opens is that of the session: /dev/tty."""
 
 
-def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes]:
-    """Run a command on a terminal; return its exit code and everything that was shown."""
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "voiceid", *words],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        env=environment(**env),
-    )
-    os.close(terminal)
-    os.write(controller, typed)
-    shown = _shown(controller)
-    return process.wait(timeout=60), shown
-
-
 def asked_on_terminal(*words: str, answers: Sequence[tuple[bytes, bytes]]) -> tuple[int, bytes]:
     """Run a command on a terminal of its own; type each answer when its question was shown."""
     controller, terminal = pty.openpty()
@@ -55,14 +39,17 @@ def asked_on_terminal(*words: str, answers: Sequence[tuple[bytes, bytes]]) -> tu
     return process.wait(timeout=60), shown
 
 
-def shown_on_terminal(*words: str, **env: str) -> tuple[int, bytes]:
-    """Run a command in this process, with a terminal as its standard output and error."""
+def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes]:
+    """Run a command in this process on a terminal; return its exit code and all that was shown."""
     controller, terminal = pty.openpty()
+    os.write(controller, typed)
     with ThreadPoolExecutor(1) as pool:
         shown = pool.submit(_shown, controller)
         with (
-            open(terminal, "w", encoding="utf-8") as stream,  # noqa: PTH123 - not a path
+            open(os.dup(terminal), encoding="utf-8") as given,  # noqa: PTH123 - not a path
+            open(terminal, "w", encoding="utf-8") as stream,  # noqa: PTH123
             patch.dict(os.environ, env),
+            patch("sys.stdin", given),
             redirect_stdout(stream),
             redirect_stderr(stream),
         ):

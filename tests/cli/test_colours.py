@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cli_running import Runner
-from terminal import shown_on_terminal
+from terminal import on_terminal
 
 from voiceid.cli.text import coloured
 
@@ -16,7 +16,7 @@ PLAIN = {"TERM": "xterm", "NO_COLOR": ""}  # an empty NO_COLOR is none
 
 
 def test_an_error_is_red_on_a_terminal(home: Path) -> None:
-    code, shown = shown_on_terminal("speakers", "show", "nobody", **PLAIN)
+    code, shown = on_terminal("speakers", "show", "nobody", **PLAIN)
     assert code == 41
     assert shown.startswith(b"\x1b[31merror\x1b[0m: no speaker called")
     assert len(CODE.findall(shown)) == 2
@@ -34,19 +34,23 @@ def test_an_error_is_red_on_a_terminal(home: Path) -> None:
 def test_who_wants_no_colours_gets_none(
     words: tuple[str, ...], env: dict[str, str], home: Path
 ) -> None:
-    code, shown = shown_on_terminal("speakers", "show", "nobody", *words, **env)
+    code, shown = on_terminal("speakers", "show", "nobody", *words, **env)
     assert code == 41
     assert shown.startswith(b"error: no speaker called")
     assert b"\x1b" not in shown
-    code, shown = shown_on_terminal(*words, "speakers", "shwo", **env)  # it cannot even be parsed
+    code, shown = on_terminal(*words, "speakers", "shwo", **env)  # it cannot even be parsed
     assert code == 2
     assert b"\x1b" not in shown
 
 
-def test_there_are_no_colours_in_a_pipe_or_in_json(home: Path, spawn: Runner) -> None:
-    piped = spawn("speakers", "show", "nobody", env=PLAIN)
-    assert b"\x1b" not in piped.stdout + piped.stderr
-    code, shown = shown_on_terminal("doctor", "--json", **PLAIN)
+def test_there_are_no_colours_in_a_file_or_in_json(
+    home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
+    written = run("speakers", "show", "nobody")
+    assert b"\x1b" not in written.stdout + written.stderr
+    code, shown = on_terminal("doctor", "--json", **PLAIN)
     assert code == 0
     assert b"\x1b" not in shown
 
@@ -57,7 +61,7 @@ def test_the_outcomes_of_many_clips_are_coloured_and_stay_in_their_columns(
     clips = [ami.cut("alice-3", home / "accepted 陳.wav"), ami.cut("stranger", home / "b.wav")]
     (home / "error.wav").write_bytes(b"no audio")
     names = [*(clip.name for clip in clips), "error.wav"]
-    code, shown = shown_on_terminal("identify", *names, **PLAIN)
+    code, shown = on_terminal("identify", *names, **PLAIN)
     assert code == 24
     lines = shown.replace(b"\r", b"").decode().splitlines()
     assert [re.findall("\x1b\\[(\\d+)m(\\w+)\x1b", line) for line in lines] == [
@@ -72,7 +76,7 @@ def test_the_outcomes_of_many_clips_are_coloured_and_stay_in_their_columns(
 
 def test_one_decision_and_its_warnings_are_coloured(home: Path, ami: object) -> None:
     ami.cut("alice-3", home / "door.wav")  # it is noisy
-    code, shown = shown_on_terminal("identify", "door.wav", **PLAIN)
+    code, shown = on_terminal("identify", "door.wav", **PLAIN)
     assert code == 0
     assert shown.startswith(b"\x1b[32maccepted\x1b[0m  alice\r\n")
     assert b"\n\x1b[33mwarning\x1b[0m: noisy" in shown
@@ -82,7 +86,7 @@ def test_one_decision_and_its_warnings_are_coloured(home: Path, ami: object) -> 
 def test_the_states_of_health_are_coloured(home: Path) -> None:
     [index] = (home / "data" / "index").glob("*.index")
     index.write_bytes(b"damaged")
-    code, shown = shown_on_terminal("doctor", **PLAIN)
+    code, shown = on_terminal("doctor", **PLAIN)
     assert code == 0
     assert shown.startswith(b"\x1b[32mok\x1b[0m       settings")
     assert b"\n\x1b[33mwarning\x1b[0m  index" in shown
@@ -91,7 +95,7 @@ def test_the_states_of_health_are_coloured(home: Path) -> None:
 def test_a_name_brings_no_colour_of_its_own(home: Path, ami: object) -> None:
     evil = ami.cut("stranger", home / "\x1b[32maccepted\x1b[0m.wav").name
     (home / "\x1b[32mok.wav").write_bytes(b"no audio")
-    code, shown = shown_on_terminal("identify", evil, "\x1b[32mok.wav", **PLAIN)
+    code, shown = on_terminal("identify", evil, "\x1b[32mok.wav", **PLAIN)
     assert code == 24
     assert b"\n\\x1b[32maccepted\\x1b[0m.wav  \x1b[31mrejected\x1b[0m" in shown
     assert set(CODE.findall(shown)) == {b"\x1b[31m", b"\x1b[0m"}

@@ -10,32 +10,32 @@ AMI = Path(__file__).resolve().parents[2] / "data" / "ami"
 
 
 def test_every_answer_is_right_whatever_the_settings_of_the_gallery(
-    spawn: Runner, home: Path
+    run: Runner, home: Path
 ) -> None:
     (home / "config.yaml").write_text("decision: {threshold: 0.99}\n")  # a rule of the gallery
     (home / "data" / "ami").symlink_to(AMI)
-    shown = spawn("demo", "--offline", "--json")
+    shown = run("demo", "--offline", "--json")
     assert shown.code == 0, shown.err
     assert shown.json == {"right": 10, "asked": 10}
     assert "10 of 10 answers are right" in shown.err
-    names = [speaker["name"] for speaker in spawn("speakers", "list", "--json").json_lines]
+    names = [speaker["name"] for speaker in run("speakers", "list", "--json").json_lines]
     assert names == ["alice", "bob"]  # as before
 
 
-def test_a_folder_that_is_not_of_the_demo_is_left_alone(spawn: Runner, home: Path) -> None:
+def test_a_folder_that_is_not_of_the_demo_is_left_alone(run: Runner, home: Path) -> None:
     (home / "data" / "ami").symlink_to(AMI)
     kept = home / "data" / "demo" / "voiceid.sqlite3"
     kept.parent.mkdir()
     kept.touch()
-    refused = spawn("demo", "--offline")
+    refused = run("demo", "--offline")
     assert refused.code == 21
     assert kept.exists()
 
 
 def test_without_its_recordings_and_offline_it_says_where_they_belong(
-    spawn: Runner, home: Path
+    run: Runner, home: Path
 ) -> None:
-    refused = spawn("demo", "--offline")
+    refused = run("demo", "--offline")
     assert refused.code == 33
     assert str(home / "data" / "ami") in refused.err
 

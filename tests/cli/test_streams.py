@@ -1,4 +1,4 @@
-"""Real processes with broken, closed and narrow standard streams."""
+"""Broken, closed and narrow standard streams of real processes; questions on a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shell(command: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["speakers", "list"], ["--json", "config", "show"]])
+@pytest.mark.parametrize("words", [["--help"], ["--json", "config", "show"]])
 def test_a_reader_that_goes_away_is_met_quietly(words: list[str], home: Path) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -57,11 +57,11 @@ def test_a_full_disk_under_the_help_is_an_error() -> None:
     assert b"Exception ignored" not in done.stderr
 
 
-def test_with_standard_output_closed_nothing_is_done(home: Path) -> None:
+def test_with_standard_output_closed_nothing_is_done(home: Path, run: Runner) -> None:
     done = shell("voiceid speakers remove alice --yes >&-")
     assert done.returncode == 20
     assert b"standard output is closed" in done.stderr
-    assert b"alice" in shell("voiceid speakers list").stdout
+    assert run("speakers", "show", "alice").code == 0
 
 
 def test_with_standard_error_closed_the_result_is_reported(home: Path) -> None:
@@ -111,10 +111,8 @@ def test_ctrl_c_during_start_up_prints_no_result(delay_s: float, home: Path) -> 
 @pytest.mark.parametrize(
     "env",
     [
-        {"LANG": "C", "LC_ALL": "C"},
         {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
         {"PYTHONIOENCODING": "ascii"},
-        {"PYTHONIOENCODING": "latin-1"},
     ],
     ids=lambda env: " ".join(f"{k}={v}" for k, v in env.items()),
 )
