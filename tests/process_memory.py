@@ -3,9 +3,10 @@
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
 to the first one.  A statement is put in words once for all SQLite databases, not once for each
 that is opened.  A graph is examined and loaded once.  The engine's answer to an input is kept
-under the input's bytes, and a picture of a report under what it is drawn of.  A process with
-limits is a fork of one that has loaded what such processes need.  Tests of the migrations and of
-the engine itself work without any of it: see the fixture `from_scratch`.
+under the input's bytes, and a picture of a report under what it is drawn of.  The same text of
+settings is read once.  A process with limits is a fork of one that has loaded what such processes
+need.  Tests of the migrations and of the engine itself work without any of it: see the fixture
+`from_scratch`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.util import LRUCache
 from worker_forks import Worker
 
-from voiceid import limited_process
+from voiceid import limited_process, settings_text
 from voiceid.models.runtime import Session
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
@@ -127,8 +128,9 @@ def _migrated(connection: Connection, target: str = "head") -> None:
     if _switched_off or not ours or not _is_empty_file(connection):
         _migrate(connection, target)
     else:
+        raw = connection.connection.cursor()  # SQLAlchemy would take half of the time
         for statement in _schema():
-            connection.exec_driver_sql(statement)
+            raw.execute(statement)
 
 
 def _is_empty_file(connection: Connection) -> bool:
@@ -175,6 +177,7 @@ def remember() -> None:
     onnxruntime.InferenceSession = _loaded
     Session.open = _opened
     upgrade.run_migrations = _migrated
+    settings_text._parsed = cache(settings_text._parsed)
     remember_statements()
 
 
