@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -51,6 +52,7 @@ class Pooling:
         return unit(vectors.astype(np.float32))
 
 
+@cache  # it looks at every library that is loaded
 def one_thread_for_numpy() -> None:
     """Have NumPy multiply matrices in one thread, in this process.
 
