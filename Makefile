@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo wheel test lint docs bench bench-server bench-gallery torture mutate accuracy calibrate models clean
+.PHONY: demo wheel test pytest lint style types docs bench bench-server bench-gallery torture mutate accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/voiceid demo
@@ -24,15 +24,23 @@ wheel: .venv/.installed data/ami/.complete
 # One thread for BLAS: others spin while they wait, 57 s of CPU for a test of 6 s on a busy machine.
 # With bytecode, also where the environment says without: each of the processes that tests start
 # would compile the package again.  Worksteal gives each worker folders of its own to begin with:
-# what the tests of a file share is made by one worker, not by both.
-test: lint data/ami/.complete models
+# what the tests of a file share is made by one worker, not by both.  The types are checked beside
+# them: mypy takes a minute of one core, and the other would wait.
+test: style data/ami/.complete models
 	@command -v chromium >/dev/null || echo "no chromium: the console is not tested in a browser" >&2
+	@$(MAKE) --no-print-directory --jobs 2 types pytest
+
+pytest:
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: .venv/.installed
+lint: style types
+
+style: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/alembic check
