@@ -18,7 +18,8 @@ def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> Non
         "--rounds=3",
         "--rebuilds=2",
         "--speakers=100",
-        "--seconds=1",
+        "--seconds=0.5",
+        "--pairs=3",
         "--fuzz=2",
         "--mixtures=1",
         "--hostile=0",  # tests/cli/test_bounds.py runs them

@@ -36,7 +36,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300, help="in which workers are killed")
     parser.add_argument("--rebuilds", type=int, default=100, help="killed while they write a file")
     parser.add_argument("--speakers", type=int, default=2000, help="in that file")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of sixteen processes at once")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of many processes at once")
+    parser.add_argument("--pairs", type=int, default=8, help="of them: a writer and a reader each")
     parser.add_argument("--mixtures", type=float, default=60.0, help="seconds of mixed voices")
     parser.add_argument("--fuzz", type=float, default=60.0, help="seconds of damaged files")
     parser.add_argument("--hostile", type=int, default=3, help="rounds of all hostile files")
@@ -48,14 +49,14 @@ def main() -> int:
     parts: dict[str, Callable[[], Tally]] = {
         "crashes": lambda: crash(said.rounds, said.seed),
         "rebuilds": lambda: crash_rebuilds(said.rebuilds, said.seed, said.speakers),
-        "crowd": lambda: crowd(said.seconds, said.seed),
+        "crowd": lambda: crowd(said.seconds, said.seed, said.pairs),
         "mixtures": lambda: mix(said.mixtures, said.seed),
         "fuzz": lambda: fuzz(said.fuzz, said.seed),
         "hostile": lambda: meet(said.hostile, said.seed),
     }
     shares: dict[str, Callable[[], Tally]] = {
         "crashes": lambda: crash(_part(said.rounds), said.seed),
-        "crowd": lambda: crowd(_part_s(said.seconds), said.seed),
+        "crowd": lambda: crowd(_part_s(said.seconds), said.seed, said.pairs),
         "rebuilds": lambda: crash_rebuilds(_part(said.rebuilds), said.seed, said.speakers),
         "mixtures": lambda: mix(_part_s(said.mixtures), said.seed),
     }

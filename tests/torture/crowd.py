@@ -1,4 +1,4 @@
-"""Eight processes that write and eight that read, on one database, all the time.
+"""Processes that write and as many that read, on one database, all the time.
 
 Each writer has a reader that hears of every change after it was acknowledged, and must find it.
 """
@@ -26,7 +26,6 @@ from voiceid import EmbeddedClip, VoiceID
 
 News = tuple[str, str, Any]
 _SHARED = [f"shared {i}" for i in range(8)]
-_PAIRS = 8
 _SAME_VOICE = 0.6
 """A clip has about 0.9 to a centroid that it is part of, and 0 to that of another voice."""
 
@@ -50,7 +49,7 @@ class Crowd(Tally):
         return "; ".join(told)
 
 
-def crowd(seconds: float, seed: int, pairs: int = _PAIRS) -> Crowd:
+def crowd(seconds: float, seed: int, pairs: int) -> Crowd:
     """Let ``pairs`` writers and as many readers at one database; return what came of it."""
     rng, tally, running, shares = np.random.default_rng(seed), Crowd(), [], {}
     with gallery_folder() as folder:
