@@ -52,9 +52,17 @@ class Worker:
 
     def kill(self) -> None:
         """Send SIGKILL, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless it has ended."""
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+                os.kill(self._pid, number)
 
     def wait(self, timeout: float = 60) -> int:
         """Wait for the end; return the exit code, or the signal's number less than zero."""
@@ -71,6 +79,8 @@ class Worker:
         with ThreadPoolExecutor(2) as pool:
             texts = [pool.submit(file.read) for file in (self.stdout, self.stderr)]
             said, errors = (text.result(timeout) for text in texts)
+        self.stdout.close()
+        self.stderr.close()
         self.wait(timeout)
         return said, errors
 
@@ -84,6 +94,12 @@ class Worker:
             self.stdin.close()
         self.wait()
         os.close(self._ended)
+
+
+def start_voiceid(*words: object, cwd: Path | None = None) -> Worker:
+    """Start a command of voiceid."""
+    ask = "import sys; from voiceid.cli import main; sys.exit(main(sys.argv[1:]))"
+    return program(ask, *words, cwd=cwd)
 
 
 def program(program: str, *arguments: object, cwd: Path | None = None) -> Worker:
@@ -152,6 +168,9 @@ def _work(main: Main, command: list[str], numbers: list[int]) -> NoReturn:
     sys.argv, code = ["worker", *command], 0
     try:
         main()
+        sys.stdout.flush()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - it is the whole program
         traceback.print_exc()

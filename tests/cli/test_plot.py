@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from cli_running import Ran, Runner, environment
+from cli_running import Ran, Runner
+from worker_forks import program
 
 from voiceid import VoiceID
 
@@ -224,15 +223,14 @@ def test_the_det_curve_of_a_folder_and_of_its_report_is_drawn(people: Path, run:
 
 def without(module: str, *commands: list[str]) -> Ran:
     """Run commands in a process that has no such module, up to the first that fails."""
-    program = (
+    text = (
         f"import sys; sys.modules[{module!r}] = None\n"
         f"from voiceid.cli import main\n"
         f"sys.exit(next(filter(None, map(main, {commands!r})), 0))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), capture_output=True, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    with program(text) as worker:
+        said, errors = worker.communicate()
+    return Ran(worker.returncode, said.encode(), errors.encode())
 
 
 def test_without_matplotlib_a_picture_alone_says_what_to_install(home: Path, ami) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,27 +15,28 @@ from pathlib import Path
 import httpx
 import pytest
 from running_service import Served, served
+from worker_forks import Worker, start_voiceid
 
 from voiceid import VoiceID
 from voiceid.cli import main
 from voiceid.domain import DatabaseUrl
 
 Refused = Callable[..., str]
-PROGRAM = Path(sys.executable).with_name("voiceid")
 
 
 @dataclass
 class Process:
-    running: subprocess.Popen[str]
+    running: Worker
     url: str
 
 
 @contextmanager
 def serving(home: Path, models: Path, *options: str) -> Iterator[Process]:
-    command = [PROGRAM, "--home", home, "--offline", "serve", "--port", "0", *options]
-    environment = {"PATH": "/usr/bin:/bin", "VOICEID_MODELS": str(models)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
-        assert running.stderr is not None
+    words = ["--home", home, "--offline", "serve", "--port", "0", *options]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOICEID_MODELS", str(models))
+        process = start_voiceid(*words)
+    with process as running:
         try:
             url = ""
             while not url:
@@ -126,7 +125,7 @@ def test_it_answers_over_tls_and_sigterm_ends_it_once_requests_are_answered(
         with httpx.Client(verify=trusted, trust_env=False, timeout=60) as client:
             found = client.post(f"{process.url}/v1/identify", files=audio)
         assert found.json()["speaker"]["name"] == "bob"
-        process.running.send_signal(signal.SIGTERM)
+        process.running.terminate()
         assert process.running.wait(timeout=60) == 0
 
 
