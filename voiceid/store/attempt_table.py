@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select, update
 
 from voiceid.store import stored_rows
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import attempts
+
+_NEWEST_FIRST = select(attempts).order_by(attempts.c.failed_at.desc(), attempts.c.id.desc())
+_OF = _NEWEST_FIRST.where(
+    or_(attempts.c.name_key == bindparam("name_key"), attempts.c.caller == bindparam("caller"))
+)
+"""Built once: it is asked twice with every decision that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +34,21 @@ class Attempts(Rows):
 
     def since(self, moment: datetime) -> list[Attempt]:
         """Return the attempts after a moment in UTC, newest first."""
-        return self._where(attempts.c.failed_at > moment.isoformat())
+        return self._made(_NEWEST_FIRST.where(attempts.c.failed_at > moment.isoformat()))
 
     def of(self, name_key: str, caller: str) -> tuple[list[Attempt], list[Attempt]]:
         """Return the attempts as a speaker, and those of a caller, newest first."""
         stored = self._protection.name_key(name_key)
-        made = self._where(or_(attempts.c.name_key == stored, attempts.c.caller == caller))
+        made = self._made(_OF, name_key=stored, caller=caller)
         return (
             [one for one in made if one.name_key == stored],
             [one for one in made if one.caller == caller],
         )
 
-    def _where(self, condition: ColumnElement[bool]) -> list[Attempt]:
-        query = select(attempts).where(condition)
-        query = query.order_by(attempts.c.failed_at.desc(), attempts.c.id.desc())
+    def _made(self, query: Select[Any], **asked: str) -> list[Attempt]:
         return [
             Attempt(row.id, row.name_key, row.caller, stored_rows.moment_of(row.failed_at))
-            for row in self._connection.execute(query)
+            for row in self._connection.execute(query, asked)
         ]
 
 

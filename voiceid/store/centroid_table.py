@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from voiceid.store.effects import Target
 from voiceid.store.protection import NAMED
 from voiceid.store.snapshot import Rows
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
-from voiceid.store.value_list import in_list
+from voiceid.store.value_list import in_list, is_listed, listed
 
 _STREAMED = 4096
 """Rows that are in memory at once, where all of a space are read."""
@@ -45,6 +46,9 @@ _IS_REPLAY = (
 ).label("is_replay")
 _VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
+_ID_OF = select(centroids.c.id).where(
+    centroids.c.space_id == bindparam("space_id"), centroids.c.speaker_id == bindparam("speaker_id")
+)
 
 
 class Centroids(Rows):
@@ -109,8 +113,8 @@ class Centroids(Rows):
 
     def id_of(self, speaker_id: int, space_id: str) -> int | None:
         """Return the id of a speaker's centroid in a space, or None."""
-        query = select(centroids.c.id).where(centroids.c.space_id == space_id)
-        return self._connection.execute(query.where(centroids.c.speaker_id == speaker_id)).scalar()
+        asked = {"space_id": space_id, "speaker_id": speaker_id}
+        return self._connection.execute(_ID_OF, asked).scalar()
 
     def first_id(self, space_id: str) -> int | None:
         """Return the lowest id of a centroid in a space, or None."""
@@ -150,10 +154,12 @@ class Centroids(Rows):
 
         ``pcm_sha256`` is of the recording that is asked about, or empty.
         """
-        query = _VOICES.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        query = query.where(centroids.c.space_id == space.id)
-        asked = {"pcm_sha256": self._protection.recording(pcm_sha256)}
-        rows = self._connection.execute(query, asked).all()
+        asked = {
+            "ids": listed(self._connection, centroid_ids),
+            "space_id": space.id,
+            "pcm_sha256": self._protection.recording(pcm_sha256),
+        }
+        rows = self._connection.execute(_voices(self._connection.dialect.name), asked).all()
         vectors = self._plain(self._vectors(rows, space.id, space.dim), space.id)
         return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
@@ -244,6 +250,13 @@ class CentroidWriter(Centroids):
             changed += [(row.id, row.space_id) for row in gone]
         self._effects.changed(changed)
         self._effects.stamp(speaker_ids)
+
+
+@functools.cache
+def _voices(dialect: str) -> Select[Any]:
+    """Return `_VOICES` of some ids in a space, built once for a kind of database."""
+    is_asked = is_listed(dialect, centroids.c.id, "ids")
+    return _VOICES.where(is_asked, centroids.c.space_id == bindparam("space_id"))
 
 
 def _is_member(group: str) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, insert, select, update
 
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
@@ -16,6 +16,9 @@ from voiceid.store.snapshot import Rows
 from voiceid.store.tables import api_keys, key_uses
 
 _DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)
+_ANY = select(exists().select_from(api_keys))
+_BY_ID = select(api_keys).where(api_keys.c.id == bindparam("id"))
+"""Built once: one of the two is asked with every request."""
 
 
 class ApiKeys(Rows):
@@ -23,7 +26,7 @@ class ApiKeys(Rows):
 
     def any(self) -> bool:
         """Whether there is a key, expired or not."""
-        return bool(self._connection.execute(select(exists().select_from(api_keys))).scalar())
+        return bool(self._connection.execute(_ANY).scalar())
 
     def list(self) -> list[ApiKey]:
         """Return the keys, oldest first."""
@@ -39,8 +42,7 @@ class ApiKeys(Rows):
 
     def with_hash(self, key_id: str) -> tuple[ApiKey, str] | None:
         """Return the key of that id, and the SHA-256 of its secret; None: there is none."""
-        query = select(api_keys).where(api_keys.c.id == key_id)
-        row = self._connection.execute(query).first()
+        row = self._connection.execute(_BY_ID, {"id": key_id}).first()
         return None if row is None else (self._key(row), row.secret_sha256)
 
     def _key(self, row: Row[Any]) -> ApiKey:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    bindparam,
     case,
     delete,
     exists,
@@ -68,6 +69,8 @@ _SPEAKERS = (
     .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
 )
 """One row per speaker and space; the totals are kept beside the centroids."""
+_BY_KEY = _SPEAKERS.where(speakers.c.name_key == bindparam("name_key"))
+"""Built once: it is asked with every verification."""
 
 
 class Speakers(Rows):
@@ -75,7 +78,7 @@ class Speakers(Rows):
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        return next(iter(self._where(speakers.c.name_key == self._key(name))), None)
+        return next(iter(self._read(_BY_KEY, name_key=self._key(name))), None)
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
@@ -200,8 +203,8 @@ class Speakers(Rows):
         """Return what a name is found by; raises SpeakerNameInvalid."""
         return self._protection.name_key(speaker_key(name))
 
-    def _named(self, query: Select[Any]) -> list[Any]:
-        return self._protection.named(self._connection.execute(query).all())
+    def _named(self, query: Select[Any], **asked: str) -> list[Any]:
+        return self._protection.named(self._connection.execute(query, asked).all())
 
     def _is_key(self, key: object, name: object) -> bool:
         try:
@@ -210,7 +213,10 @@ class Speakers(Rows):
             return False
 
     def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
-        by_speaker = itertools.groupby(self._named(_SPEAKERS.where(condition)), lambda row: row.id)
+        return self._read(_SPEAKERS.where(condition))
+
+    def _read(self, query: Select[Any], **asked: str) -> list[Speaker]:
+        by_speaker = itertools.groupby(self._named(query, **asked), lambda row: row.id)
         return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
 
 

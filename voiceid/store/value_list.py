@@ -17,17 +17,30 @@ def in_list(
     SQLite takes no array: there it is a list in JSON.  An IN with a parameter for each value has
     to be parsed again for each number of them, and their number has a limit.
     """
+    return is_listed(connection.dialect.name, column, None, listed(connection, values))
+
+
+def is_listed(
+    dialect: str, column: Column[Any], name: str | None, value: object = None
+) -> ColumnElement[bool]:
+    """Return the same with a parameter of a name, whose value, of `listed`, may come later."""
+    if dialect == "sqlite":
+        texts = func.json_each(bindparam(name, value, Text, unique=name is None))
+        return column.in_(select(texts.table_valued("value").c.value))
+    return column == any_(bindparam(name, value, ARRAY(column.type), unique=name is None))
+
+
+def listed(connection: Connection, values: Collection[int] | Collection[str]) -> object:
+    """Return values as one parameter."""
     if connection.dialect.name == "sqlite":
-        listed = func.json_each(json.dumps(list(values), ensure_ascii=False))
-        return column.in_(select(listed.table_valued("value").c.value))
-    array = bindparam(None, list(values), ARRAY(column.type), unique=True)
-    return column == any_(array)
+        return json.dumps(list(values), ensure_ascii=False)
+    return list(values)
 
 
 def text_rows(connection: Connection, values: Collection[str]) -> ColumnElement[str]:
     """Return a column of a table of some texts, which are one parameter."""
+    given = listed(connection, values)
     if connection.dialect.name == "sqlite":
-        listed = func.json_each(json.dumps(list(values), ensure_ascii=False))
-        return listed.table_valued("value").c.value
-    array = bindparam(None, list(values), ARRAY(Text), unique=True)
+        return func.json_each(given).table_valued("value").c.value
+    array = bindparam(None, given, ARRAY(Text), unique=True)
     return func.unnest(array).table_valued("value").render_derived().c.value

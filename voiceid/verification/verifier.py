@@ -86,7 +86,7 @@ class Verifier:
         speaker_key(claim.name)
         if not claim.blind:
             with self.store.read() as reader:
-                _claimed(reader, claim, self.policy.space)
+                _claimed_id(reader, claim, self.policy.space)
         # 2. Hear the clip.
         clip = hear(source)
         probe = Probe.of(clip)
@@ -99,7 +99,8 @@ class Verifier:
             if claim.blind:
                 claimed, decision = _blindly_verified(reader, facts, claim, back_end)
             else:
-                claimed = _claimed(reader, claim, space, probe.pcm_sha256)
+                its_id = _claimed_id(reader, claim, space)
+                claimed = reader.centroids.voices([its_id], space, probe.pcm_sha256)[its_id]
                 decision = _verified(reader, facts, claimed, back_end)
         if claimed is None:
             return decision
@@ -314,10 +315,8 @@ def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) 
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
 
 
-def _claimed(
-    reader: Reader, claim: Claim, space: EmbeddingSpace, pcm_sha256: str = ""
-) -> EnrolledVoice:
-    """Return the enrolment in a space of the speaker who is claimed."""
+def _claimed_id(reader: Reader, claim: Claim, space: EmbeddingSpace) -> int:
+    """Return the id of the centroid in a space of the speaker who is claimed."""
     speaker, group = reader.speakers.get(claim.name), claim.group
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
@@ -331,7 +330,7 @@ def _claimed(
             f" not in {space.id}{elsewhere(space, reader.centroids.counts())}",
             hint="Enrol the speaker with this model and these speech settings, or use theirs.",
         )
-    return reader.centroids.voices([centroid_id], space, pcm_sha256)[centroid_id]
+    return centroid_id
 
 
 def _blindly_verified(
@@ -339,7 +338,7 @@ def _blindly_verified(
 ) -> tuple[EnrolledVoice | None, Decision]:
     """Decide about a claim with the same queries and the same arithmetic for every name.
 
-    Where `_claimed` would raise, the clip is scored against another speaker, and that is forgotten.
+    Where `_claimed_id` would raise, the clip is scored against another, and that is forgotten.
     """
     if facts.probe.embedding is None:
         return None, facts.too_short()
