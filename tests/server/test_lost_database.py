@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -69,6 +70,8 @@ def test_without_its_database_a_service_answers_nothing_and_says_so_until_it_is_
         lost = ask()
         assert all(one.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR for one in lost)
         assert {one.headers["content-type"] for one in lost} == {"application/problem+json"}
+        places = [str(data), *(urlsplit(url).netloc for url in settings.values())]
+        assert not [one.text for one in lost for place in places if place in one.text]
         assert (lost[3].status_code, lost[3].json()["code"]) == (503, "NotReady")
         assert client.get("/healthz").status_code == HTTPStatus.OK
         put_back()

@@ -19,7 +19,8 @@ from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, SpeakerDet
 from voiceid.enrollment import Mode
 from voiceid.errors import EnrollmentRefused
 from voiceid.server.callers import Caller, known_caller, reached_speaker
-from voiceid.server.problems import ERRORS, Problem, problem_of
+from voiceid.server.disclosure import problem_for
+from voiceid.server.problems import ERRORS, Problem
 from voiceid.server.reach import require_reached
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
@@ -46,7 +47,7 @@ class AdapterRoute(APIRoute):
             try:
                 return await answer(request)
             except ERRORS as error:
-                return self.answered(problem_of(error))
+                return self.answered(problem_for(request, error))
 
         return answer_or_problem
 

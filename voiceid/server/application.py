@@ -34,10 +34,10 @@ from voiceid.server.bodies import BoundedBodies
 from voiceid.server.console.console_pages import PAGES
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
+from voiceid.server.disclosure import answer_problems
 from voiceid.server.jobs import Jobs
 from voiceid.server.name_paths import EscapedSlashes
 from voiceid.server.places import LiveStreams, Places
-from voiceid.server.problems import answer_problems
 from voiceid.server.request_clips import require_once
 from voiceid.server.service_parts import ServiceParts
 

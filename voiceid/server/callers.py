@@ -155,12 +155,13 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
             return Caller(None, address)
         return _using(vid, vid.keys.check(text, address), address)
 
-    return _acting(await to_thread.run_sync(known, limiter=parts_of(connection).doors))
+    return _acting(connection, await to_thread.run_sync(known, limiter=parts_of(connection).doors))
 
 
-def _acting(caller: Caller) -> Caller:
-    """Have what this request changes and asks recorded as the caller's."""
+def _acting(connection: HTTPConnection, caller: Caller) -> Caller:
+    """Have what this request changes and asks recorded as the caller's, who is known now."""
     ACTOR.set(caller.name)
+    connection.state.caller = caller
     return caller
 
 
@@ -182,8 +183,7 @@ async def caller_of(connection: HTTPConnection) -> Caller:
             found = await session_caller(connection, vid, session)  # a page of the console
         else:
             found = await known_caller(connection, vid, text)
-        connection.state.caller = found
-    return _acting(found)
+    return _acting(connection, found)
 
 
 async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str) -> Caller:
@@ -193,7 +193,7 @@ async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str)
     def known() -> Caller:
         return _using(vid, vid.keys.check_session(session, address), address)
 
-    return _acting(await to_thread.run_sync(known, limiter=parts_of(connection).doors))
+    return _acting(connection, await to_thread.run_sync(known, limiter=parts_of(connection).doors))
 
 
 def _using(vid: VoiceID, key: ApiKey, address: str) -> Caller:

@@ -23,8 +23,9 @@ from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
 from voiceid.protection import Key
+from voiceid.server.disclosure import plain_problem
 from voiceid.server.job_kinds import Answer, Given, require_sound, work
-from voiceid.server.problems import Problem, busy, problem_document, problem_of
+from voiceid.server.problems import Problem, busy, problem_document
 from voiceid.server.uploads import Uploads
 from voiceid.session import hides_names
 from voiceid.store import Store
@@ -187,7 +188,7 @@ class Jobs:
                 return JobState.QUEUED, Answer(None)
             return JobState.CANCELLED, Answer(run.partial)
         except (VoiceIDError, Problem) as error:
-            return _failed(problem_of(error))
+            return _failed(plain_problem(self._vid, error))
         except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
             where = None if hides_names(self._session) else error  # its message may name people
             _LOG.error("job %s: %s", job.id, type(error).__name__, exc_info=where)

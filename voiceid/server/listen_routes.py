@@ -22,8 +22,9 @@ from voiceid.domain import LiveEvent, LiveEventKind, Scope
 from voiceid.errors import VoiceIDError
 from voiceid.listing import json_in
 from voiceid.server.callers import Caller, key_text, known_caller, require_still_known
+from voiceid.server.disclosure import problem_for
 from voiceid.server.live_sound import Clock, LiveSound, SoundFormat, pieces_of
-from voiceid.server.problems import Problem, invalid, problem_document, problem_of
+from voiceid.server.problems import Problem, invalid, problem_document
 from voiceid.server.question_routes import PolicyOptions, Rate
 from voiceid.server.request_clips import named, options_of
 from voiceid.server.service_parts import ServiceParts, parts_of
@@ -81,7 +82,7 @@ async def listen(socket: WebSocket) -> None:
     except WebSocketDisconnect:
         return
     except (Problem, VoiceIDError) as error:
-        problem = problem_of(error)
+        problem = problem_for(socket, error)
     except Exception:
         await _close(socket, _INTERNAL, parts.limits.stall_timeout_s)
         raise

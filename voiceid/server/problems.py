@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from voiceid import errors
-from voiceid.errors import EnrollmentRefused, LockedOut, VoiceIDError
+from voiceid.errors import LockedOut, VoiceIDError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -164,26 +164,3 @@ def problem_answer(problem: Problem, **more: Any) -> Response:
     """Return the problem document as an answer."""
     document = problem_document(problem, **more)
     return JSONResponse(document, problem.status.value, headers_of(problem), MEDIA_TYPE)
-
-
-def _answer(_: Request, error: Exception) -> Response:
-    if isinstance(error, EnrollmentRefused):
-        report: Any = error.report
-        return problem_answer(problem_of(error), report=report.to_dict())
-    answer = problem_answer(problem_of(error))
-    if isinstance(error, HTTPException):
-        answer.headers.update(error.headers or {})
-    return answer
-
-
-def _failed(_: Request, __: Exception) -> Response:
-    hint = "The log of the service says what; please report it."
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return problem_answer(Problem(status, "InternalError", "the service has a fault", hint=hint))
-
-
-def answer_problems(app: FastAPI) -> None:
-    """Let an application answer every error with a problem document, its own faults too."""
-    app.add_exception_handler(Exception, _failed)  # it is raised after the answer, for the log
-    for kind in ERRORS:
-        app.add_exception_handler(kind, _answer)

@@ -22,7 +22,8 @@ from starlette.types import Message
 
 from voiceid.errors import ErasureIncomplete, VoiceIDError
 from voiceid.server.callers import caller_of
-from voiceid.server.problems import Problem, invalid, problem_answer, problem_of
+from voiceid.server.disclosure import problem_for
+from voiceid.server.problems import Problem, invalid, problem_answer
 from voiceid.server.request_clips import spooled
 from voiceid.server.service_parts import parts_of
 from voiceid.store import Store
@@ -86,7 +87,7 @@ class _Once:
         try:
             answer = await handle(request)
         except ErasureIncomplete as error:  # the change was made
-            answer = problem_answer(problem_of(error))
+            answer = problem_answer(problem_for(request, error))
             await to_thread.run_sync(self._keep, answer)
             return answer
         except BaseException:

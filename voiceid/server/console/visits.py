@@ -23,7 +23,8 @@ from voiceid.domain import Scope
 from voiceid.errors import AccessDenied
 from voiceid.server.callers import Caller, known_caller, session_caller
 from voiceid.server.console.rendering import guard, html
-from voiceid.server.problems import ERRORS, Problem, problem_of
+from voiceid.server.disclosure import problem_for
+from voiceid.server.problems import ERRORS, Problem
 from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.session_cookies import (
@@ -139,7 +140,7 @@ class PageRoute(APIRoute):
             except SignInNeeded:
                 response = _to_sign_in(request)
             except ERRORS as error:
-                response = _problem_page(request, problem_of(error))
+                response = _problem_page(request, problem_for(request, error))
             if request.state.cookie is not None:
                 keep_cookie(request, response, request.state.cookie, _ANONYMOUS_S)
             return guard(response)

@@ -1,0 +1,87 @@
+"""What of an error a caller is shown: where things are on this host is for who may read."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from voiceid import errors
+from voiceid.client import VoiceID
+from voiceid.domain import Scope
+from voiceid.errors import EnrollmentRefused, VoiceIDError
+from voiceid.server.problems import ERRORS, Problem, problem_answer, problem_of
+
+_LOG = logging.getLogger("voiceid")
+_REFERENCE_BYTES = 4
+_WORDS: Mapping[type[VoiceIDError], str] = {
+    errors.ErasureIncomplete: "it was removed from the database, but bytes of it remain in a file",
+    errors.StoreError: "the database of the service cannot be used now",
+    errors.ModelError: "a model of the service cannot be used now",
+    VoiceIDError: "the service is not set up to answer this",
+}
+"""By class of error; of the classes that one belongs to, the most special one here decides."""
+
+
+def problem_for(connection: HTTPConnection, error: Exception) -> Problem:
+    """Return the problem that one of `problems.ERRORS` is to who sent a request."""
+    caller = getattr(connection.state, "caller", None)  # there is none before the key is known
+    if caller is not None and caller.may(Scope.READ):
+        return problem_of(error)
+    return plain_problem(connection.app.state.parts.vid, error)
+
+
+def plain_problem(vid: VoiceID, error: Exception) -> Problem:
+    """Return the same in words that name no place of this host; the log has those that do."""
+    problem = problem_of(error)
+    if not isinstance(error, VoiceIDError) or not _tells_places(vid, problem):
+        return problem
+    reference = secrets.token_hex(_REFERENCE_BYTES)
+    with suppress(VoiceIDError):  # the log is full, too
+        _LOG.warning("%s: %s: %s", reference, problem.code, problem.detail)
+    problem.detail = next(_WORDS[kind] for kind in type(error).__mro__ if kind in _WORDS)
+    problem.hint = (
+        f"The log of the service says more: look for {reference}. If this was to change something,"
+        " look whether it was changed before you send it again."
+    )
+    return problem
+
+
+def _tells_places(vid: VoiceID, problem: Problem) -> bool:
+    """Whether a problem says where something is: all faults of the database and of files may."""
+    config = vid._session.config  # noqa: SLF001 - the service reads it, and no program else
+    places = map(str, (config.home, config.data, config.models))
+    said = f"{problem.detail} {problem.hint}"
+    return problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or any(
+        place in said for place in places
+    )
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, EnrollmentRefused):
+        report: Any = error.report
+        return problem_answer(problem_for(request, error), report=report.to_dict())
+    answer = problem_answer(problem_for(request, error))
+    if isinstance(error, HTTPException):
+        answer.headers.update(error.headers or {})
+    return answer
+
+
+def _failed(_: Request, __: Exception) -> Response:
+    hint = "The log of the service says what; please report it."
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return problem_answer(Problem(status, "InternalError", "the service has a fault", hint=hint))
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an application answer every error with a problem document, its own faults too."""
+    app.add_exception_handler(Exception, _failed)  # it is raised after the answer, for the log
+    for kind in ERRORS:
+        app.add_exception_handler(kind, _answer)
