@@ -53,12 +53,10 @@ class Key:
 
     def open(self, sealed: bytes, *context: object) -> bytes:
         """Return what was sealed; raises SealBroken."""
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
-
         try:
             nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
             return self._cipher.decrypt(nonce, rest, _said(context))
-        except (InvalidTag, ValueError, TypeError) as error:
+        except _failures() as error:
             raise SealBroken("it was changed or moved, or is of another key") from error
 
     def wrap(self, key: Key, *context: object) -> bytes:
@@ -80,6 +78,13 @@ class Key:
     def stream(self, n_bytes: int, *content: object) -> bytes:
         """Return bytes that look random, the same for the same content: SHAKE256 (FIPS 202)."""
         return hashlib.shake_256(self.secret + _said(content)).digest(n_bytes)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what does not open, where something did not: opening is asked with every decision."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
+
+    return InvalidTag, ValueError, TypeError
 
 
 def _said(context: tuple[object, ...]) -> bytes:

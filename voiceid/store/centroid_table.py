@@ -44,6 +44,7 @@ _OWNERS = select(
 _IS_REPLAY = (
     select(samples.c.id).where(samples.c.pcm_sha256 == bindparam("pcm_sha256")).exists()
 ).label("is_replay")
+_VECTORS = select(centroids).order_by(centroids.c.id)
 _VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
 _ID_OF = select(centroids.c.id).where(
@@ -61,10 +62,18 @@ class Centroids(Rows):
 
     def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the same as :meth:`table`, and rotated where the gallery is: for an index."""
-        query = _vectors_of(space_id)
-        if ids is not None:
-            query = query.where(in_list(self._connection, centroids.c.id, ids))
-        return self._table(space_id, self._connection.execute(query).all())
+        if ids is None:
+            rows = self._connection.execute(_vectors_of(space_id)).all()
+        else:
+            rows = self._of_ids(_VECTORS, space_id, ids)
+        return self._table(space_id, rows)
+
+    def _of_ids(
+        self, query: Select[Any], space_id: str, ids: Sequence[int], **more: str
+    ) -> Sequence[Any]:
+        """Return the rows of a query for centroids of a space that have some ids."""
+        asked = {"space_id": space_id, "ids": listed(self._connection, ids), **more}
+        return self._connection.execute(_among(query, self._connection.dialect.name), asked).all()
 
     def _plain(self, vectors: Float32Array, space_id: str) -> Float32Array:
         return self._protection.turned(vectors, space_id, back=True)
@@ -154,12 +163,8 @@ class Centroids(Rows):
 
         ``pcm_sha256`` is of the recording that is asked about, or empty.
         """
-        asked = {
-            "ids": listed(self._connection, centroid_ids),
-            "space_id": space.id,
-            "pcm_sha256": self._protection.recording(pcm_sha256),
-        }
-        rows = self._connection.execute(_voices(self._connection.dialect.name), asked).all()
+        recording = self._protection.recording(pcm_sha256)
+        rows = self._of_ids(_VOICES, space.id, centroid_ids, pcm_sha256=recording)
         vectors = self._plain(self._vectors(rows, space.id, space.dim), space.id)
         return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
@@ -252,13 +257,6 @@ class CentroidWriter(Centroids):
         self._effects.stamp(speaker_ids)
 
 
-@functools.cache
-def _voices(dialect: str) -> Select[Any]:
-    """Return `_VOICES` of some ids in a space, built once for a kind of database."""
-    is_asked = is_listed(dialect, centroids.c.id, "ids")
-    return _VOICES.where(is_asked, centroids.c.space_id == bindparam("space_id"))
-
-
 def _is_member(group: str) -> ColumnElement[bool]:
     """Whether the speaker of a centroid is in a group; raises SpeakerDetailInvalid."""
     named = memberships.c.group_name == tag("group", group)
@@ -290,5 +288,11 @@ def _upserting(connection: Connection) -> Any:
 
 
 def _vectors_of(space_id: str) -> Select[Any]:
-    query = select(centroids).where(centroids.c.space_id == space_id)
-    return query.order_by(centroids.c.id)
+    return _VECTORS.where(centroids.c.space_id == space_id)
+
+
+@functools.cache
+def _among(query: Select[Any], dialect: str) -> Select[Any]:
+    """Return a query for rows of ``ids`` in ``space_id``, built once: it is asked each time."""
+    query = query.where(centroids.c.space_id == bindparam("space_id"))
+    return query.where(is_listed(dialect, centroids.c.id, "ids"))

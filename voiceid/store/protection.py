@@ -20,6 +20,7 @@ adaptation, of each key of a caller and of each code, which is bound to the othe
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -27,14 +28,14 @@ from types import SimpleNamespace
 from typing import Any, Protocol, Self
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from voiceid.domain import Float32Array
 from voiceid.errors import StoreError
 from voiceid.protection import Key, KeyRing, SealBroken, Vault
 from voiceid.store.stored_rows import GROUP_SEPARATOR
 from voiceid.store.tables import memberships, speaker_keys, speakers
-from voiceid.store.value_list import in_list
+from voiceid.store.value_list import is_listed, listed
 
 _HASH_BYTES = 32
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
@@ -135,14 +136,14 @@ class Protection:
             return
         wanted = sorted({id_ for id_ in speaker_ids if id_ not in self.wrapped})
         if wanted:
-            query = select(speaker_keys.c.speaker_id, speaker_keys.c.wrapped)
-            query = query.where(in_list(self._connection, speaker_keys.c.speaker_id, wanted))
-            rows = self._connection.execute(query)
+            given = {"ids": listed(self._connection, wanted)}
+            rows = self._connection.execute(_keys_of(self._connection.dialect.name), given)
             self.wrapped |= {row.speaker_id: row.wrapped for row in rows}
 
     def key(self, speaker_id: int) -> Key:
         """Return the key of a speaker of a sealed gallery; raises StoreError."""
-        self.load([speaker_id])
+        if speaker_id not in self.wrapped:
+            self.load([speaker_id])
         assert self.sealing is not None  # noqa: S101 - the callers ask; for mypy
         try:
             return self.sealing.unwrap(speaker_id, self.wrapped[speaker_id])
@@ -285,6 +286,12 @@ class Protection:
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
             raise broken(what or " ".join(place)) from error
+
+
+@functools.cache
+def _keys_of(dialect: str) -> Select[Any]:
+    query = select(speaker_keys.c.speaker_id, speaker_keys.c.wrapped)
+    return query.where(is_listed(dialect, speaker_keys.c.speaker_id, "ids"))
 
 
 def _bound(row: Mapping[str, Any]) -> list[Any]:
