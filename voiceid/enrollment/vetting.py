@@ -28,6 +28,7 @@ from voiceid.domain import (
     telephone_share,
 )
 from voiceid.errors import ChangeRefused
+from voiceid.index.base import Gallery, Ids, as_ids
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
@@ -38,6 +39,8 @@ _ROWS_AT_ONCE = 20_000
 """In a transaction: a reader that stays longer would keep what others remove in the database."""
 _NEAREST = 5
 """Others that each speaker is compared with."""
+_SEARCHED = 20
+"""Speakers up to which each is searched for in the index."""
 _NAMED = 5
 """Faults that a refusal names."""
 
@@ -63,11 +66,13 @@ class Vetting:
     def __init__(
         self,
         read: Read,
+        gallery: Gallery,
         space_id: str,
         rule_of: Callable[[Reader], DecisionRule],
         lacking: Callable[[Reader], NewSpeakers],
     ) -> None:
-        self._read, self._space_id, self._rule_of = read, space_id, rule_of
+        self._read, self._gallery = read, gallery
+        self._space_id, self._rule_of = space_id, rule_of
         with read() as reader:
             self._revision = reader.revision
             self._rule = rule_of(reader)
@@ -150,7 +155,7 @@ class Vetting:
     def _tables(self) -> Iterator[CentroidTable]:
         """Yield the centroids of all others, and those that the import would make."""
         with self._read() as reader:
-            ids = reader.centroids.ids(self._space_id)
+            ids = self._likely(reader)
         ids = ids[~np.isin(ids, list(self._held))]
         for first in range(0, len(ids), _ROWS_AT_ONCE):
             some = ids[first : first + _ROWS_AT_ONCE].tolist()
@@ -161,6 +166,17 @@ class Vetting:
             own = self._voices[first : first + _AT_ONCE]
             own_ids = np.arange(-2 - first, -2 - first - len(own), -1)
             yield CentroidTable(own_ids, np.array([voice.centroid for voice in own]))
+
+    def _likely(self, reader: Reader) -> Ids:
+        """Return the ids (n,) of all who may be nearest: of few voices as an enrolment finds them.
+
+        Of many all rows are read once, which takes as long as some hundred searches.
+        """
+        if len(self._voices) > _SEARCHED:
+            return reader.centroids.ids(self._space_id)
+        count = 1 + _NEAREST + len(self._held)
+        found = (self._gallery.search(reader, v.centroid, count) for v in self._voices)
+        return as_ids(sorted({id_ for hits in found for id_, _ in hits}))
 
     def _other_names(
         self, read: Read, tables: Callable[[], Iterable[CentroidTable]]

@@ -79,7 +79,8 @@ class GalleryFiles:
             with read(model.speaker_model) as speakers:
                 for _ in range(_VETTED_AGAIN):
                     lacking = partial(speakers.lacking, append=append)
-                    check = partial(Vetting, session.store.read, model.space.id)
+                    gallery = session.gallery(model.space.id, model.space.dim)
+                    check = partial(Vetting, session.store.read, gallery, model.space.id)
                     vetting = None if trust else check(model.checks.rule_of, lacking)
                     with session.change(ChangeKind.IMPORT, large=True) as change:
                         change.writer.spaces.require_current(model.space.id)

@@ -12,19 +12,26 @@ import pytest
 from random_voices import SPACE
 from vectors import ALICE, BOB, RULE, enroll, heard, opened
 
-from voiceid.domain import NewSpeakers, SpeakerDetails, Utterance
+from voiceid.domain import CentroidTable, NewSpeakers, SpeakerDetails, Utterance
 from voiceid.enrollment import vetting
 from voiceid.enrollment.vetting import Vetting
 from voiceid.errors import ChangeRefused, SpeakerExists
 from voiceid.exchange.adding import add, lacking
 from voiceid.index import faiss_index
+from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Reader, Store, StoreOptions
+from voiceid.store.centroid_table import Centroids
 
 CAROL = [0.0, 0.0, 1.0]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(params=["searched", "all rows"])
+def store(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """Few voices are searched for in the index; many are compared with all rows."""
+    if request.param == "all rows":
+        monkeypatch.setattr(vetting, "_SEARCHED", 0)
     with opened(tmp_path) as (store, _):
         yield store
 
@@ -51,7 +58,9 @@ class Import:
         )
         self.where = [""] * len(people)
         self.rule = RULE
-        self.vetting = Vetting(store.read, SPACE.id, lambda _: self.rule, self._lacking)
+        assert isinstance(store.path, Path)
+        gallery = GalleryIndex(SPACE.id, SPACE.dim, store.path.with_suffix(".index"))
+        self.vetting = Vetting(store.read, gallery, SPACE.id, lambda _: self.rule, self._lacking)
 
     def _lacking(self, reader: Reader) -> NewSpeakers:
         lacks = lacking(reader, SPACE, self.speakers, self.where, append=True)
@@ -111,6 +120,27 @@ def test_a_voice_that_has_other_names_is_said_with_all_of_them(store: Store) -> 
     assert refused.value.message.count("twin") == 5
     with pytest.raises(ChangeRefused, match="voice of one is enrolled as: other"):
         bring(store, one=[heard(BOB, "c")], other=[heard(BOB, "d")])
+
+
+def test_one_voice_is_compared_with_those_alone_who_may_be_nearest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row of a sealed gallery has to be opened: 3 s for one of 100,000."""
+    few = 20 if vetting._SEARCHED else 100
+    for number in range(40):
+        voice = [0.0, 0.0, np.cos(number), np.sin(number)]
+        enroll(store, f"speaker {number}", heard(voice, f"{number}"))
+    bring(store, first=[heard(ALICE, "a")])
+    read: list[int] = []
+    table = Centroids.table
+
+    def counted(self: Centroids, space_id: str, ids: list[int]) -> CentroidTable:
+        read.append(len(ids))
+        return table(self, space_id, ids)
+
+    monkeypatch.setattr(Centroids, "table", counted)
+    bring(store, bob=[heard(BOB, "b")])
+    assert sum(read) <= few
 
 
 def test_samples_of_an_unknown_line_need_what_a_telephones_need(store: Store) -> None:
