@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import private_galleries
+import psycopg
 import pytest
-from postgres_server import Databases
+from postgres_server import Databases, own_server
 from random_voices import files_holding, fitted
 from sqlalchemy import select, update
 from torture.voices import new_clips, opened, pcm_sha256, utterance, vector
@@ -634,6 +635,25 @@ def test_a_server_compares_rotated_vectors_and_holds_nothing_else_to_read(
             require_same(answers(vid), before)
     finally:
         postgres.drop(url)
+
+
+def test_no_table_of_a_server_has_what_was_plain_before(tmp_path: Path, key: str) -> None:
+    """Nor have its statistics, which quote rows.  Its log does, until it is recycled."""
+    with own_server() as server:
+        url = Databases(server.admin).empty()
+        overrides = {"privacy.key": key, "database_url": str(url.text)}
+        with opened(tmp_path / "data", overrides) as vid:
+            vid._session.keys.is_required = False
+            enrol(vid)
+            needles = secrets(vid)
+            vid.keys.gallery.init()
+            vid.keys.gallery.off()
+            vid.keys.gallery.init()
+            vid.database.copy(url, tmp_path / "copy.sqlite3")
+            with psycopg.connect(server.admin, autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+            assert files_holding(server.folder / "data" / "base", needles) == set()
+            assert files_holding(tmp_path, needles) == set()
 
 
 @pytest.mark.parametrize("on_a_server", [False, True])

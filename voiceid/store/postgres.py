@@ -82,10 +82,14 @@ _FOREIGN = """
 
 
 def rewrite_tables(engine: Engine) -> None:
-    """Write every table again, without what is no longer seen: VACUUM only marks it as free."""
+    """Write every table again, without what is no longer seen: VACUUM only marks it as free.
+
+    The server's statistics too, which quote rows, where the user owns the database.
+    """
     with engine.connect() as connection:
         for table in metadata.tables:
             connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+        connection.exec_driver_sql("VACUUM (FULL) pg_catalog.pg_statistic")
 
 
 _BUSY = {
