@@ -54,11 +54,7 @@ class Pooling:
 
 @cache  # it looks at every library that is loaded
 def one_thread_for_numpy() -> None:
-    """Have NumPy multiply matrices in one thread, in this process.
-
-    OpenBLAS gives products of this size to all processors, and its threads spin while they wait
-    for the next: a decision of 90 ms took 203 ms of processor time, which other requests lacked.
-    """
+    """Have NumPy multiply in one thread: with the others, which spin, 90 ms took 203 ms of CPU."""
     for library in ThreadpoolController().lib_controllers:
         if library.user_api == "blas" and "numpy" in library.filepath:  # FAISS has one of its own
             library.set_num_threads(1)
