@@ -66,7 +66,7 @@ def test_audio_without_a_header_is_what_the_options_or_its_name_say(
     piped = run("identify", "-", "--format", "sln16", "--json", stdin=data).json
     assert piped["score"] == by_name["score"]
     ran = run("identify", "-", stdin=data)
-    assert (ran.code, "name what they are: --format" in ran.err) == (24, True)
+    assert (ran.code, "give its format with --format" in ran.err) == (24, True)
     assert run("identify", "-", "--format", "flac", stdin=data).code == 2
     embedded = run("embed", "-", "--audio-format", "sln16", "--format", "json", stdin=data)
     assert embedded.json["shape"] == [192]

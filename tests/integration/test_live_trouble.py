@@ -150,7 +150,7 @@ def test_what_is_no_source_is_said(opened: VoiceID, source, text: str) -> None:
     ],
 )
 def test_what_is_no_address_is_said_at_once(opened: VoiceID, address: str) -> None:
-    with pytest.raises(ConfigError, match="is no address") as error:
+    with pytest.raises(ConfigError, match="is not an address") as error:
         opened.listen(address)
     assert "secret" not in str(error.value)
     assert live_source("HTTP://u:p@[::1]:80/a?b", AudioOptions()).where == "http://[::1]:80/a"

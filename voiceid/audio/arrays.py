@@ -1,4 +1,4 @@
-"""Samples that the caller has already: checked, and as float32."""
+"""Samples that the caller already has: checked, and converted to float32."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_VALUES_A_S = 64 * 48_000
 """Rate times channels: 64 channels of 48 kHz, 16 of 192 kHz, 4 of 768 kHz."""
 
 MEAN_VALUES_A_S = 8 * 48_000
-"""The same of what is decoded in all, by the longest duration that is taken."""
+"""The same for the whole recording, for each second of the longest duration allowed."""
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1000, 768_000
 """768 kHz is the highest rate that converters are sold with; no speech survives 1 kHz."""
 
 _FLOAT32_BITS = 24
-"""Integers of so many bits are exact in float32."""
+"""Integers of at most this many bits are exact in float32."""
 
 _INTEGERS = (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8))
 
@@ -33,18 +33,18 @@ def samples_and_rate(
 ) -> tuple[npt.NDArray[Any], int]:
     """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels).
 
-    - `channels`: how many there are, if that is known: then there may be fewer samples.
+    - `channels`: how many there are, if known; then there may be fewer samples than channels.
     """
     if isinstance(samples, np.ma.MaskedArray) and np.ma.is_masked(samples):
         raise AudioInvalid(
-            f"{where}: some samples are masked, and a recording has no such samples",
-            hint="Pass samples.filled(0), or cut the recording where it has none.",
+            f"{where}: some samples are masked; a recording cannot have masked samples",
+            hint="Pass samples.filled(0), or cut the masked parts out.",
         )
     try:
         array = np.asarray(samples)
     except ValueError as error:  # rows of several lengths
         raise AudioInvalid(
-            f"{where}: these samples are no array: {error}",
+            f"{where}: these samples are not an array: {error}",
             hint="Pass shape (samples,) or (samples, channels).",
         ) from error
     array = array.astype(array.dtype.newbyteorder("="), copy=False)  # RTP's are big-endian
@@ -63,7 +63,7 @@ def samples_and_rate(
         raise AudioInvalid(
             f"{where}: an array of shape {array.shape} has more channels than samples,"
             f" or more than {MAX_CHANNELS}",
-            hint="Samples come first, channels second: transpose the array.",
+            hint="The first axis is samples, the second channels: transpose the array.",
         )
     return table, check_rate(_whole(rate, where), where)
 
@@ -87,8 +87,8 @@ def check_rate(rate_hz: int, where: str) -> int:
     """Return the sample rate, 1000 to 768000 Hz, or raise :class:`AudioInvalid`."""
     if not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
         raise AudioInvalid(
-            f"{where} has a sample rate of {_short(rate_hz)} Hz, which no speech recording has",
-            hint=f"Rates from {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz are taken.",
+            f"{where} has a sample rate of {_short(rate_hz)} Hz, outside the supported range",
+            hint=f"Use a rate from {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz.",
         )
     return rate_hz
 
@@ -101,7 +101,7 @@ def to_float32(samples: npt.NDArray[Any]) -> Float32Array:
     """
     kind = samples.dtype.kind
     if kind == "f":
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, found later
+        with np.errstate(over="ignore"):  # too large becomes inf: refused later
             return samples.astype(np.float32, copy=False)
     bits = 8 * samples.dtype.itemsize
     scale = 2.0 ** (1 - bits)
@@ -112,7 +112,7 @@ def to_float32(samples: npt.NDArray[Any]) -> Float32Array:
 
 
 class ArrayDecoder:
-    """Samples that are decoded already, of any PCM type; float32 is passed on without a copy."""
+    """Samples that are already decoded, of any PCM type; float32 is passed on without a copy."""
 
     def __init__(self, table: npt.NDArray[Any], sample_rate_hz: int, block_values: int) -> None:
         self.sample_rate_hz = sample_rate_hz

@@ -46,9 +46,9 @@ class Arrivals:
     ) -> list[tuple[Float32Array, ClippingCount]]:
         """Return the next blocks (n,) float32 at 16 kHz of samples (n,) or (n, channels).
 
-        Each comes with the clipped samples up to its end.  A few samples lag behind where the rate
-        is another.  Raises `AudioInvalid`: they cannot be sound, or their rate or number of
-        channels is another than before; none of them is taken then.
+        Each comes with the number of clipped samples up to its end.  While resampling, a few
+        samples lag behind.  Raises `AudioInvalid`: they cannot be sound, or their rate or number of
+        channels has changed; then none of them is used.
         """
         if np.size(samples) == 0:
             return []
@@ -62,7 +62,7 @@ class Arrivals:
             raise AudioInvalid(
                 f"{self._where}: {kind[1]} channels at {kind[0]} Hz come after {self._kind[1]} at"
                 f" {self._kind[0]} Hz",
-                hint="Feed one kind of samples, or begin to listen again.",
+                hint="Keep one rate and number of channels, or start a new listener.",
             )
         step = max(1, rate_hz // _BLOCKS_A_S)
         blocks = []

@@ -1,4 +1,4 @@
-"""Which certificates prove that an address is what it says: the system's, or those of a file."""
+"""The certificates that are trusted for network addresses: the system's, or those of a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUNDLES = (
     "/etc/ssl/cert.pem",
 )
 """Debian, Red Hat, SUSE, Alpine and macOS (Go's crypto/x509/root_linux.go and root_bsd.go): the TLS
-library in PyAV's wheel knows one of Red Hat alone."""
+library in PyAV's wheel knows only one path, of Red Hat."""
 
 
 def trusted_file(ca_file: str | None) -> str | None:
@@ -31,7 +31,7 @@ def trusted_file(ca_file: str | None) -> str | None:
         ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # SSLError too
         raise ConfigError(
-            f"audio.ca_file is {ca_file}, and no certificate can be read from it: {error.strerror}",
+            f"no certificate can be read from audio.ca_file {ca_file}: {error.strerror}",
             hint="Name a file with certificates in PEM: -----BEGIN CERTIFICATE-----.",
         ) from error
     return ca_file
@@ -40,7 +40,7 @@ def trusted_file(ca_file: str | None) -> str | None:
 def distrust(host: str, port: int, ca_file: str | None, timeout_s: float) -> str:
     """Return why the certificate that a server shows is not trusted; empty: that is not known.
 
-    It is asked for once more: FFmpeg says no more than that it cannot be opened.
+    The server is asked again: FFmpeg only says that the address cannot be opened.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)

@@ -1,4 +1,4 @@
-"""Several recordings one behind the other in one file, decoded as one."""
+"""Several recordings, one after the other in one file, decoded as one."""
 
 from __future__ import annotations
 

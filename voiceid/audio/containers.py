@@ -26,22 +26,22 @@ from voiceid.audio.media import Media
 from voiceid.audio.mpeg import claimed_duration_s
 
 _MAX_CHUNKS = 100_000
-"""A file of more is made to keep readers busy; what follows is said to be unheard."""
+"""A file with more is made to keep readers busy; the report says that the rest is unheard."""
 
 _PLACEHOLDER_FROM = 0x7FFF_F000
-"""A size from here on is what programs write that cannot go back to the header."""
+"""Programs that cannot go back to the header write a size from here on."""
 
 _ROUND_FROM, _ROUND_STEP, _ROUND_WITHIN = 10**9, 10**6, 64
-"""So is a round number of bytes, e.g. 2000000000, or that and a header: one real size in 8000."""
+"""Or a round size, e.g. 2000000000, with or without a header: so is one real size in 8000."""
 
 
 class End(NamedTuple):
     """Where a file ends.
 
-    - `at`: the byte behind it; beyond the source where it is cut.
+    - `at`: the byte after the file; beyond the source where it is cut.
     - `is_cut`: whether it ends before its own structure does.
-    - `has_placeholder`: whether its size is not one, but says "not known".
-    - `head`: what is to be read in place of its first bytes.
+    - `has_placeholder`: whether its stated size only means "not known".
+    - `head`: the bytes to read in place of its first bytes.
     """
 
     at: int
@@ -54,7 +54,7 @@ Walk = Callable[[Media, int], End]
 
 
 def walk_of(head: bytes) -> Walk | None:
-    """Return what finds the end of a file that begins with these bytes, None if none does."""
+    """Return the function that finds the end of a file that begins so; None if there is none."""
     return next((walk for pattern, walk in _KINDS if pattern.match(head)), None)
 
 
@@ -64,7 +64,7 @@ def is_container(head: bytes) -> bool:
 
 
 def to_the_end(media: Media, _: int) -> End:
-    """Return the end of the source, for a file of a kind that is not looked into."""
+    """Return the end of the source, for a format whose structure is not followed."""
     return End(media.size)
 
 
@@ -78,7 +78,7 @@ def _is_placeholder(size: int) -> bool:
 
 _SEE_DS64 = 0xFFFF_FFFF
 _TEXT_FROM = 1 << 24
-"""Text behind the sound looks like a chunk of such a size at least; metadata is smaller."""
+"""Text after the sound looks like a chunk of at least this size; metadata is smaller."""
 
 
 def _iff(media: Media, start: int) -> End:
@@ -115,7 +115,7 @@ def _iff(media: Media, start: int) -> End:
 
 
 def _is_chunk(media: Media, at: int, chunk: bytes, n_head: int) -> bool:
-    """Return whether a chunk with so many bytes of name and size begins there, and no file."""
+    """Return whether a chunk begins there, with so many bytes of name and size, and not a file."""
     is_named = len(chunk) >= n_head and _is_name(chunk[:4])
     return is_named and walk_of(chunk) is None and tags_end(media, at) == at
 
@@ -125,7 +125,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def _even(media: Media, at: int, size: int) -> int:
-    """Return where the next chunk begins: some writers leave the byte out that makes it even."""
+    """Return where the next chunk begins: some writers leave out the padding byte."""
     if size % 2 == 0:
         return at
     there = bytes_at(media, at, 5)
@@ -201,7 +201,7 @@ def _ogg(media: Media, start: int) -> End:
         body += _page_bytes(bytes_at(media, body, _PAGE_HEADER + 255))
     end, _ = frames_end(media, body, _PAGES)
     tail = bytes_at(media, max(start, end - _MAX_PAGE_BYTES), min(end, _MAX_PAGE_BYTES))
-    page = tail[max(0, tail.rfind(_PAGE)) :]  # where zeros fill a cut file up, it ends in them
+    page = tail[max(0, tail.rfind(_PAGE)) :]  # a cut file that is filled up with zeros ends in them
     sums = crc(page[:22] + bytes(4) + page[26:], 32, 0x04C11DB7)
     return End(end, is_cut=sums[-1] != int.from_bytes(page[22:26], "little"))
 
@@ -259,7 +259,7 @@ def _stated(end_of: Callable[[Media, int], int] = lambda *_: _UNKNOWN) -> Walk:
 def _w64_end(media: Media, start: int) -> int:
     """Follow Sony's Wave64 to its data: chunks of ``GUID size data``, each on eight bytes.
 
-    Its own size, where it is one, is that with the chunks behind the data.
+    The file's own size, where it is valid, includes the chunks after the data.
     """
     at = start + 40
     whole = start + int.from_bytes(bytes_at(media, start + 16, 8), "little")
@@ -275,14 +275,14 @@ def _w64_end(media: Media, start: int) -> int:
 
 
 def _nist_end(media: Media, start: int) -> int:
-    """Multiply the counts of a SPHERE header; what is compressed inside has no such size."""
+    """Multiply the counts of a SPHERE header; compressed data has another size: not known."""
     head = bytes_at(media, start, 1024)
     n_header = re.match(rb"NIST_1A\n *(\d{1,9})\n", head)
     counts = dict(re.findall(rb"(?m)^(\w+_(?:count|n_bytes)) -i (\d{1,18})\s", head))
-    wanted = (b"sample_count", b"sample_n_bytes", b"channel_count")
-    if n_header is None or b"embedded" in head or not counts.keys() >= set(wanted):
+    fields = (b"sample_count", b"sample_n_bytes", b"channel_count")
+    if n_header is None or b"embedded" in head or not counts.keys() >= set(fields):
         return _UNKNOWN
-    return start + int(n_header[1]) + math.prod(int(counts[name]) for name in wanted)
+    return start + int(n_header[1]) + math.prod(int(counts[name]) for name in fields)
 
 
 def _voc_end(media: Media, start: int) -> int:
@@ -309,7 +309,7 @@ def _tta_end(media: Media, start: int) -> int:
 
 
 def _sox_end(media: Media, start: int) -> int:
-    """Return what the counts say: samples of four bytes behind a header of a stated length."""
+    """Return the end by the counts: samples of four bytes after a header of a stated length."""
     head = bytes_at(media, start, 16)
     order: Literal["little", "big"] = "little" if head[:1] == b"." else "big"
     n_header, n_samples = (int.from_bytes(head[at:to], order) for at, to in ((4, 8), (8, 16)))
@@ -352,7 +352,7 @@ def _framed(kind: Frames, n_header: int) -> Walk:
 
 
 def _nameless(media: Media, start: int) -> End:
-    """Follow frames from the first byte, or behind a tag, which a file of a kind may have too."""
+    """Follow frames from the first byte, or after a tag, which such a file may begin with."""
     at = tags_end(media, start)
     walk = walk_of(bytes_at(media, at, HEAD_BYTES))
     if walk is not None and walk is not _nameless:
@@ -396,4 +396,4 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
 )
 
 _OTHER_MAGIC = (*(b"ID3", b"RIFF", b"FORM", b"MAC ", b"DSD ", b"tBaK", b"MPCK", b"MP+", b"#!iLBC"),)
-"""Formats that are not looked into, but name themselves."""
+"""Formats that begin with their name, and whose structure is not followed."""

@@ -1,4 +1,4 @@
-"""What a decoder is."""
+"""The protocol of a decoder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Decoder(Protocol):
     """Decoded audio, block by block.
 
     ``duration_hint_s`` is what the header claims, None when it does not or cannot be
-    trusted.  ``truncated`` and ``unheard`` are settled once the blocks are exhausted; the
-    latter is what of the source was not decoded, in a few words, by the code of its warning.
+    trusted.  ``truncated`` and ``unheard`` are known once the blocks are exhausted; the
+    latter has, for each code of a warning, a few words on what was not decoded.
     """
 
     sample_rate_hz: int
@@ -41,5 +41,5 @@ def require_track(track: int | None, n_tracks: int, where: str) -> None:
         count = "1 audio track" if n_tracks == 1 else f"{n_tracks} audio tracks"
         raise AudioInvalid(
             f"{where} has {count}, so there is no track {track}",
-            hint="Leave --track away, or use one that is there (they are counted from 0).",
+            hint="Leave out --track, or use a track that exists (counted from 0).",
         )

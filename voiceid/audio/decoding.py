@@ -1,4 +1,4 @@
-"""Which decoder a source gets, and by which libraries."""
+"""The choice of a decoder for a source, and the libraries behind it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK_VALUES = 1 << 18
 def open_decoder(media: Media, options: AudioOptions, block_values: int = BLOCK_VALUES) -> Decoder:
     """Return a decoder, chosen by content, of all the recordings that a source holds.
 
-    What has no header is what the options or its name say.
+    The options or the file's name give the format of a recording without a header.
     """
     raw = headerless(media, options)
     if raw is not None:
@@ -55,7 +55,7 @@ def codec_versions() -> str:
 
 @contextmanager
 def _loading() -> Iterator[None]:
-    """Say which library cannot be loaded: it is damaged, or there is too little memory for it."""
+    """Raise the error of a library that cannot be loaded: damaged, or too little memory."""
     try:
         yield
     except (ImportError, OSError) as error:
@@ -118,7 +118,7 @@ def unreadable(media: Media) -> AudioUnreadable:
             hint="Check where the audio comes from.",
         )
     head = media.head(512)
-    kind = next((what for magic, what in _MAGIC if head.startswith(magic)), None)
+    kind = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
     if kind is None and _is_text(head):
         kind = "text"
     if kind is not None:
@@ -128,14 +128,14 @@ def unreadable(media: Media) -> AudioUnreadable:
         )
     if head[4:8] == b"ftyp" and find(media, 0, b"moov", lambda _: True) == media.size:
         return AudioUnreadable(
-            f"{media.where} is cut short: the index of an MP4 is missing, which is written last",
+            f"{media.where} is cut short: the index at the end of the MP4 is missing",
             hint="Copy it again; if the recorder stopped too early, repair it with a tool for MP4.",
         )
     return AudioUnreadable(
-        f"{media.where} cannot be decoded: it is not audio, of a kind that is not supported,"
+        f"{media.where} cannot be decoded: it is not audio, in an unsupported format,"
         " corrupt, or cut short before any sound",
-        hint="Play it to check; copy it again, or export it as wav or flac. For recordings of a"
-        " telephone system without a header, name what they are: --format.",
+        hint="Play it to check; copy it again, or export it as wav or flac. For a telephone"
+        " recording without a header, give its format with --format.",
     )
 
 

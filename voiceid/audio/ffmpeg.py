@@ -35,7 +35,7 @@ CONTAINERS = (
     "loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
     "ilbc,qcp,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
-"""Demuxers that hold their audio themselves."""
+"""Demuxers of files that hold their audio themselves."""
 
 _TIMED = frozenset(
     {"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv", "flac", "ogg", "rm"}
@@ -45,13 +45,13 @@ _TIMED = frozenset(
 _IO_BUFFER = 1 << 18
 _MAX_SEEKS = 500_000
 _SHORTFALL_S = 1.0
-"""Audio that ends so much before its container's duration was cut off."""
+"""Audio that ends this much before its container's duration was cut off."""
 
 _EXACT_SHORTFALL_S = 0.001
 """The same in FLAC, which counts its samples."""
 
 _PAUSE_S, _PAUSE_BYTES = 0.5, 1000
-"""Time that is no sound, with no more bytes than headers have: those of damage are more."""
+"""A gap in time with at most the bytes of headers is a pause; damage leaves more bytes."""
 
 ERRORS = (
     av.FFmpegError,
@@ -145,7 +145,7 @@ class FFmpegDecoder:
         step, tick = max(1, self._block_values // self.channels), Fraction(1, self.sample_rate_hz)
         try:
             for frame in self._frames_of_one_kind():
-                frame.pts, frame.time_base = None, tick  # gaps in time are no concern of a voice
+                frame.pts, frame.time_base = None, tick  # gaps in time do not matter for a voice
                 fifo.write(frame)
                 while (block := fifo.read(step)) is not None:
                     n_frames += block.samples
@@ -155,7 +155,7 @@ class FFmpegDecoder:
                 yield table_of(block)
         except ERRORS as error:
             raise AudioUnreadable(
-                f"{self._media.where} changes into something that cannot be decoded: {error}",
+                f"{self._media.where} changes into a format that cannot be decoded: {error}",
                 hint="Copy or export the recording again, for example as wav.",
             ) from error
         self._settle(n_frames)
@@ -199,7 +199,7 @@ class FFmpegDecoder:
             yield from frames
 
     def _count_pause(self, packet: Packet[AVAudioStream], length_s: float) -> None:
-        """Count the time before a packet if no bytes stand for it: a recorder stood still."""
+        """Count the time before a packet that no bytes account for: the recorder was paused."""
         if packet.pts is None or packet.pos is None:  # of a codec's last frames
             return
         start_s, (end_s, end) = float(packet.pts * packet.time_base), self._last_end
@@ -208,16 +208,16 @@ class FFmpegDecoder:
         self._last_end = start_s + length_s, packet.pos + packet.size
 
     def _frames_of_one_kind(self) -> Iterator[AudioFrame]:
-        """Yield the frames, converted to what the track begins as where it turns into another."""
+        """Yield the frames; where the track changes its format, in the format it began with."""
         name, layout, rate_hz = _kind(self._first)
-        wanted = (name if name.removesuffix("p") in _NUMPY_FORMATS else "flt", layout, rate_hz)
-        current, converter = wanted, None
+        target = (name if name.removesuffix("p") in _NUMPY_FORMATS else "flt", layout, rate_hz)
+        current, converter = target, None
         for frame in chain((self._first,), self._frames):
             if _kind(frame) != current:
                 if converter is not None:
                     yield from converter.resample(None)
                 current = _kind(frame)
-                converter = None if current == wanted else AudioResampler(*wanted)
+                converter = None if current == target else AudioResampler(*target)
             if converter is None:
                 yield frame
             else:
@@ -258,13 +258,13 @@ def table_of(frame: AudioFrame) -> Float32Array:
 
 
 def track_of(container: InputContainer, number: int | None, where: str) -> AVAudioStream:
-    """Return the audio track of that number; else the default one, else the first.
+    """Return the audio track of a number; without one, the default track, else the first.
 
-    Raises `AudioUnreadable`: there is none; `ConfigError`: there is none of that number.
+    Raises `AudioUnreadable`: there is no audio track; `ConfigError`: none has that number.
     """
     tracks = container.streams.audio
     if not tracks:
-        raise AudioUnreadable(f"{where} holds no audio track", hint="Pass a file with sound.")
+        raise AudioUnreadable(f"{where} holds no audio track", hint="Use a file with sound.")
     require_track(number, len(tracks), where)
     if number is not None:
         return tracks[number]
@@ -285,7 +285,7 @@ def _track_text(number: int, track: AVAudioStream) -> str:
 
 
 def _duration_s(container: InputContainer, track: AVAudioStream) -> float | None:
-    """Return the length of the track that its container states, None where none can be trusted."""
+    """Return the length of the track that its container states; None if it cannot be trusted."""
     kind = container.format.name.split(",")[0]
     if kind not in _TIMED:
         return None

@@ -16,10 +16,10 @@ from voiceid.audio.mpeg import is_mp3
 _MAX_BLOCKS = 1000
 _MAX_TRIED = 100
 _MAX_HEADS = 1_000_000
-"""Places that may begin a frame: so many frames are three days."""
+"""Places where a frame may begin: this many frames last three days."""
 
 _MAX_LOST = 100
-"""So many frames may be damaged, one behind the other."""
+"""At most this many frames in a row may be damaged."""
 
 _HEAD_BYTES = 16
 _FRAME = re.compile(rb"\xff\xf8[\x10-\xfe][\x00-\xae](?=(.{7}))", re.DOTALL)
@@ -28,7 +28,7 @@ _FIXED = b"\xff\xf8"
 
 
 def flac_end(media: Media, start: int) -> int | None:
-    """Return the byte behind the last frame; None where a file does not say which that is."""
+    """Return the byte after the last frame; None where a file does not say which frame is last."""
     info = bytes_at(media, start + 8, 18)
     at = _frames_start(media, start)
     if at is None or len(info) < 18:  # noqa: PLR2004

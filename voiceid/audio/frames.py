@@ -22,13 +22,13 @@ from voiceid.audio.mpeg import MAX_FRAME_BYTES, frame_bytes
 _BLOCK_BYTES = 1 << 18
 _MAX_SYNC_BYTES = 1338  # of a transport stream with time stamps
 _MAX_TRIED = 300_000
-"""Places of a source that may begin a frame: of so many a source of noise has 700 MB."""
+"""Places where a frame may begin: a source of noise with this many has 700 MB."""
 
 _ZEROS = 8
-"""So many zeros at the end of a frame, and more behind it, are no sound: they fill a file up."""
+"""This many zeros at the end of a frame, with more after it, only fill up the file."""
 
 _PIECE_BYTES = 16
-"""Fewer bytes behind the last frame are a piece of the next: too few to tell what it is."""
+"""Fewer bytes after the last frame are a piece of the next: too few to recognise it."""
 
 _TAG = re.compile(rb"TAG|APETAGEX|LYRICSBEGIN|ID3[\x02-\x04]\x00")
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
@@ -39,9 +39,9 @@ _AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, *[1] * 6)
 class Frames(NamedTuple):
     """A kind of frames.
 
-    - `sync`: what each begins with.
-    - `length`: of the frame that begins with these `n_head` bytes; 0: none does.
-    - `n_in_a_row`: so many, each where the one before it ends, are no chance.
+    - `sync`: the bytes that each begins with.
+    - `length`: returns the length of the frame that begins with `n_head` bytes; 0: not a frame.
+    - `n_in_a_row`: this many, each where the one before it ends, cannot be chance.
     - `n_most`: bytes of the longest frame.
     """
 
@@ -141,7 +141,7 @@ _NAMELESS = (
 
 
 def nameless(media: Media, at: int) -> Frames | None:
-    """Return the kind whose frame begins at a byte, of those whose files begin with one."""
+    """Return the kind of the frame that begins at a byte, if files of that kind begin with one."""
     head = bytes_at(media, at, HEAD_BYTES)
     if re.match(TS_HEAD, head, re.DOTALL):
         return _TS
@@ -194,12 +194,12 @@ def _followed(media: Media, start: int, kind: Frames) -> tuple[int, int]:
 
 
 def _next_frame(media: Media, start: int, kind: Frames) -> int:
-    """Return where some frames in a row begin; or the end.  No byte is looked at twice."""
-    since, found = media.next_frames.get(kind, (0, -1))
-    if not since <= start <= found:
-        found = _looked_for(media, start, kind)
-        media.next_frames[kind] = start, found
-    return found
+    """Return where frames in a row begin, else the end.  Each byte is examined once."""
+    searched, place = media.next_frames.get(kind, (0, -1))
+    if not searched <= start <= place:
+        place = _looked_for(media, start, kind)
+        media.next_frames[kind] = start, place
+    return place
 
 
 def _looked_for(media: Media, start: int, kind: Frames) -> int:

@@ -1,7 +1,7 @@
-"""Telephone recordings without a header: nothing in the bytes says what they are, a name does.
+"""Telephone recordings without a header: only the file's name, or the user, says the format.
 
-Asterisk and FreeSWITCH write them.  Any bytes can be decoded as any of these formats, so none is
-ever guessed from content; and a file that names its own format is what it says.
+Asterisk and FreeSWITCH write them.  Any bytes can be decoded as any of these formats, so the
+format is never guessed from content.  A file with a header is read by its header.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Headerless:
     """A format of one channel without a header.
 
     - `demuxer`: FFmpeg's name for it; empty: libsndfile reads it.
-    - `rate_hz`: of the samples.
-    - `options`: of the demuxer.
+    - `rate_hz`: the sample rate.
+    - `options`: for the demuxer.
     """
 
     demuxer: str
@@ -56,7 +56,7 @@ FORMATS: Mapping[str, Headerless] = MappingProxyType(
         "vox": Headerless("", 8000),
     }
 )
-"""By the name that ``--format`` takes, which is an ending of its files as well.
+"""Formats by the name that ``--format`` takes, which is also an ending of their files.
 
 Rates as Asterisk's and FreeSWITCH's format modules have them; ``g726`` is packed as RFC 3551 says,
 ``vox`` is Dialogic's ADPCM, ``sln`` is signed 16-bit PCM of least byte first.
@@ -72,9 +72,9 @@ ENDINGS: Mapping[str, str] = MappingProxyType(
 
 
 def headerless(media: Media, options: AudioOptions) -> Headerless | None:
-    """Return what a source without a header is by its name or the options; None if it has one.
+    """Return the format of a source without a header, by name or options; None if it has one.
 
-    Raises `ConfigError`: the options name a format that there is not.
+    Raises `ConfigError`: the options name an unknown format.
     """
     name = options.format or ENDINGS.get(PurePath(media.name).suffix[1:].lower())
     if name is None:
@@ -86,10 +86,10 @@ def headerless(media: Media, options: AudioOptions) -> Headerless | None:
 
 
 def format_named(name: str) -> Headerless:
-    """Return the format that ``--format`` names; raises `ConfigError`: there is none."""
+    """Return the format that ``--format`` names; raises `ConfigError`: it is unknown."""
     if name not in ENDINGS:
         raise ConfigError(
-            f"{name!r} is no format of recordings without a header",
-            hint=f"There are {', '.join(FORMATS)}.",
+            f"{name!r} is not a format of recordings without a header",
+            hint=f"Use one of {', '.join(FORMATS)}.",
         )
     return FORMATS[ENDINGS[name]]

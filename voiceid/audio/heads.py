@@ -1,4 +1,4 @@
-"""What files of sound begin with, where one begins within other bytes, and tags around them."""
+"""The first bytes of sound files, where a file begins within other bytes, and the tags around."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from voiceid.audio.media import Media
 
 HEAD_BYTES = 512
-"""What is enough to tell a container by: three packets of a transport stream begin in so many."""
+"""Enough to recognise a container: this holds the starts of three transport stream packets."""
 
 _NEAR_BYTES = 64
-"""A file that begins so near behind the end of another is no chance."""
+"""Where a file ends and another begins within this many bytes, it cannot be chance."""
 
 SCAN_BYTES = 1 << 20
-"""Bytes that are looked through at once."""
+"""Bytes that are searched at once."""
 
 _MAX_LOOKED_BYTES = 1 << 28
-"""A file that begins behind so much else is not looked for: it takes a second per 100 MiB."""
+"""A file that begins after more other bytes is not found: a search takes 1 s per 100 MiB."""
 
 MAX_STEPS = 1_500_000
 MAX_GAPS = 1000
-"""A file of more pages, or of more places that are damaged, is made to keep readers busy; what
-follows is said to be unheard.  So many frames of MP3 are 10 hours."""
+"""A file with more pages, or more damaged places, is made to keep readers busy; the report says
+that the rest is unheard.  This many frames of MP3 last 10 hours."""
 
 _HEADS = tuple(
     (re.compile(pattern, re.DOTALL), back)
@@ -53,7 +53,7 @@ _HEADS = tuple(
         (rb"ID3[\x02-\x04]\x00[\x00\x10-\xf0][\x00-\x7f]{4}(?:[A-Z][A-Z0-9]{2}|\x00\x00\x00)", 0),
     )
 )
-"""Each is enough to be no chance among the bytes of a whole recording; how many stand before."""
+"""Each pattern is too long to appear by chance in a recording; then the bytes before it."""
 
 _MAX_TAGS = 16
 _ID3 = re.compile(rb"ID3[\x02-\x04]\x00.[\x00-\x7f]{4}", re.DOTALL)
@@ -67,7 +67,7 @@ def bytes_at(media: Media, start: int, n: int) -> bytes:
 
 
 def next_head(media: Media, start: int, stop: int | None = None) -> int:
-    """Return where, from ``start`` on, the next file begins that names its format; or ``stop``.
+    """Return where the next file with a known first pattern begins from ``start`` on; or ``stop``.
 
     ``stop`` is the end of the source, if it is not given.
     """
@@ -77,9 +77,9 @@ def next_head(media: Media, start: int, stop: int | None = None) -> int:
         n_looked = min(2 * n_looked, SCAN_BYTES, stop - at)  # most are near
         block = bytes_at(media, at, n_looked + HEAD_BYTES)
         if not is_filling(block):
-            found = _place(block, n_looked)
-            if found < n_looked:
-                return at + found
+            offset = _place(block, n_looked)
+            if offset < n_looked:
+                return at + offset
             n_left -= n_looked
         at += n_looked
     return stop
@@ -91,7 +91,7 @@ def is_filling(block: bytes) -> bool:
 
 
 def is_head(data: bytes) -> bool:
-    """Return whether such a file begins among the first of these bytes."""
+    """Return whether a file with a known first pattern begins among the first of these bytes."""
     return _place(data, _NEAR_BYTES) < _NEAR_BYTES
 
 
@@ -122,7 +122,7 @@ def find(media: Media, start: int, magic: bytes, fits: Callable[[bytes], bool]) 
 
 
 def tags_end(media: Media, start: int) -> int:
-    """Return where tags end that players write before and behind the sound."""
+    """Return where the tags end that players write before and after the sound."""
     at = start
     for _ in range(_MAX_TAGS):
         n = _tag_bytes(media, at)

@@ -1,9 +1,9 @@
-"""Recordings that are kept, each as a FLAC file called by its hash.
+"""Recordings that are kept, each as a FLAC file named by its hash.
 
 A file holds what that hash is of: the decoded mono samples, at the rate of the source, in 24 bits.
-That is exact for what had no more; lossy codecs and floats are rounded at -144 dB.  What exceeds
-full scale is scaled by a power of two, not clipped.  A comment in the file has the hash of its
-samples, so that damage is noticed.  In a sealed gallery the file is sealed, and called by the keyed
+That is exact for 24 bits or less; lossy codecs and floats are rounded at -144 dB.  Samples over
+full scale are scaled by a power of two, not clipped.  A comment in the file has the hash of its
+samples, so that damage is noticed.  In a sealed gallery the file is sealed, and named by the keyed
 hash by which the database finds the recording.
 """
 
@@ -40,7 +40,7 @@ _PLAIN, _SEALED = "flac", "sealed"
 
 
 class Tape:
-    """Takes down the samples of one recording as they go by; not for several threads at once."""
+    """Records the samples of one recording as they pass; for one thread."""
 
     def __init__(self) -> None:
         self._spool = SealedSpool(_SPOOL_IN_MEMORY)
@@ -56,12 +56,12 @@ class Tape:
         self._spool.write(samples.astype("<f4", copy=False).tobytes())
 
     def clear(self) -> None:
-        """Forget what was taken down."""
+        """Forget the samples."""
         self._spool.close()
         self._spool, self._peak = SealedSpool(_SPOOL_IN_MEMORY), 0.0
 
     def seal(self, pcm_sha256: str, rate_hz: int) -> None:
-        """Write what was taken down to a FLAC file: the recording of that hash."""
+        """Write the samples to a FLAC file: the recording of that hash."""
         import soundfile  # noqa: PLC0415 - loaded already, unless by an array
 
         made, spool = io.BytesIO(), SealedSpool(_SPOOL_IN_MEMORY)
@@ -78,7 +78,7 @@ class Tape:
                 ) as flac:
                     flac.comment = json.dumps(note)
                     for block in _rounded(raw, scale):
-                        # libsndfile would scale floats by 2^23 - 1; integers it takes as they are.
+                        # libsndfile would scale floats by 2^23 - 1; it takes integers as they are.
                         whole = (block.astype(np.float64) / scale * 2**31).astype(np.int32)
                         flac.write(whole)
             except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
@@ -97,8 +97,8 @@ class Tape:
 class KeptAudio:
     """A folder of kept recordings; made (0700) when the first is kept.
 
-    Files come and go only inside a transaction that writes to the database: the holder of one may
-    trust what is there.
+    Files are added and removed only inside a transaction that writes to the database, so inside
+    one the files do not change.
     """
 
     def __init__(self, folder: Path, sealing: Callable[[], Vault | None] = lambda: None) -> None:
@@ -144,9 +144,9 @@ class KeptAudio:
         return [self.folder / f"{stem}.{form}" for stem in self._stems(form)]
 
     def bring_over(self, was: Vault | None, now: Vault | None) -> None:
-        """Write every recording in the form of another protection, beside what is there.
+        """Write every recording in the form of another protection, beside the old files.
 
-        What has the old form is removed by :meth:`remove`, when the database has changed.
+        :meth:`remove` removes the old files, after the database has changed.
         """
         with _wrapped(f"the recordings could not be kept in {self.folder}"):
             for stem in self._stems(_PLAIN if was is None else _SEALED):
@@ -168,7 +168,7 @@ class KeptAudio:
             self._settle()
 
     def remove(self, recordings: Iterable[str]) -> None:
-        """Remove recordings, by their stored hashes, and what killed processes left.
+        """Remove recordings, by their stored hashes, and the files that killed processes left.
 
         Raises StoreError.
         """
@@ -218,7 +218,7 @@ class KeptAudio:
 
     def _settle(self) -> None:
         """Put the folder's own entries on the disk."""
-        with suppress(OSError):  # a folder that is not there, or Windows
+        with suppress(OSError):  # the folder does not exist, or this is Windows
             number = os.open(self.folder, os.O_RDONLY)
             try:
                 os.fsync(number)
@@ -235,7 +235,7 @@ def _scale(peak: float) -> float:
 
 
 def _rounded(raw: IO[bytes], scale: float) -> Iterator[Float32Array]:
-    """Yield the samples as they will be read: whole steps of 24 bits, times the scale."""
+    """Yield the samples as they will be read back: rounded to 24 bits, times the scale."""
     raw.seek(0)
     while data := raw.read(4 * _BLOCK):
         steps = np.frombuffer(data, dtype="<f4").astype(np.float64) / scale * 2 ** (_BITS - 1)
@@ -264,7 +264,7 @@ def _plain(path: Path, vault: Vault | None) -> Iterator[IO[bytes]]:
 
 
 def _recording_of(content: bytes, path: Path) -> str:
-    """Return the SHA-256 of the recording in a FLAC file, which says it."""
+    """Return the SHA-256 of the recording that a FLAC file states in its comment."""
     import soundfile  # noqa: PLC0415 - 50 ms
 
     try:
@@ -275,9 +275,9 @@ def _recording_of(content: bytes, path: Path) -> str:
 
 
 def _require_density(n_samples: int, path: Path) -> None:
-    """Raise ValueError for more samples than speech packs into so few bytes."""
+    """Raise ValueError for more samples than FLAC can pack into the size of the file."""
     if n_samples > max(_FEW_SAMPLES, _MOST_SAMPLES_A_BYTE * path.stat().st_size):
-        raise ValueError("it unpacks to more than it can hold")
+        raise ValueError("it unpacks to more samples than its size allows")
 
 
 def _digest(blocks: Iterable[npt.NDArray[Any]], rate_hz: int) -> str:
@@ -294,11 +294,11 @@ def _damaged(path: Path) -> AudioUnreadable:
 
 
 @contextmanager
-def _wrapped(what: str) -> Iterator[None]:
+def _wrapped(failure: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{what}: {error.strerror or error}",
+            f"{failure}: {error.strerror or error}",
             hint="Check that the disk is not full and that the folder may be written to.",
         ) from error

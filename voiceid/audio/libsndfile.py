@@ -14,13 +14,13 @@ from voiceid.domain import Float32Array
 _FORMATS = frozenset(
     {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "AIFF", "AU", "CAF", "NIST", "VOC"}
 )
-"""libsndfile also knows formats with almost no magic, which other bytes are taken for."""
+"""libsndfile also takes other bytes for formats that have almost no magic number."""
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """A sound file that is read from start to end.
 
-    SoundFile.read() seeks to where it is after every read of a seekable file, for nothing.
+    SoundFile.read() seeks to its own position after every read of a seekable file, needlessly.
     """
 
     def seekable(self) -> bool:
@@ -69,7 +69,7 @@ class SoundFileDecoder:
         except (soundfile.SoundFileError, RuntimeError, ValueError, OSError):
             return None
         try:
-            # What it says of the length of MPEG audio within a WAV is a guess.
+            # The length that it gives for MPEG audio within a WAV is a guess.
             is_known = file.format in _FORMATS and not file.subtype.startswith("MPEG")
             if raw is not None or is_known:
                 return cls(file, media, block_values)

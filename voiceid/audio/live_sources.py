@@ -1,4 +1,4 @@
-"""Sound that comes now: a microphone, a stream of the network, standard input; and files too."""
+"""Live sound: a microphone, a network stream, standard input; files are read the same way."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ LiveSourceName: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 _FILE_BLOCK_VALUES = 4096
 _WAITING = frozenset({"http", "https", "tcp"})
-"""What is sent over them may be a file, and a server waits until that is read."""
+"""Schemes that may send a file: then the server waits until it is read."""
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSource:
-    """Where sound comes from.
+    """A source of sound.
 
-    - `where`: for people; an address without its user, password and query.
+    - `where`: the source in messages; an address without its user, password and query.
     - `pieces`: opens it and yields its samples as they come.  Raises `AudioError`: it cannot be
       opened, or breaks off; `ExtraMissing`: what it needs is not installed.
-    - `goes_on`: it is opened again where it breaks off.
-    - `waits`: it waits until it is read; another goes on all the same, and sound is lost.
+    - `goes_on`: it is opened again after it breaks off.
+    - `waits`: it waits until it is read; if not, sound that is read too late is lost.
     """
 
     where: str
@@ -47,26 +47,26 @@ class LiveSource:
 def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
     """Return the source of a name.  Nothing is opened yet.
 
-    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is;
-    `AudioInvalid`: it is neither a name nor a file object.
+    Raises `ConfigError`: the scheme of the address, or the format, is unknown; `AudioInvalid`:
+    the source is neither a name nor a file object.
     """
     if options.format is not None:
         format_named(options.format)
     if not isinstance(source, str | os.PathLike):
         if not hasattr(source, "read"):
             raise AudioInvalid(
-                f"a {type(source).__name__} is not a source that can be listened to",
-                hint="Name an address, mic, - or a path, or pass a binary file object; samples are"
-                " fed to `vid.listen()`.",
+                f"a {type(source).__name__} is not a source that voiceid can listen to",
+                hint="Give an address, mic, - or a path, or a binary file object; for samples, use"
+                " `vid.listen()` and feed them.",
             )
         return LiveSource("<file>", lambda: _piped(source, "<file>", options))
     name = os.fspath(source)
     if name == "-":
         return LiveSource("<stdin>", lambda: _piped(standard_input(), "<stdin>", options))
     if name == "mic" or name.startswith("mic:"):
-        wanted = name.partition(":")[2]
+        microphone = name.partition(":")[2]
         return LiveSource(
-            display_name(name), lambda: _recorded(wanted, options), goes_on=True, waits=False
+            display_name(name), lambda: _recorded(microphone, options), goes_on=True, waits=False
         )
     if _ADDRESS.match(name):
         return _network(name, options)
@@ -77,8 +77,8 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
     scheme, where = address.partition("://")[0].lower(), _shown(address)
     if scheme not in _SCHEMES:
         raise ConfigError(
-            f"{where} is an address of {display_name(scheme)}, which is not opened",
-            hint=f"There are {', '.join(_SCHEMES)}.",
+            f"{where}: addresses of {display_name(scheme)} are not supported",
+            hint=f"Use one of {', '.join(_SCHEMES)}.",
         )
 
     def pieces() -> Pieces:
@@ -90,9 +90,9 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
 
 
 def _shown(address: str) -> str:
-    """Return an address without what only its owner should see; raises `ConfigError`: it is none.
+    """Return an address without its secrets; raises `ConfigError`: it is not an address.
 
-    One of ``udp`` needs no host: what is sent to any address of this machine is heard.
+    An address of ``udp`` needs no host: every address of this machine is listened to.
     """
     scheme = address.partition("://")[0].lower()
     try:
@@ -104,17 +104,17 @@ def _shown(address: str) -> str:
         host, needs_host = "", True
     if needs_host and not host:
         raise ConfigError(
-            f"{display_name(scheme)}://... is no address: it has no host, or no port that is one",
+            f"{display_name(scheme)}://... is not an address: no host, or no valid port",
             hint="It is SCHEME://HOST:PORT/PATH; write @, / and : in a password as %40, %2F, %3A.",
         )
     host = f"[{host}]" if ":" in host else host
     return display_name(f"{parts.scheme}://{host}{port}{parts.path}")
 
 
-def _recorded(wanted: str, options: AudioOptions) -> Pieces:
+def _recorded(microphone: str, options: AudioOptions) -> Pieces:
     from voiceid.audio.microphones import recorded  # noqa: PLC0415 - an extra
 
-    return recorded(wanted, options.stall_timeout_s)
+    return recorded(microphone, options.stall_timeout_s)
 
 
 def _piped(file: Any, where: str, options: AudioOptions) -> Pieces:

@@ -1,8 +1,8 @@
-"""Sound that FFmpeg opens as it comes: addresses of the network, and pipes.
+"""Sound that FFmpeg decodes as it arrives: network addresses, and pipes.
 
-This is the only place in which FFmpeg may use the network: for an address of the schemes below,
-over the protocols that they need.  What it then finds must hold its audio itself, and may not name
-other addresses.
+This is the only place where FFmpeg may use the network: for an address of the schemes below, over
+the protocols that they need.  The stream must hold its audio itself, and may not name other
+addresses.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROTOCOLS: Mapping[str, str] = {
     "udp": "udp",
     "tcp": "tcp",
 }
-"""What FFmpeg may use for an address, by its scheme."""
+"""The protocols that FFmpeg may use for an address, by its scheme."""
 _PREFERRED: Mapping[str, Mapping[str, str]] = {
     "rtsp": {"rtsp_flags": "prefer_tcp", "allowed_media_types": "audio"},
     "rtsps": {"rtsp_transport": "tcp", "allowed_media_types": "audio"},
@@ -47,39 +47,39 @@ _PREFERRED: Mapping[str, Mapping[str, str]] = {
 """An address of https may redirect to one of http, which proves nothing: it redirects nowhere."""
 _TLS_PORTS: Mapping[str, int] = {"https": 443, "rtsps": 322}
 _ENDING = frozenset({"http", "https"})
-"""What is sent over them may be a file, whose length the server says."""
+"""Schemes that may send a file, whose length the server states."""
 _AT_ONCE = {"analyzeduration": "1000000", "probesize": "65536"}
-"""What FFmpeg waits for before it gives the first sound: at most a second, or 64 KB."""
+"""FFmpeg waits for at most a second, or 64 KB, before it gives the first sound."""
 _CHECK = (
-    "Check the address, the network and the device; the address must be that of the sound itself,"
-    " not of a page or a playlist, and one of https may not redirect."
+    "Check the address, the network and the device. The address must lead to the sound itself, not"
+    " to a page or a playlist. An https address may not redirect."
 )
 _PIPE_PROBE_BYTES = "8192"
 _READ_BYTES = 2048
-"""Of a pipe at once: 64 ms of 16 bits at 16 kHz."""
+"""Read from a pipe at once: 64 ms of 16 bits at 16 kHz."""
 
 
 def from_address(address: str, scheme: str, where: str, options: AudioOptions) -> Pieces:
-    """Yield the sound of an address, up to the end of a file whose length its server says.
+    """Yield the sound of an address.  Only a file whose length the server states may end.
 
-    - `scheme`: of it, one of `PROTOCOLS`.
-    - `where`: it, for people.
+    - `scheme`: of the address, one of `PROTOCOLS`.
+    - `where`: the address in messages.
 
-    Of ``https`` and ``rtsps`` the certificate and the name of the host are checked.  Raises
+    For ``https`` and ``rtsps`` the certificate and the name of the host are checked.  Raises
     `AudioUnreadable`: it cannot be opened, or breaks off; `ConfigError`: ``ca_file`` has no
     certificates.
     """
     demuxers = "rtsp" if scheme.startswith("rtsp") else CONTAINERS
-    wanted = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme]}
+    required = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme]}
     trusted = None
     if scheme in _TLS_PORTS:
         trusted = trusted_file(options.ca_file)
-        wanted |= {"tls_verify": "1"} | ({} if trusted is None else {"ca_file": trusted})
+        required |= {"tls_verify": "1"} | ({} if trusted is None else {"ca_file": trusted})
     try:
         container = av.open(
             address,
             mode="r",
-            options={**_AT_ONCE, **_PREFERRED.get(scheme, {}), **wanted},
+            options={**_AT_ONCE, **_PREFERRED.get(scheme, {}), **required},
             timeout=(options.stall_timeout_s, options.stall_timeout_s),
             metadata_errors="ignore",
         )
@@ -103,17 +103,17 @@ def _require_trust(
     if why:
         raise AudioUnreadable(
             f"{where} shows a certificate that is not trusted: {why}",
-            hint="If it is the device's own, have audio.ca_file name a file that has it, and call"
-            " the device by a name that stands in it (docs/live.md).",
+            hint="If it is the device's own certificate, set audio.ca_file to a file with it, and"
+            " address the device by a name in the certificate (docs/live.md).",
         )
 
 
 def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
-    """Yield what is written into a file object, as it comes.
+    """Yield the sound that is written into a file object, as it arrives.
 
-    - `raw`: what it is, where it has no header.
+    - `raw`: its format, if it has no header.
 
-    Raises `AudioUnreadable`: it is not sound, or cannot be heard as it comes.
+    Raises `AudioUnreadable`: it is not sound, or cannot be decoded as it arrives.
     """
     try:
         yield from _from_pipe(file, where, options, raw)
@@ -125,11 +125,11 @@ def _from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | N
     try:
         reading = _Reading(file, where)
         if raw is not None and is_container(reading.head):
-            raw = None  # it says itself what it is
+            raw = None  # its header says the format
         if raw is not None and not raw.demuxer:
             raise AudioUnreadable(
-                f"{where} is of a format that cannot be heard as it comes",
-                hint="Listen to a file of it, or pipe it through a program that writes WAV.",
+                f"{where} has a format that cannot be decoded live",
+                hint="Use a file of it, or pipe it through a program that writes WAV.",
             )
         container = av.open(
             reading,
@@ -147,18 +147,18 @@ def _from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | N
         )
     except ERRORS as error:
         raise AudioUnreadable(
-            f"{where} has no sound that can be heard as it comes",
-            hint="Pipe in WAV; or raw samples, and say what they are: --format sln16 is 16 bits"
+            f"{where} has no sound that can be decoded live",
+            hint="Pipe in WAV; or raw samples with their --format, for example sln16: 16 bits"
             " signed, little endian, one channel, 16 kHz.",
         ) from error
     yield from _decoded(container, where, replace(options, stall_timeout_s=math.inf))
 
 
-def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
+def _broken(where: str, failure: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
     reason = getattr(error, "strerror", None) or type(error).__name__
     if isinstance(error, av.error.ExitError):
         reason = f"it gave nothing for {options.stall_timeout_s:g} s"
-    return AudioUnreadable(f"{where} {what}: {reason}", hint=_CHECK)
+    return AudioUnreadable(f"{where} {failure}: {reason}", hint=_CHECK)
 
 
 def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:
@@ -178,7 +178,7 @@ def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pi
                 raise _broken(where, "breaks off", error, options) from error
             frames: list[AudioFrame] = []
             if packet.stream_index == track.index:
-                with contextlib.suppress(*ERRORS):  # a packet that was damaged on its way
+                with contextlib.suppress(*ERRORS):  # a packet was damaged on the network
                     frames = [f for f in packet.decode() if isinstance(f, AudioFrame)]
             for frame in frames:
                 yield table_of(frame), int(frame.sample_rate)
@@ -193,19 +193,19 @@ def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pi
 
 
 class _Stopped(Exception):
-    """Ctrl-C while a file was read: PyAV passes on what is an Exception, and loses this."""
+    """Ctrl-C while a file was read: PyAV loses a KeyboardInterrupt, but passes on an Exception."""
 
 
 class _Reading:
-    """A file that has what has arrived so far, and cannot be sought in.
+    """A file that gives the bytes that have arrived so far, and cannot seek.
 
-    - `head`: what it begins with.
+    - `head`: its first bytes.
 
-    Raises `AudioUnreadable`: it has nothing; `AudioInvalid`: it is in text mode.
+    Raises `AudioUnreadable`: it is empty; `AudioInvalid`: it is in text mode.
     """
 
     def __init__(self, file: Any, where: str) -> None:
-        raw = getattr(file, "raw", file)  # it does not wait until so much has arrived
+        raw = getattr(file, "raw", file)  # it does not wait for a full buffer
         if raw is not file and file.seekable():
             raw.seek(file.tell())  # what was read ahead
         self._read = raw.read

@@ -15,7 +15,7 @@ _INNER = (
     | {b"\x19A\xa4i", b"\x10C\xa7p", b"\x12T\xc3g", b"\xe7", b"XT", b"\xa7", b"\xab"}
     | {b"\xa3", b"\xa0", b"\xaf"}
 )
-"""What stands in a Segment and in a Cluster (RFC 9559, section 5.1)."""
+"""The elements of a Segment and of a Cluster (RFC 9559, section 5.1)."""
 
 
 class _Element(NamedTuple):
@@ -38,10 +38,10 @@ def _element(media: Media, at: int) -> _Element:
 
 
 def matroska_end(media: Media, start: int) -> int:
-    """Return the byte behind a file, beyond the source where that is cut.
+    """Return the byte after a file; it is beyond the source if the file is cut.
 
-    The Segment states its size.  One that was streamed does not: there, what stands in it is
-    followed, and where that is damaged, from the next Cluster on.
+    The Segment states its size.  A streamed one does not: then its elements are followed, and after
+    damage, from the next Cluster on.
     """
     at, seen, known, n_gaps = start, set[bytes](), _INNER, 0
     for _ in range(MAX_STEPS):

@@ -1,4 +1,4 @@
-"""From whatever the caller has to a seekable binary file with a name and a known size."""
+"""From any source of the caller to a seekable binary file with a name and a known size."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _NAME_MAX_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """What to take from a source, and when to refuse it."""
+    """What to read of a source, and when to refuse it."""
 
     channel: str | int = "mix"  # ``mix`` (mean of all), ``left``, ``right``, or counted from 0
     track: int | None = None  # audio track, counted from 0; None: the default one, else the first
     format: str | None = None  # of recordings without a header; None: what the file's name ends in
     max_duration_s: float = 3600.0  # early when the header says so, else while decoding
     max_bytes: int = 1 << 30  # encoded
-    stall_timeout_s: float = 10.0  # a named pipe that is silent for so long is given up
+    stall_timeout_s: float = 10.0  # a named pipe that gives no bytes for this long is given up
     ca_file: str | None = None  # PEM; trusted in place of the system's certificates
     spans: Spans = ()  # the only parts that are heard, in seconds, in order; empty: all of it
 
@@ -57,10 +57,10 @@ class Media:
     """An opened source: a seekable file that never raises into a C library's callback.
 
     libsndfile's callbacks cannot pass on an exception (it would be printed and lost), so a
-    failed read counts as the end of the file there, and is kept in ``failure``.  ``name`` is for
-    people, without folders; ``where``, the path as it was given, for messages.  ``next_frames``:
-    from which byte frames of a kind were looked for last, and where they are; ``n_tried``: at how
-    many places.
+    failed read counts as the end of the file there, and is kept in ``failure``.  ``name`` has no
+    folders; ``where`` is the path as it was given, for messages.  ``next_frames``: for each kind,
+    the byte from which frames were last searched, and where they are; ``n_tried``: the number of
+    places that were tried.
     """
 
     def __init__(self, name: str, where: str, file: IO[bytes], size: int, *, owned: bool) -> None:
@@ -205,10 +205,10 @@ def _open_path(path: str, options: AudioOptions) -> Media:
     where = display_name(path)
     name = display_name(os.path.basename(path) or path)  # noqa: PTH119 - any text, not a Path
     try:
-        # Looked at before it is opened: opening a device may do something.
+        # Check before opening: opening a device may have an effect.
         kind = os.stat(path).st_mode  # noqa: PTH116
         _require_file_or_pipe(kind, where)
-        # Without O_NONBLOCK, opening a pipe without a writer would hang for ever.
+        # Without O_NONBLOCK, opening a pipe without a writer would block for ever.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = open(os.open(path, flags), "rb", buffering=0)  # noqa: SIM115, PTH123
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -224,7 +224,7 @@ def _open_path(path: str, options: AudioOptions) -> Media:
 def _require_file_or_pipe(mode: int, where: str) -> None:
     if stat.S_ISDIR(mode):
         raise AudioNotFound(
-            f"{where} is a directory, not an audio file", hint="Name the files in it."
+            f"{where} is a directory, not an audio file", hint="Give the files in it."
         )
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise AudioNotFound(
@@ -236,7 +236,7 @@ def _require_file_or_pipe(mode: int, where: str) -> None:
 def _not_found(where: str, error: Exception) -> AudioNotFound:
     if isinstance(error, PermissionError):
         return AudioNotFound(
-            f"{where} may not be read: permission denied", hint="Check the file's permissions."
+            f"{where} cannot be read: permission denied", hint="Check the file's permissions."
         )
     if isinstance(error, FileNotFoundError):
         return AudioNotFound(f"there is no file {where}", hint="Check the path.")

@@ -15,17 +15,17 @@ from voiceid.audio.media import display_name
 from voiceid.errors import AudioNotFound, AudioUnreadable, ExtraMissing
 
 SILENT = "silent"
-"""The name of a microphone that every machine has, and that hears nothing: to try things out."""
+"""The name of a silent microphone that every machine has: for tests."""
 _RATE_HZ, _BUFFER_MS = 48_000, 50
 _UNHEARD = ctypes.CFUNCTYPE(None)(lambda: None)
-"""Takes the messages that ALSA would print, dozens for one device that is not there."""
+"""Takes the messages that ALSA would print: dozens for one missing device."""
 
 
-def recorded(wanted: str, stall_timeout_s: float) -> Pieces:
-    """Yield what a microphone hears; the default one for no name.
+def recorded(name: str, stall_timeout_s: float) -> Pieces:
+    """Yield the sound of a microphone; of the default one if the name is empty.
 
-    Raises `AudioNotFound`: there is none of that name; `AudioUnreadable`: it gave nothing for so
-    long; `ExtraMissing`: the extra is not installed.
+    Raises `AudioNotFound`: no microphone has that name; `AudioUnreadable`: it gave no sound for
+    ``stall_timeout_s``; `ExtraMissing`: the extra is not installed.
     """
     try:
         import miniaudio  # noqa: PLC0415 - an extra
@@ -49,8 +49,8 @@ def recorded(wanted: str, stall_timeout_s: float) -> Pieces:
             nchannels=1,
             sample_rate=_RATE_HZ,
             buffersize_msec=_BUFFER_MS,
-            device_id=_microphone(miniaudio, wanted),
-            backends=[miniaudio.Backend.NULL] if wanted == SILENT else None,
+            device_id=_microphone(miniaudio, name),
+            backends=[miniaudio.Backend.NULL] if name == SILENT else None,
             app_name="voiceid",
         )
         device.start(receiver)
@@ -72,26 +72,26 @@ def recorded(wanted: str, stall_timeout_s: float) -> Pieces:
         device.close()
 
 
-def _microphone(miniaudio: Any, wanted: str) -> Any:
-    """Return the id of the microphone of that name; None: the default one, of no name."""
-    if wanted == SILENT:
+def _microphone(miniaudio: Any, name: str) -> Any:
+    """Return the id of the microphone of a name; None for an empty name: the default one."""
+    if name == SILENT:
         return None
     devices = miniaudio.Devices()
-    found = [] if devices.backend == "Null" else devices.get_captures()
-    names = [device["name"] for device in found]
-    if not found:
+    captures = [] if devices.backend == "Null" else devices.get_captures()
+    names = [device["name"] for device in captures]
+    if not captures:
         raise AudioNotFound(
             "this machine has no microphone that can be opened",
-            hint="Connect one, and check that this user may use the sound devices.",
+            hint="Connect a microphone, and check that this user may use the sound devices.",
         )
-    if not wanted:
+    if not name:
         return None
-    exact = [device for device in found if device["name"] == wanted]
-    alike = exact or [d for d in found if wanted.casefold() in d["name"].casefold()]
+    exact = [device for device in captures if device["name"] == name]
+    alike = exact or [d for d in captures if name.casefold() in d["name"].casefold()]
     if len(alike) != 1:
         which = "no microphone" if not alike else f"{len(alike)} microphones"
         raise AudioNotFound(
-            f"{which} of the name {display_name(wanted)}",
-            hint=f"There are: {'; '.join(map(display_name, names))}.",
+            f"{which} with the name {display_name(name)}",
+            hint=f"Use one of: {'; '.join(map(display_name, names))}.",
         )
     return alike[0]["id"]

@@ -15,8 +15,8 @@ _MAX_PEAK = 16.0
 """24 dB over full scale; a float recording may exceed 1, integers put into floats exceed this."""
 
 _CANCELLED = 0.25
-"""A mix with less of the power that unrelated channels would leave (-6 dB) has lost its sound:
-of channels that are one another's inverse nothing is left."""
+"""A mix with less than this share of the power of unrelated channels (-6 dB) has lost its sound:
+the mix of two inverse channels is silent."""
 
 _FAINT = 10**-3.5
 """A channel 35 dB below the loudest has nothing but crosstalk."""
@@ -25,7 +25,7 @@ _NEARLY_THE_SAME = 0.9
 """Correlation, 0 to 1, from which two channels are taken as one signal."""
 
 _MOST_DISTINCT = 8
-"""Channels that are compared; a microphone array has more, all of the same room."""
+"""At most this many channels are compared; a microphone array has more, all alike."""
 
 _CLIP_LEVEL = 0.99
 """Of full scale; encoders and converters do not all reach the last step."""
@@ -76,7 +76,7 @@ class ClippingMeter:
         if len(starts) == 0:
             return 0
         counted_before = 0
-        if starts[0] == 0:  # goes on from the block before
+        if starts[0] == 0:  # continues a run of the block before
             lengths[0] += carried
             counted_before = carried if carried >= _CLIP_RUN else 0
         if edges[-1] == len(high):
@@ -106,7 +106,7 @@ class ChannelMeter:
         return float(self._products.sum()) < _CANCELLED * apart
 
     def distinct(self) -> list[int]:
-        """Return channels that are neither faint nor nearly the signal of a louder one."""
+        """Return the channels that are neither faint nor nearly equal to a louder one."""
         power = np.diag(self._products)
         chosen: list[int] = []
         for channel in map(int, np.argsort(-power, kind="stable")):
@@ -143,7 +143,7 @@ class Mixer:
     def mean(self, block: Float32Array, first_frame: int) -> Float32Array:
         """Return the mean (n,) of the channels in use of a block (n, channels).
 
-        - `first_frame`: the number of the first in the source, for messages.
+        - `first_frame`: the number of its first frame in the source, for messages.
 
         Raises `AudioInvalid`: a sample is not finite, or far over full scale.
         """
@@ -169,8 +169,8 @@ class Mixer:
         place = f"{self._where}, channel {column}, at {at_s:.3f} s"
         if not np.isfinite(value):
             return AudioInvalid(
-                f"{place}: a sample is {value}, not a number that can be played",
-                hint="Find where the samples were computed; a recorder does not write this.",
+                f"{place}: a sample is {value}, which is not a finite number",
+                hint="Correct what computed the samples; a recorder does not write this.",
             )
         return AudioInvalid(
             f"{place}: a sample is {value:g}, but full scale is -1 to 1",
@@ -183,7 +183,7 @@ def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
     if not 0 < n_channels <= MAX_CHANNELS:
         raise AudioInvalid(
             f"{where} has {n_channels} channels",
-            hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
+            hint=f"Use a recording with 1 to {MAX_CHANNELS} channels.",
         )
     if channel == "mix":
         return list(range(n_channels))
@@ -196,6 +196,6 @@ def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
         count = "1 channel" if n_channels == 1 else f"{n_channels} channels"
         raise AudioInvalid(
             f"{where} has {count}, so there is no channel {channel}",
-            hint="Use channel mix, or one that is there (they are counted from 0).",
+            hint="Use mix, or a channel that exists (counted from 0).",
         )
     return [index]

@@ -1,4 +1,4 @@
-"""What frames of MP3 and MP2 say: what they are, how long each is, and all that a header counts."""
+"""Frames of MP3 and MP2: their headers, their lengths, and the total that a first frame counts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from voiceid.audio.heads import tags_end
 from voiceid.audio.media import Media
 
 _FRAMES = 3
-"""So many frames in a row, each where the one before it ends, are no chance."""
+"""This many frames in a row, each where the one before it ends, cannot be chance."""
 
 MAX_FRAME_BYTES = 1729  # layer II: 384 kbit/s at 32 kHz
 MP3_HEAD_BYTES = _FRAMES * MAX_FRAME_BYTES
-"""What is enough to tell an MP3 by."""
+"""Enough bytes to recognise an MP3."""
 
 _KBPS_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -41,7 +41,7 @@ def is_mp3(data: bytes) -> bool:
 
 
 def claimed_duration_s(media: Media, start: int = 0) -> float | None:
-    """Return the length that the header frame of an MP3 counts, None where nothing is counted.
+    """Return the length that the first frame of an MP3 counts; None if it counts nothing.
 
     FFmpeg does not say whether its duration was counted or guessed from a bit rate.  The count is
     that of Xing and LAME (``Xing``, ``Info``) or Fraunhofer (``VBRI``); `lame` leaves it out when
@@ -63,13 +63,13 @@ def claimed_duration_s(media: Media, start: int = 0) -> float | None:
 
 
 def frame_bytes(head: bytes) -> int:
-    """Return the length of the frame of layer II or III that begins so, 0 where none does."""
+    """Return the length of the frame of layer II or III with this head; 0: it is not a frame."""
     frame = _frame(head[:4])
     return 0 if frame is None else frame.n_bytes
 
 
 def _frame(head: bytes) -> _Frame | None:
-    """Return the frame of layer II or III that begins with 4 bytes, None when they begin none."""
+    """Return the frame of layer II or III that begins with 4 bytes; None: it is not a frame."""
     bits = int.from_bytes(head, "big")
     version, layer = bits >> 19 & 3, bits >> 17 & 3
     rate_index, rate = bits >> 12 & 15, bits >> 10 & 3

@@ -1,7 +1,7 @@
 """Where the recordings in one file begin and end, and whether their sizes can be believed.
 
-Recorders, radio streams and `cat` put several files into one, and decoders stop after the first
-without a word.
+Recorders, radio streams and `cat` put several files into one, and decoders silently stop after the
+first.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, is_filling, ne
 from voiceid.audio.media import Media
 
 _MAX_PARTS = 1000
-"""Beyond these a file is made to keep readers busy; what follows is said to be unheard."""
+"""A file with more is made to keep readers busy; the report says that the rest is unheard."""
 
 
 class Part(NamedTuple):
-    """The bytes of one recording, and what is read in place of its first ones."""
+    """The bytes of one recording, and the bytes to read in place of its first ones."""
 
     start: int
     end: int
@@ -27,11 +27,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The recordings in a file, one behind the other; `parts` has at least one.
+    """The recordings in a file, one after the other; `parts` has at least one.
 
     - `is_cut`: whether one ends before its own structure does.
-    - `has_placeholder`: whether a size in the file is not one, but says "not known".
-    - `n_unheard`: bytes between and behind them that are neither metadata nor a recording.
+    - `has_placeholder`: whether a stated size in the file only means "not known".
+    - `n_unheard`: bytes between and after them that are neither metadata nor a recording.
     """
 
     parts: tuple[Part, ...]
@@ -67,7 +67,7 @@ def layout_of(media: Media) -> Layout:
 
 
 def _next_file(media: Media, start: int) -> tuple[int, Walk]:
-    """Return where the next file begins, or the end, and what finds its end."""
+    """Return where the next file begins, or the end, and the function that finds its end."""
     filled = _padding_end(media, start)
     # Sizes begin with zeros as well.
     for at in (start, *range(max(start, filled - 3), filled + 1)):
@@ -79,7 +79,7 @@ def _next_file(media: Media, start: int) -> tuple[int, Walk]:
 
 
 def _padding_end(media: Media, start: int) -> int:
-    """Return where the first byte is that is not zero, as those are that fill a file up."""
+    """Return the place of the first byte that is not zero: zeros fill up a file."""
     for at in range(start, media.size, SCAN_BYTES):
         block = bytes_at(media, at, SCAN_BYTES)
         if not is_filling(block):

@@ -26,17 +26,17 @@ from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong
 
 TARGET_RATE_HZ = 16_000
-"""The rate that speech detection and every encoder take."""
+"""The rate that speech detection and every encoder need."""
 
 
 class Tap(Protocol):
-    """Receives the samples of a recording as they go by."""
+    """Receives the samples of a recording as they pass."""
 
     def add(self, samples: Float32Array) -> None:
-        """Take (n,) mono samples, those that the hash is of."""
+        """Take (n,) mono samples: the samples that are hashed."""
 
     def clear(self) -> None:
-        """Forget them: the recording is heard again from its start."""
+        """Forget the samples: the recording is heard again from its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,13 @@ class AudioStream:
 
     @property
     def duration_s(self) -> float:
-        """Length of what was heard."""
+        """Length of the part that was heard."""
         self._require_exhausted()
         return self._n_heard / self.sample_rate_hz
 
     @property
     def duration_hint_s(self) -> float | None:
-        """Length that the header gives, None where it gives none."""
+        """Length that the header states; None if it states none."""
         return self._decoder.duration_hint_s
 
     @property
@@ -143,20 +143,20 @@ class AudioStream:
 
     @property
     def unheard(self) -> dict[str, str]:
-        """What of the source was not heard, in a few words, by the code of its warning."""
+        """For each code of a warning, a few words on the part of the source that was not heard."""
         self._require_exhausted()
         return self._unheard | self._decoder.unheard
 
     @property
     def mixed(self) -> ChannelMeter | None:
-        """What the channels that were mixed have in common, None when one was heard."""
+        """The relation of the channels that were mixed; None if one channel was heard."""
         self._require_exhausted()
         return self._mixer.channels
 
     def again(self, channel: int, why: Mapping[str, str] = MappingProxyType({})) -> AudioStream:
         """Return the recording from its start, heard in one channel; to be closed before this one.
 
-        ``why``: what is not heard because this is heard instead; without, the tap gets nothing.
+        ``why``: the text on what is unheard because of this; without it, the tap gets nothing.
         """
         return self._again(replace(self._options, channel=channel), why, instead=bool(why))
 
@@ -181,8 +181,8 @@ class AudioStream:
         for block in self._decoder.blocks():
             self._n_frames += len(block)
             self._check_duration(self._n_frames / self.sample_rate_hz)
-            for first, wanted in self._wanted(block):
-                mono = self._mixer.mean(wanted, first)
+            for first, part in self._in_spans(block):
+                mono = self._mixer.mean(part, first)
                 self._n_heard += len(mono)
                 self._digest.update(mono.astype("<f4", copy=False).data)
                 if self._tap is not None:
@@ -193,12 +193,12 @@ class AudioStream:
         if self._n_heard == 0 and self._options.spans:
             raise AudioInvalid(
                 f"{self.where} is {self._n_frames / self.sample_rate_hz:.2f} s long, and the part"
-                f" that is wanted starts at {self._options.spans[0][0]:g} s",
-                hint="Name a part that is in the recording.",
+                f" to hear starts at {self._options.spans[0][0]:g} s",
+                hint="Choose a part within the recording.",
             )
 
-    def _wanted(self, block: Float32Array) -> Iterator[tuple[int, Float32Array]]:
-        """Yield what of the newest block (n, channels) is to be heard, and its first frame."""
+    def _in_spans(self, block: Float32Array) -> Iterator[tuple[int, Float32Array]]:
+        """Yield the first frame and the samples of each part of a block (n, channels) to hear."""
         first = self._n_frames - len(block)
         if not self._options.spans:
             yield first, block
@@ -225,7 +225,7 @@ class AudioStream:
 
 
 def pcm_header(rate_hz: int) -> bytes:
-    """Return what stands before the samples where a recording is hashed."""
+    """Return the bytes that are hashed before the samples of a recording."""
     return f"pcm float32 {rate_hz} Hz\n".encode()
 
 

@@ -119,8 +119,8 @@ def test_an_mp3_with_a_broken_chain_of_frames_is_decoded_without_a_word() -> Non
         (np.random.default_rng(0).bytes(200_000), "not audio"),
         (b"\xff\xfb" + np.random.default_rng(1).bytes(200_000), "not audio"),
         (silent_film(), "no audio track"),
-        (clip("m4a")[:20_000], "is cut short: the index of an MP4 is missing"),
-        (encode_ffmpeg(melody(), "adx", "adpcm_adx"), "of a kind that is not supported"),
+        (clip("m4a")[:20_000], "is cut short: the index at the end of the MP4 is missing"),
+        (encode_ffmpeg(melody(), "adx", "adpcm_adx"), "in an unsupported format"),
     ],
     ids=[
         "empty",

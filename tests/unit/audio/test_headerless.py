@@ -106,7 +106,7 @@ def test_silence_in_mu_law_is_not_an_mp3(tmp_path: Path) -> None:
 
 
 def test_a_format_that_there_is_not_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="'opus24' is no format"):
+    with pytest.raises(ConfigError, match="'opus24' is not a format"):
         decoded(b"x" * 1000, AudioOptions(format="opus24"))
 
 
