@@ -1,6 +1,6 @@
 """Whether a clip is bona fide, by a detector of attacks that was added here.
 
-None comes with the program: those that are public find the attacks of the corpus that they were
+The program has no detector of its own: public ones find the attacks of the corpus that they were
 trained on, and few others (docs/attacks.md).
 """
 
@@ -44,11 +44,11 @@ class Countermeasure:
 
     @property
     def threshold(self) -> AttackThreshold:
-        """What was fitted to attacks; raises ThresholdUnavailable."""
+        """The threshold that was fitted to attacks; raises ThresholdUnavailable."""
         if self._threshold is None:
             raise ThresholdUnavailable(
-                f"the countermeasure {self.name} has no threshold, so that nothing is accepted",
-                hint=f"Fit it to recordings with attacks: `voiceid calibrate LIST --countermeasure"
+                f"the countermeasure {self.name} has no threshold, so nothing is accepted",
+                hint=f"Fit one to recordings with attacks: `voiceid calibrate LIST --countermeasure"
                 f" {self.name}`; or take `countermeasure` out of the settings.",
             )
         return self._threshold
@@ -58,7 +58,7 @@ class Countermeasure:
         [score] = self._session.run({"waveform": of_length(speech, self._n_samples)[None]})
         if score.size != 1 or not math.isfinite(score.item()):
             raise ModelRuntimeError(
-                f"the countermeasure {self.name} gave something that is not a score",
+                f"the countermeasure {self.name} gave a value that is not a score",
                 hint=f"Run `voiceid models verify {self.name}`.",
             )
         return float(score.item())

@@ -23,14 +23,14 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 Cut: TypeAlias = Spans | Callable[[Utterance], Spans]
-"""The parts of a recording to hear, or what chooses them by what the whole is; empty: all."""
+"""The parts of a recording to hear, or a function that chooses them; empty: all."""
 
 _MIN_SNR_DB = 5.0
-"""With less, a channel's vector says more of its noise than of a voice."""
+"""With less speech, the vector of a channel shows its noise more than its voice."""
 
 
 def or_error(function: Callable[[S], T]) -> Callable[[S], T | AudioError]:
-    """Return a function that returns an AudioError where the given one raises it."""
+    """Return a function that returns the AudioError that the given function raises."""
 
     def attempt(item: S) -> T | AudioError:
         try:
@@ -45,10 +45,10 @@ class Embedder:
     """Turns recordings into utterances.  Safe to share among threads.
 
     - `encoder`: embeds the speech that `detector` finds.
-    - `limits`: with less net speech than ``limits.min_net_speech_s`` there is no vector.
+    - `limits`: below ``limits.min_net_speech_s`` of net speech there is no vector.
     - `workers`: recordings that :meth:`utterances` works on at once.
-    - `heard`: receives how long the stages of each utterance took, and how long the recording is,
-      in seconds.
+    - `heard`: receives the seconds that the stages of each utterance took, and the length of the
+      recording in seconds.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Embedder:
 
     @property
     def raw(self) -> Embedder:
-        """The same, with embeddings as the encoder makes them."""
+        """The same embedder, without compensation of the embeddings."""
         encoder, limits, heard = self.encoder.raw, self._limits, self._heard
         return Embedder(encoder, self.detector, self._audio, limits, self.workers, heard)
 
     @property
     def min_samples(self) -> int:
-        """The least speech that the encoder takes, in samples at 16 kHz."""
+        """The least speech that the encoder needs, in samples at 16 kHz."""
         return self.encoder.min_samples
 
     @property
@@ -97,9 +97,9 @@ class Embedder:
         return replace(self.with_speech(source), speech=None)
 
     def measured(self, source: AudioSource, embedding: Embedding) -> Utterance:
-        """Return the utterance, with its speech, of a voice of which an embedding was made before.
+        """Return the utterance, with its speech, of a voice whose embedding was made before.
 
-        Without an embedding where it has too little speech.  Raises as :meth:`utterance`.
+        It has no embedding if there is too little speech.  Raises as :meth:`utterance`.
         """
         clip, judged_frames = self.listened(source, lambda heard: self._clip(heard, Laps()))
         return self._whole_of(clip, judged_frames, {}, embedding)
@@ -109,8 +109,8 @@ class Embedder:
     ) -> Utterance:
         """Return the utterance of :meth:`utterance` with its speech, up to 20 MB.
 
-        - `tap`: is given the mono samples as they go by, before they are resampled.
-        - `cut`: the parts to hear, or what chooses them by what the whole is; None: all.
+        - `tap`: receives the mono samples as they pass, before they are resampled.
+        - `cut`: the parts to hear, or a function that chooses them; None: all.
         """
         laps, spans = Laps(), cut if isinstance(cut, tuple) else ()
         with open_audio(source, replace(self._audio, spans=spans), tap=tap) as stream:
@@ -123,7 +123,7 @@ class Embedder:
             return utterance
 
     def _whole(self, stream: AudioStream, spans: Spans, laps: Laps) -> Utterance:
-        """Return what is heard in a stream, whose channels hold one voice."""
+        """Return the utterance of a stream, whose channels hold one voice."""
         utterance = _heard(stream, lambda heard: self._utterance(heard, laps))
         if utterance.embedding is not None:
             self._require_one_voice(stream, laps)
@@ -132,12 +132,12 @@ class Embedder:
         return utterance
 
     def _utterance(self, stream: AudioStream, laps: Laps) -> Utterance:
-        found = self._whole_of(*self._clip(stream, laps), stream.unheard)
+        utterance = self._whole_of(*self._clip(stream, laps), stream.unheard)
         laps.lap("embed")
-        return found
+        return utterance
 
     def _clip(self, stream: AudioStream, laps: Laps) -> tuple[Utterance, int]:
-        """Return what was measured in a stream, with its speech, and how many frames are judged."""
+        """Return the measurements of a stream, with its speech, and the number of judged frames."""
         meter = QualityMeter(self._limits)
         speech, judged_frames = self._speech(stream, meter, laps)
         quality = meter.report(
@@ -155,7 +155,7 @@ class Embedder:
     ) -> Utterance:
         """Return the utterance of frames (k, 512) that are speech or not (k,), with its speech.
 
-        They came from a live source of a rate, so that it is no recording with an identity.
+        The frames come from a live source, so there is no recording with a hash.
         """
         meter, options = QualityMeter(self._limits), self.detector.options
         meter.add(frames, is_speech)
@@ -180,7 +180,7 @@ class Embedder:
     ) -> Utterance:
         """Return an utterance with the embedding of its speech; without both if it is too short.
 
-        - `known`: the embedding, where it was made before.
+        - `known`: the embedding, if it was made before.
         """
         quality, embedding, speech = clip.quality, None, clip.speech
         if speech is not None:
@@ -210,11 +210,11 @@ class Embedder:
     def listened(
         self, source: AudioSource, hear: Callable[[AudioStream], T], longer: float = 1.0
     ) -> T:
-        """Return what a function hears in a recording that is open.
+        """Return the result of a function on an open recording.
 
-        It is called once more, with the louder channel alone, where the mix cancels its sound.
+        If the mix cancels the sound, the function is called again on the louder channel alone.
 
-        - `longer`: how many times as long as others this recording may be.
+        - `longer`: the factor by which this recording may exceed the limit of length.
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
@@ -223,7 +223,7 @@ class Embedder:
             return _heard(stream, hear)
 
     def speech(self, source: AudioSource) -> Float32Array:
-        """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder is given it.
+        """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder receives it.
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
@@ -264,7 +264,7 @@ class Embedder:
         return Speech(samples, frames), options.judged_frames(is_speech)
 
     def pcm_sha256(self, source: AudioSource) -> str:
-        """Return the identity of a recording, which takes its decoding and nothing more.
+        """Return the hash of a recording; it is only decoded for this.
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
@@ -281,7 +281,7 @@ class Embedder:
     def _embedded(
         self, speech: Speech, quality: QualityReport, known: Embedding | None
     ) -> tuple[Embedding | None, Speech]:
-        """Return the embedding, and the speech with what the encoder made of it."""
+        """Return the embedding, and the speech with the encoder's frames."""
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
         if too_short or len(speech.samples) < self.encoder.min_samples:
             return None, speech
@@ -292,7 +292,7 @@ class Embedder:
 
 
 def _heard(stream: AudioStream, hear: Callable[[AudioStream], T]) -> T:
-    """Return what is heard in a stream; in its louder channel where the mix cancels its sound."""
+    """Return the result for a stream, or for its louder channel if the mix cancels the sound."""
     heard = hear(stream)
     mixed = stream.mixed
     if mixed is None or not mixed.cancel:
@@ -311,7 +311,7 @@ def _identity(stream: AudioStream) -> str:
 def _with_unheard(
     quality: QualityReport, judged_speech_s: float, unheard: Mapping[str, str]
 ) -> QualityReport:
-    """Return a report that says how much of the speech was judged, and what was not heard."""
+    """Return a report with the seconds of speech that were judged, and the parts not heard."""
     judged_s = min(judged_speech_s, quality.net_speech_s)
     left_s = quality.net_speech_s - judged_s
     if judged_s > 0 and left_s > 0:
@@ -325,8 +325,8 @@ def _with_unheard(
     )
 
 
-def _different(stream: AudioStream, one: int, other: int) -> ChannelsDiffer:
-    first, second = sorted((one, other))
+def _different(stream: AudioStream, channel: int, other: int) -> ChannelsDiffer:
+    first, second = sorted((channel, other))
     return ChannelsDiffer(
         f"{stream.where}: channels {first} and {second} hold different people",
         hint=f"Choose one: --channel {first} or --channel {second} (or audio.channel).",

@@ -23,12 +23,12 @@ from voiceid.models.runtime import Session
 from voiceid.speech.pooling import Part, Pooling, chosen, one_thread_for_numpy
 
 _MAX_PEAK = 1e6
-"""No recording is 120 dB over full scale; far beyond it the powers of a spectrum overflow."""
+"""No recording is 120 dB over full scale; far above it the powers of a spectrum overflow."""
 
 _CHANNEL_FMR = 0.01
-"""Whose threshold two channels must reach to be one voice (CAM++: .361).  Of one recording of
-LibriSpeech and the same through noise, rooms, clipping or 8 kHz, 2.5 s or whole, 311 of 311 did (at
-least .63); of 45 pairs of people at once none did, with crosstalk 20 dB down 1, 12 dB down 4."""
+"""Two channels are one voice if they reach the threshold of this FMR (CAM++: .361).  A recording of
+LibriSpeech and its copy through noise, rooms, clipping or 8 kHz, 2.5 s or whole, did in 311 of 311
+cases (at least .63); of 45 pairs of people none did; with crosstalk of -20 dB 1, of -12 dB 4."""
 
 _UNIT_TOLERANCE = 1e-3
 """float32 rounding over a few hundred components stays far below this."""
@@ -38,11 +38,11 @@ class Encoder:
     """Embeds speech.  Safe to share among threads.
 
     - `session`: a graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out; with
-      ``frames`` (N, channels, m) and ``projection`` (dim, 2 channels + 1) as well, parts of what it
-      heard are embedded at little cost.
-    - `space`: of its embeddings.
+      ``frames`` (N, channels, m) and ``projection`` (dim, 2 channels + 1) as well, parts of its
+      input are embedded at little cost.
+    - `space`: the space of its embeddings.
     - `rule`: has the operating points of the model's card.
-    - `compensation`: of the model; None: embeddings are as the network makes them.
+    - `compensation`: applied to the embeddings; None: they are as the network makes them.
     """
 
     def __init__(
@@ -78,18 +78,18 @@ class Encoder:
 
     @property
     def raw(self) -> Encoder:
-        """An encoder whose embeddings are as the network makes them."""
+        """The same encoder, without compensation of its embeddings."""
         return Encoder(self._session, self.space.raw, self._rule)
 
     @property
     def makes_frames(self) -> bool:
-        """Whether parts of what it heard are embedded from its frames, and not heard again."""
+        """Whether it embeds parts of its input from its frames, without another run."""
         return self._session.gives("frames") and self._session.gives("projection")
 
     def embed(self, samples: Float32Array) -> Embedding:
         """Return the embedding of (n,) samples at 16 kHz, -1 to 1.
 
-        More than the network takes at once is cut into equal parts, whose vectors are averaged.
+        Speech that is too long for one run is cut into equal parts, whose vectors are averaged.
 
         Raises `NotEnoughSpeech`: fewer than ``min_samples`` samples; `AudioInvalid`: a sample is
         not finite, or absurdly large; `ModelRuntimeError`: the engine failed, or the vector is not
@@ -98,9 +98,9 @@ class Encoder:
         return self.encode(samples)[0]
 
     def encode(self, samples: Float32Array) -> tuple[Embedding, Float32Array | None]:
-        """Return the embedding of :meth:`embed`, and the frames (channels, m) that it is of.
+        """Return the embedding of :meth:`embed`, and the frames (channels, m) behind it.
 
-        None where the encoder makes none, or the speech was cut.
+        The frames are None if the encoder makes none, or the speech was cut.
         """
         self._require_speech(samples)
         parts = np.array_split(samples, -(-len(samples) // self._max_samples))
@@ -116,7 +116,7 @@ class Encoder:
     ) -> list[Embedding]:
         """Return the embeddings of parts of (n,) samples, each of ``min_samples`` at least.
 
-        - `frames`: what :meth:`encode` made of the samples; None: the parts are heard.
+        - `frames`: those that :meth:`encode` made of the samples; None: each part is encoded.
 
         Raises as :meth:`embed`.
         """
@@ -140,8 +140,8 @@ class Encoder:
     def _require_speech(self, samples: Float32Array) -> None:
         if len(samples) < self.min_samples:
             raise NotEnoughSpeech(
-                f"{len(samples)} samples of speech are too few for an embedding",
-                hint=f"{self.min_samples} at 16 kHz are the least that the network takes.",
+                f"{len(samples)} samples of speech are not enough for an embedding",
+                hint=f"The network needs at least {self.min_samples} samples at 16 kHz.",
             )
         if not float(np.max(np.abs(samples))) <= _MAX_PEAK:  # NaN is not
             # A saturating network would turn even this into a vector of unit length.
@@ -149,18 +149,18 @@ class Encoder:
 
     def _embeddings(self, vectors: Float32Array) -> list[Embedding]:
         """Return the embeddings, read-only, of vectors (n, dim) as the network makes them."""
-        found = [Embedding(vector, self.space) for vector in vectors]
+        embeddings = [Embedding(vector, self.space) for vector in vectors]
         if self._compensation is not None:
-            found = self._compensation.embeddings(vectors, self.space)
-        for embedding in found:
+            embeddings = self._compensation.embeddings(vectors, self.space)
+        for embedding in embeddings:
             embedding.vector.flags.writeable = False
-        return found
+        return embeddings
 
     def _heard(self, samples: Float32Array) -> tuple[Float32Array, Float32Array | None]:
-        """Return the vector of samples, and its frames."""
+        """Return the vector of the samples, and the frames or None."""
         feeds = {"waveform": samples[None].astype(np.float32, copy=False)}
-        wanted = ["embedding", "frames"] if self.makes_frames else ["embedding"]
-        vectors, *frames = self._session.run(feeds, wanted)
+        outputs = ["embedding", "frames"] if self.makes_frames else ["embedding"]
+        vectors, *frames = self._session.run(feeds, outputs)
         length = float(np.linalg.norm(vectors))
         if vectors.shape != (1, self.space.dim) or not abs(length - 1.0) < _UNIT_TOLERANCE:
             raise ModelRuntimeError(
@@ -176,36 +176,36 @@ class Encoder:
         return Pooling(projection.astype(np.float64))  # what it is multiplied with
 
     def parts_agree(
-        self, one: Sequence[Embedding], other: Sequence[Embedding], net_speech_s: float, fmr: float
+        self, left: Sequence[Embedding], right: Sequence[Embedding], net_speech_s: float, fmr: float
     ) -> bool:
         """Return whether two sides of one clip, embedded in windows, reach the card's threshold.
 
-        True where the card has none, or a side is empty.
+        True if the card has no threshold, or a side is empty.
 
-        - `net_speech_s`: of the shorter side.
+        - `net_speech_s`: the net speech of the shorter side.
         - `fmr`: the false match rate of the threshold.
         """
-        if self._rule is None or not (one and other):
+        if self._rule is None or not (left and right):
             return True
-        # One clip has one line: that a telephone makes voices alike asks for no higher threshold.
-        given = Conditions.of(Condition(net_speech_s, None, net_speech_s, 1, telephone=0.0))
-        [threshold] = thresholds_at(self._rule.points, fmr, given).tolist()
-        means = (centroid(np.stack([part.vector for part in side])) for side in (one, other))
+        # One clip has one line: a telephone that makes voices alike does not raise the threshold.
+        conditions = Conditions.of(Condition(net_speech_s, None, net_speech_s, 1, telephone=0.0))
+        [threshold] = thresholds_at(self._rule.points, fmr, conditions).tolist()
+        means = (centroid(np.stack([part.vector for part in side])) for side in (left, right))
         return math.isnan(threshold) or cosine(*means) >= threshold
 
-    def may_be_one_voice(self, one: Utterance, other: Utterance) -> bool:
-        """Return whether two utterances at one time and place may be one voice, embedded both.
+    def may_be_one_voice(self, utterance: Utterance, other: Utterance) -> bool:
+        """Return whether two utterances of one time and place may be one voice.
 
-        They may not when their cosine is below the threshold of the card for `_CHANNEL_FMR`.  True
-        where the card has none.
+        They may not if their cosine is below the card's threshold for `_CHANNEL_FMR`.  True if the
+        card has no threshold, or an utterance has no embedding.
         """
-        if self._rule is None or one.embedding is None or other.embedding is None:
+        if self._rule is None or utterance.embedding is None or other.embedding is None:
             return True
         try:
             threshold = self._rule.aimed(Target(_CHANNEL_FMR)).threshold(
-                Condition.of_two(one.quality, other.quality)
+                Condition.of_two(utterance.quality, other.quality)
             )
         except ThresholdUnavailable:
             return True
-        score = cosine(one.embedding.vector, other.embedding.vector)
+        score = cosine(utterance.embedding.vector, other.embedding.vector)
         return score >= threshold.value

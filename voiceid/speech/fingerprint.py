@@ -1,19 +1,19 @@
-"""Whether two clips are of one recording, whatever it went through: codecs, noise, rooms, cuts.
+"""Whether two clips come from one recording, even after codecs, noise, rooms or cuts.
 
-After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 2002): of each frame
-32 bits, the signs of differences of band energies in frequency and in time.  What differs:
+After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 2002): each frame
+gives 32 bits, the signs of differences of band energies in frequency and time.  The differences:
 
-- The bands are narrow all the way up, so that the pitch counts: else the same words of the same
-  speaker would be alike.
-- Of the clip that is asked about only the clearest bits are compared, which noise changes least.
+- All bands are narrow, so that the pitch counts: otherwise the same words of one speaker would
+  match.
+- Only the clearest bits of the probe clip are compared: noise changes them least.
 - Along each alignment a piece loses a point for each wrong bit and gains some for each bit that is
-  compared, as in a local alignment of sequences: a part that was cut out, or joined with others, is
-  found.
-- The clip is compared as it is, a little faster and slower, and backwards.
-- What is a little alike is compared again: by all bits, which finds short pieces; and without the
-  echo of a room and by twice as many words, where more bits may be wrong if the piece is long.
+  compared, as in a local alignment of sequences.  So a part that was cut out, or joined with
+  others, is found.
+- The clip is compared unchanged, a little faster and slower, and backwards.
+- Clips with some likeness are compared again: by all bits, which finds short pieces; and without
+  the echo of a room, by twice as many words, where a long piece may have more wrong bits.
 
-docs/attacks.md has what is found, and how often different recordings are taken for one.
+docs/attacks.md has the rates of copies found, and of different recordings taken for one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from voiceid.domain import Float32Array, Speech
 Words = npt.NDArray[np.uint32]
 
 _ENOUGH, _OF_ALL, _LEAST = 70, 0.6, 44
-"""What a piece must gain; of a short clip a share of what there is to gain, but not less."""
+"""The points a piece needs; in a short clip this share of the most possible, but at least that."""
 _FRAME, _HOP = 4096, 512
 """Samples at 16 kHz: 256 and 32 ms."""
 _BANDS, _APART, _EDGES_HZ = 36, 4, (300.0, 3000.0)
@@ -38,36 +38,36 @@ _LAG = 3
 """Frames: 96 ms."""
 _POWER = 0.25
 _SILENT_DB = 50.0
-"""So far below the loudest frame there is nothing to compare."""
+"""Frames this far below the loudest are not compared."""
 _CLEAR = 0.4
-"""Of the bits of a clip that is asked about."""
+"""Share of the bits of a probe clip that are compared."""
 _SPEEDS = (1.0, 1.025, 0.975)
 _LONGEST_GAP = 16
-"""Frames: a longer pause is as long as this, about 0.5 s."""
+"""Frames: longer pauses are shortened to this, about 0.5 s."""
 _LONGEST = 3750
-"""Frames: 120 s.  What follows is not compared."""
+"""Frames: 120 s.  The rest is not compared."""
 _KEPT_EVERY, _STEP, _STEP_IN_ECHO = 2, 4, 2
-"""Of the words of a clip that is kept, and between those that are compared, in frames."""
+"""Steps in frames: between the words of a kept clip, and between the compared words."""
 _POINTS, _MOST_WRONG = 4, 0.17
 """Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
 _ALIKE, _ENOUGH_OF_ALL_BITS = 24, 66
-"""What a piece must gain to be compared again, and then by all bits."""
+"""Points that a piece needs to be compared again, and then by all bits."""
 _ECHO, _ECHO_LAG, _WRONG_IN_ECHO, _ENOUGH_IN_ECHO = 0.7, 3, 0.28, 250
-"""The share of a band's energy that is taken off it so many frames later; as `_MOST_WRONG`; and
-what a piece must then gain.  What is left is `_LEFT` at least."""
+"""The share of a band's energy that is subtracted this many frames later; as `_MOST_WRONG`; and
+the points that a piece then needs.  At least `_LEFT` of the energy remains."""
 _LEFT = 0.05
 _AT_ONCE = 10_000
-"""Words that are kept, compared at a time: what is worked on stays near the processor."""
+"""Kept words that are compared at a time: they fit into the processor's cache."""
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fingerprint:
-    """What is compared of a clip that is asked about.
+    """The parts of a probe clip that are compared.
 
-    - `words`, `clear` (ways, n) uint32: of each frame of 32 ms the bits, and which are clear.
+    - `words`, `clear` (ways, n) uint32: for each frame of 32 ms the bits, and which are clear.
     - `step`: between words that are compared, in frames.
-    - `again`: what is compared of it with a clip that is a little alike, and what is enough then.
+    - `again`: for clips with some likeness, what else is compared, and the points needed then.
     """
 
     words: Words
@@ -78,10 +78,10 @@ class Fingerprint:
 
     @classmethod
     def of(cls, speech: Speech) -> Fingerprint:
-        """Return the fingerprint of the speech of a clip; no audio can be made of it again."""
+        """Return the fingerprint of the speech of a clip; the audio cannot be restored from it."""
         samples = _in_time(speech)
         energies = [_energies(samples, speed) for speed in _SPEEDS]
-        echoless = [_without_echo(one) for one in energies]
+        echoless = [_without_echo(band) for band in energies]
         every = cls._looked(energies, 1.0, _MOST_WRONG)
         dry = replace(cls._looked(echoless, _CLEAR, _WRONG_IN_ECHO), step=_STEP_IN_ECHO)
         again = (every, _ENOUGH_OF_ALL_BITS), (dry, _ENOUGH_IN_ECHO)
@@ -91,8 +91,8 @@ class Fingerprint:
     def _looked(
         cls, energies: Sequence[Float32Array], share: float, most_wrong: float
     ) -> Fingerprint:
-        """Return what is compared by a share of the bits, the clearest."""
-        looks = [_rises(one) for one in (*energies, energies[0][::-1])]
+        """Return the fingerprint of the clearest bits, a share of all."""
+        looks = [_rises(band) for band in (*energies, energies[0][::-1])]
         n = min(map(len, looks))
         rises = np.stack([look[:n] for look in looks])
         sizes = np.abs(rises)
@@ -101,38 +101,38 @@ class Fingerprint:
 
     @property
     def kept(self) -> bytes:
-        """What is kept of it: four bytes each 64 ms."""
+        """The bytes that are kept: four for each 64 ms."""
         return self.words[0, ::_KEPT_EVERY].astype("<u4").tobytes()
 
     @property
     def enough(self) -> int:
-        """What a piece must gain to be of one recording."""
+        """Points that a piece needs to be of one recording."""
         all_of_it = int(self._most(self._steps(self.clear[:1])[:, :1]).sum())
         return max(_LEAST, min(_ENOUGH, round(_OF_ALL * all_of_it)))
 
     def finds(self, kept: Sequence[bytes]) -> list[bool]:
-        """Return which of some clips that were kept have a piece in common with it."""
+        """Return for each kept clip whether it has a piece in common with this one."""
         gains = np.array(self.gains(kept), np.int64)
-        found: npt.NDArray[np.bool_] = gains >= self.enough
-        is_alike = ~found & (gains >= _ALIKE)
+        matches: npt.NDArray[np.bool_] = gains >= self.enough
+        is_alike = ~matches & (gains >= _ALIKE)
         alike = list(itertools.compress(kept, is_alike))
         for look, enough in self.again:
-            found[is_alike] |= np.array(look.gains(alike), np.int64) >= enough
-        return list(map(bool, found))
+            matches[is_alike] |= np.array(look.gains(alike), np.int64) >= enough
+        return list(map(bool, matches))
 
     def gains(self, kept: Sequence[bytes]) -> list[int]:
-        """Return the most that a piece gains in each of some clips that were kept."""
-        found: list[int] = []
+        """Return the most points that a piece gains in each of some kept clips."""
+        gains: list[int] = []
         clips: list[Words] = []
         size = 0
-        for one in kept:
-            clip = np.frombuffer(one, "<u4")
+        for words in kept:
+            clip = np.frombuffer(words, "<u4")
             if clips and size + len(clip) > _AT_ONCE:
-                found += self._gains(clips)
+                gains += self._gains(clips)
                 clips, size = [], 0
             clips.append(clip)
             size += len(clip)
-        return found + (self._gains(clips) if clips else [])
+        return gains + (self._gains(clips) if clips else [])
 
     def _gains(self, clips: Sequence[Words]) -> list[int]:
         between = np.zeros(self.step // _KEPT_EVERY, np.uint32)
@@ -143,8 +143,8 @@ class Fingerprint:
         most = np.full(shape, np.iinfo(np.int16).max, np.int16)
         for at in range(len(between)):
             most[:, starts + at] = 0
-        # Everything is done in place, and with arrays: limits that are numbers take ten times as
-        # long.  Points are of one byte, and do not overflow: 32 bits cost 128.
+        # Everything is done in place, and with arrays: scalar limits take ten times as long.
+        # Points fit into one byte without overflow: 32 wrong bits cost 128.
         differ, lost = np.empty(shape, np.uint32), np.empty(shape, np.uint8)
         gained, best, nothing = (np.zeros(shape, np.int16) for _ in range(3))
         run = np.zeros((shape[0], len(between) + len(row)), np.int16)
@@ -200,7 +200,7 @@ def _energies(samples: Float32Array, speed: float) -> Float32Array:
 
 
 def _without_echo(energies: Float32Array) -> Float32Array:
-    """Return energies less a share of what was there a little before."""
+    """Return energies minus a share of the energies a little earlier."""
     less = energies.copy()
     less[_ECHO_LAG:] -= _ECHO * energies[:-_ECHO_LAG]
     left: Float32Array = np.maximum(less, _LEFT * energies)

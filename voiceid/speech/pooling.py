@@ -1,10 +1,10 @@
-"""Embeddings of parts of what an encoder heard once: statistics of its frames, and its last layer.
+"""Embeddings of parts of one encoder run: statistics of its frames, and its last layer.
 
 An encoder of statistics pooling (D. Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker
 Recognition", ICASSP 2018) makes frames of speech, takes their mean and deviation over time, and
-multiplies these with a matrix.  All but the frames costs next to nothing, so it is done here for
-any choice of frames.  They were made with all that is around them, up to two seconds away: vectors
-of two parts of a clip are nearer to each other than those of two clips.
+multiplies these with a matrix.  After the frames, the work is very small, so it is done here for
+any choice of frames.  A frame depends on the speech up to two seconds around it: so the vectors of
+two parts of a clip are nearer to each other than those of two clips.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
 
 Part: TypeAlias = Sequence[tuple[int, int]]
-"""Where the samples of a part start and end."""
+"""The first sample of a part, and the end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooling:
     """The end of a network.
 
-    - `projection` (dim, 2 channels + 1): what mean, deviation and 1 are multiplied with.
+    - `projection` (dim, 2 channels + 1): the matrix for mean, deviation and 1.
     """
 
     projection: npt.NDArray[np.float64]
 
     def vectors(self, frames: Float32Array, which: npt.NDArray[np.bool_]) -> Float32Array:
-        """Return the vectors (n, dim), of unit length, of choices of frames.
+        """Return the unit-length vectors (n, dim) of selections of frames.
 
         - `frames` (channels, m).
-        - `which` (n, m): two frames at least of each.  The deviation is the unbiased one.
+        - `which` (n, m): at least two frames for each vector.  The deviation is unbiased.
         """
         chosen, values = which.astype(np.float64), frames.T.astype(np.float64)
         count = chosen.sum(axis=1, keepdims=True)
@@ -68,8 +68,8 @@ def statistics(frames: Float32Array) -> Float32Array:
 def chosen(part: Part, n_samples: int, n_frames: int) -> npt.NDArray[np.bool_]:
     """Return the frames (n_frames,) whose middles are in a part of so many samples.
 
-    Frames divide the samples equally: of CAM++ they are 320 samples apart, the first in the middle
-    of 400; what that is off by is less than one.
+    Frames divide the samples equally.  For CAM++ they are 320 samples apart, the first in the
+    middle of 400; the error is less than one frame.
     """
     middles = (np.arange(n_frames) + 0.5) * (n_samples / n_frames)
     inside = np.zeros(n_frames, np.bool_)

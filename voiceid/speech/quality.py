@@ -1,6 +1,6 @@
-"""What a recording is worth: net speech, SNR, clipping, bandwidth, level.  Pure numpy.
+"""The quality of a recording: net speech, SNR, clipping, bandwidth, level.  Pure numpy.
 
-Everything is gathered while the audio streams by; nothing depends on how it was cut into
+Everything is measured while the audio streams by; the result does not depend on the size of
 blocks.
 """
 
@@ -22,7 +22,7 @@ FRAME_S = FRAME_SAMPLES / 16_000
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """From where a measurement is worth a warning.
+    """Limits of the measurements, beyond which there is a warning.
 
     - `min_net_speech_s`: less speech gives no vector, and the warning ``too_short``.
     - `max_clipped_fraction`: more gives ``clipped``.
@@ -37,7 +37,7 @@ class QualityLimits:
 
 
 class QualityMeter:
-    """Gathers what a report needs, frame by frame; for one recording and one thread."""
+    """Collects the measurements of a report, frame by frame; for one recording and one thread."""
 
     def __init__(self, limits: QualityLimits) -> None:
         self._limits = limits
@@ -49,7 +49,7 @@ class QualityMeter:
         """Take the next frames, shape (k, 512) float32 at 16 kHz, and (k,) whether speech."""
         if len(frames) == 0:
             return
-        # The variance, not the mean square: an offset of a sound card is not noise.
+        # Use the variance, not the mean square: the offset of a sound card is not noise.
         mean = frames.mean(axis=1)
         power = np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES - mean * mean
         self._power.append(np.maximum(power, 0.0))
@@ -61,7 +61,7 @@ class QualityMeter:
     ) -> QualityReport:
         """Return the report of everything that was added.
 
-        - `duration_s`, `sample_rate_hz`: of the source.
+        - `duration_s`, `sample_rate_hz`: those of the source.
         - `truncated`: whether the source ended early or is corrupt in parts.
         """
         power = np.concatenate([*self._power, np.empty(0, np.float32)]).astype(np.float64)
@@ -97,7 +97,7 @@ _SILENCE = 1e-12
 """Power of -120 dBFS, below the last step of 16 bits and of any microphone."""
 
 _SOFT_DBFS = -70.0
-"""From here down the floor of the filter banks counts: one speaker's own clip scored .89 at -20 and
+"""Below this the floor of the filter banks matters: one speaker's own clip scored .89 at -20 and
 -40 dBFS, .78 at -75, .40 at -90 and .19 at -102 (float samples)."""
 
 _MIN_NOISE_FRAMES = 10
@@ -121,14 +121,14 @@ def _snr_db(power: npt.NDArray[np.float64], speech: npt.NDArray[np.bool_]) -> fl
     if not speech.any() or int((~near).sum()) < _MIN_NOISE_FRAMES:
         return None
     noise = float(np.median(power[~near]))
-    signal = float(power[speech].mean()) - noise  # what speech frames hold includes the noise
+    signal = float(power[speech].mean()) - noise  # the power of speech frames includes the noise
     if signal <= noise * 10 ** (-_MAX_SNR_DB / 10):
         return -_MAX_SNR_DB
     return min(_MAX_SNR_DB, 10 * math.log10(signal / max(noise, _SILENCE)))
 
 
 def _near(speech: npt.NDArray[np.bool_], frames: int) -> npt.NDArray[np.bool_]:
-    """Return which frames are speech or so near to it that they hold its beginnings and ends."""
+    """Return which frames are speech, or near enough to hold its beginnings and ends."""
     near = speech.copy()
     for distance in range(1, frames + 1):
         near[distance:] |= speech[:-distance]
@@ -137,7 +137,7 @@ def _near(speech: npt.NDArray[np.bool_], frames: int) -> npt.NDArray[np.bool_]:
 
 
 class _Spectrum:
-    """Levels in bands of 500 Hz, frame by frame, of speech and of the rest.
+    """Levels in bands of 500 Hz, frame by frame, for speech and for pauses.
 
     The level of a band is the median of its bins: tones, beeps and hum fill few of them.
     """
@@ -148,7 +148,7 @@ class _Spectrum:
         self._levels = [np.empty((0, _N_BANDS), np.float32)]
 
     def add(self, frames: Float32Array, speech: npt.NDArray[np.bool_]) -> None:
-        """Take (k, 512) frames: of speech the first 128, then every eighth; of the rest as well."""
+        """Take (k, 512) frames: the first 128 of speech, then every eighth; likewise of pauses."""
         used = np.zeros(len(frames), np.bool_)
         for kind in (True, False):
             rows = np.flatnonzero(speech == kind)
@@ -164,10 +164,10 @@ class _Spectrum:
         """Return the upper edge of the highest 500 Hz band that carries speech.
 
         - `speech`: (n,) whether each frame that was added is speech.
-        - `sample_rate_hz`: of the source; nothing is above half of it.
+        - `sample_rate_hz`: that of the source; there is no sound above half of it.
 
-        A band carries speech if it is louder in speech than in the pauses, by what comes within
-        34 dB of the speech's level at 0.5 to 3.5 kHz.  None for under 0.6 s of speech.
+        A band carries speech if its power in speech, minus its power in pauses, is within 34 dB of
+        the level of the speech at 0.5 to 3.5 kHz.  None for under 0.6 s of speech.
         """
         used, levels = np.concatenate(self._used), np.concatenate(self._levels)
         said, paused = levels[speech[used]], levels[~_near(speech, _EDGE_FRAMES)[used]]
@@ -184,11 +184,11 @@ class _Spectrum:
 
 
 _FRAMES_ALL, _FRAMES_STEP = 128, 8
-"""4 s of speech settle the spectrum; an FFT of every frame would cost a tenth of the rest."""
+"""4 s of speech suffice for the spectrum; an FFT of every frame would add a tenth to the time."""
 
 _MIN_SPEECH_FRAMES = 20
 _EDGE_FRAMES = 4
-"""The speech detector misses up to so much of a hissing sound before or after a vowel."""
+"""The speech detector misses up to this much of a hissing sound before or after a vowel."""
 _BAND_HZ = 500
 _N_BANDS = 16
 _LOWER = slice(1, 7)

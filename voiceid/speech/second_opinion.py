@@ -1,11 +1,11 @@
 """A second opinion on speech, for recordings in which the detector finds little.
 
-Silero hears nothing in some loud, shouted or emotional speech.  The segmentation model hears it,
-but takes animals, sirens, chirps and alarms for speech as well.  So it must be sure, Silero must
-not be sure of the contrary, and the sound must change as speech does.  What Silero takes for speech
-in a recording that was raised must be likely for it as well.  The limits were chosen on
-changed copies of real speech in which Silero found less than a second, and on sounds that are no
-speech (`benchmarks/loud.py`; docs/numbers.md has the counts).
+Silero finds no speech in some loud, shouted or emotional recordings.  The segmentation model finds
+it, but takes animals, sirens, chirps and alarms for speech as well.  So the model must be sure,
+Silero must not be sure of the contrary, and the sound must change as speech does.  Speech that
+Silero finds after a recording was amplified must be likely for the model as well.  The limits were
+chosen on changed copies of real speech in which Silero found less than a second, and on sounds that
+are not speech (`benchmarks/loud.py`; docs/numbers.md has the counts).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FloatArray = npt.NDArray[np.floating]
 _RATE_HZ = 16_000
 _MIN_PROBABILITY = 0.5
 _MIN_MEAN = 0.65
-"""Mean of the segmentation model's probabilities where it claims speech."""
+"""Mean probability of the segmentation model where it claims speech."""
 _MIN_AGREED = 0.8
-"""The same where Silero claims speech in a recording that was raised."""
+"""The same where Silero claims speech in a recording that was amplified."""
 _MIN_SILERO = 0.04
-"""Mean of Silero's there: under it Silero is sure of its no."""
+"""Mean probability of Silero there: below it Silero is sure that it is not speech."""
 _MIN_BALANCE_SPAN = 2.5
-"""Vowels are low and consonants high: how far the balance of high to low frequencies goes, from its
+"""Vowels are low and consonants high: the range of the balance of high to low frequencies, from its
 20th to its 95th percentile, in nepers of power."""
 _MIN_CHANGE = 0.5
-"""Median distance of two envelopes 30 ms apart: speech never stands still."""
+"""Median distance of two envelopes 30 ms apart: speech changes all the time."""
 _MAX_REPETITION = 0.5
 """Correlation of the spectrum with itself some time later: alarms repeat themselves."""
 _REPEATS = range(25, 300)
@@ -44,13 +44,13 @@ _HOP, _SPAN, _FFT = 160, 400, 512
 _BANDS, _CEPSTRA = 24, 8
 _LOW_HZ, _HIGH_HZ = 100.0, 7600.0
 _LOW_BANDS, _HIGH_BANDS = slice(0, 12), slice(16, 24)
-"""Under 1.8 kHz, and over 2.9 kHz."""
+"""Mel bands under 1.8 kHz, and over 2.9 kHz."""
 _FLOOR, _MIN_ACTIVE = 1e-5, 1e-4
-"""Of the power of the loud parts (their 95th percentile): 50 and 40 dB below."""
+"""Limits of power relative to the loud parts (95th percentile): 50 and 40 dB below."""
 
 
 class SecondOpinion:
-    """Says where the segmentation model hears speech.  Safe to share among threads."""
+    """Finds speech with the segmentation model.  Safe to share among threads."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
@@ -58,10 +58,10 @@ class SecondOpinion:
     def speech(
         self, frames: Float32Array, loud: BoolArray, probabilities: Float32Array, threshold: float
     ) -> BoolArray:
-        """Return whether each frame is speech: (k,) bool, all False where it is not like speech.
+        """Return whether each frame is speech: (k,) bool, all False if the sound is unlike speech.
 
         - `frames` (k, 512) float32 at 16 kHz.
-        - `loud` (k,) bool: nothing else can be speech that Silero does not hear.
+        - `loud` (k,) bool: only these can be speech that Silero missed.
         - `probabilities` (k,) float32: Silero's, and the ``threshold`` from which it hears speech.
         """
         samples = frames.reshape(-1)
@@ -85,7 +85,7 @@ class SecondOpinion:
         return speech
 
     def _probabilities(self, samples: Float32Array) -> Float32Array:
-        """Return for each frame of the model, 270 samples apart, how likely somebody speaks."""
+        """Return the probability of speech for each frame of the model, 270 samples apart."""
         n_frames = self._segmenter.frames(len(samples))
         spoken = np.zeros(n_frames, np.float32)
         for first, log_probs in self._segmenter.windows(samples):
@@ -95,7 +95,7 @@ class SecondOpinion:
 
 
 def _changes_like_speech(samples: Float32Array, speech: BoolArray) -> bool:
-    """Whether the spectrum changes as that of speech does where speech is claimed."""
+    """Whether the spectrum changes like that of speech where speech is claimed."""
     power = _band_powers(samples)
     centres = np.arange(len(power)) * _HOP + _SPAN // 2
     claimed = np.repeat(speech, FRAME_SAMPLES)[centres]
@@ -151,9 +151,9 @@ def _repetition(levels: FloatArray, active: BoolArray) -> float:
     shape = (levels - levels[active].mean(axis=0)) * active[:, None]
     energy = np.cumsum(np.square(shape).sum(axis=1))
     lags = [lag for lag in _REPEATS if lag < len(shape) - 50]
-    found = [
+    correlations = [
         float(np.vdot(shape[lag:], shape[:-lag]))
         / np.sqrt(energy[-lag - 1] * (energy[-1] - energy[lag - 1]) + 1e-12)
         for lag in lags
     ]
-    return max(found, default=0.0)
+    return max(correlations, default=0.0)

@@ -1,7 +1,7 @@
 """Who speaks when within ten seconds: the segmentation model over windows of a recording.
 
-Up to three people, whom it numbers in each window as it likes: person 1 of one window may be person
-2 of the next.
+It knows up to three people in a window, in any order: person 1 of one window may be person 2 of the
+next.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from voiceid.models.runtime import Session
 from voiceid.models.status import InstalledModel
 
 STEP_SAMPLES, LEAST_SAMPLES = 270, 991
-"""Between two frames (the filters, and three poolings of three), and what one looks at before the
-LSTM layers, at 16 kHz: 17 and 62 ms."""
+"""Samples between two frames (the filters, and three poolings of three), and in one frame before
+the LSTM layers, at 16 kHz: 17 and 62 ms."""
 SPEAKERS: Final = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )
-"""(7, 3): which of the three people are in each of the sets that the model gives."""
+"""(7, 3): the people in each of the seven sets of which the model gives the probability."""
 WINDOW_SAMPLES = 160_000
-"""10 s, on which the model was trained."""
+"""10 s: the length of window that the model was trained on."""
 BATCH = 8
-"""Windows that it takes at once: a quarter faster than one by one; the largest layer has 41 MB."""
+"""Windows in one run: a quarter faster than one by one; the largest layer has 41 MB."""
 
 
 class Segmenter:
@@ -59,9 +59,9 @@ class Segmenter:
     def windows(self, samples: Float32Array) -> Iterator[tuple[int, Float32Array]]:
         """Yield the first frame of each window, and its log probabilities (frames, 7).
 
-        `samples` (n,) at 16 kHz; frame i starts at sample 270 i.  Windows are as few as can be and
-        of one length, and the last may overlap the one before it by a few frames.  Nothing is
-        yielded for fewer than 991 samples.  Raises `ModelRuntimeError`.
+        `samples` (n,) at 16 kHz; frame i starts at sample 270 i.  Windows are as few as possible,
+        all of one length; the last may overlap the one before it by a few frames.  Fewer than 991
+        samples yield nothing.  Raises `ModelRuntimeError`.
         """
         n_frames = self.frames(len(samples))
         count = -(-n_frames // self.frames(WINDOW_SAMPLES))
@@ -81,7 +81,7 @@ class Segmenter:
         [log_probs] = self._session.run({"waveform": windows})
         if not np.all(np.isfinite(log_probs)):
             raise ModelRuntimeError(
-                "the segmentation model gave something that is not a probability",
+                "the segmentation model gave a value that is not a probability",
                 hint="Run `voiceid models verify segmentation`.",
             )
         return log_probs

@@ -34,20 +34,20 @@ DETECTOR = "silero-vad"
 """The card of the speech detector."""
 
 SECOND = "segmentation"
-"""The card of the model that says who speaks when, and hears what the detector does not."""
+"""The card of the segmentation model, which also finds speech that the detector misses."""
 
 
 Brought: TypeAlias = Callable[[Float32Array], Float32Array]
-"""Makes unit vectors (..., dim) of one space of those of another."""
+"""Maps unit vectors (..., dim) of one space to another."""
 
 
 @dataclass(frozen=True, slots=True)
 class HearingOptions:
-    """How recordings become embeddings.
+    """Options for making embeddings of recordings.
 
     - `audio`, `speech`, `quality`, `engine`: the options of the parts.
-    - `workers`: recordings that are worked on at once; None: what the CPU limit grants.
-    - `countermeasure`: name of the model that finds attacks; None: none does.
+    - `workers`: recordings that are processed at once; None: as many as the CPU limit allows.
+    - `countermeasure`: name of the model that finds attacks; None: attacks are not checked.
     """
 
     audio: AudioOptions
@@ -61,11 +61,11 @@ class HearingOptions:
 class SpeakerModel:
     """One encoder with the speech detector before it.  Safe to share among threads.
 
-    - `name`: of the encoder's card.
-    - `counters`: where what is heard is counted.
-    - `notify`: receives a sentence about what takes long.
+    - `name`: the name of the encoder's card.
+    - `counters`: count the recordings and their stages.
+    - `notify`: receives a sentence before work that takes long.
 
-    Raises `ModelUnknown`: there is no card of that name, or it is not an encoder.
+    Raises `ModelUnknown`: no card has that name, or it is not an encoder.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class SpeakerModel:
 
     @cached_property
     def compensation(self) -> Compensation | None:
-        """What is done to the embeddings as the encoder makes them; raises ModelError."""
+        """The compensation of the encoder's embeddings; raises ModelError."""
         return self.card.compensation()
 
     def brought(self, space_id: str, dim: int) -> Brought:
-        """Return what makes embeddings of this model's space of those of another.
+        """Return the function that maps embeddings of another space to this model's space.
 
-        Besides its own it takes embeddings as the encoder makes them.  Raises SpaceMismatch for all
-        others, ModelError.
+        The other space is this one, or that of the encoder without compensation.  Raises
+        SpaceMismatch for all others, ModelError.
         """
         if dim == self.space.dim and space_id == self.space.id:
             return lambda vectors: vectors
@@ -114,7 +114,7 @@ class SpeakerModel:
 
     @property
     def workers(self) -> int:
-        """Recordings that are worked on at once."""
+        """Recordings that are processed at once."""
         return self._options.workers or runtime.cpu_limit()
 
     @property
@@ -149,9 +149,9 @@ class SpeakerModel:
         return Embedder(encoder, detector, options.audio, options.quality, self.workers, heard)
 
     def _fetch_missing(self) -> None:
-        """Fetch what is missing; the second opinion only when something else is.
+        """Fetch missing models; the second opinion only together with another one.
 
-        A home of an older voiceid hears as before, and is not made to wait for a download.
+        So a home of an older voiceid works as before, and does not wait for a download.
         """
         needed = [self.card.name, DETECTOR]
         if not all(map(self._models.is_installed, needed)) and not self._models.offline:
@@ -162,7 +162,7 @@ class SpeakerModel:
             self._models.ensure(name, self._progress)
 
     def load(self) -> None:
-        """Load everything that an answer may need and that is installed; raises ModelError."""
+        """Load all installed models that an answer may need; raises ModelError."""
         _ = self.embedder
         if self._models.is_installed(SECOND):
             _ = self.segmenter
@@ -170,7 +170,7 @@ class SpeakerModel:
             _ = self.countermeasure().threshold
 
     def voices(self) -> Voices:
-        """Return what says who speaks when; raises ModelError."""
+        """Return the detector of several voices; raises ModelError."""
         from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
 
         return Voices(self.embedder.encoder, lambda: self.segmenter, self._overlap)
@@ -181,7 +181,7 @@ class SpeakerModel:
 
     @property
     def countermeasure(self) -> Callable[[], Countermeasure] | None:
-        """What loads the countermeasure that the settings name; None: they name none."""
+        """The function that loads the countermeasure of the settings; None if they name none."""
         return None if self._options.countermeasure is None else self._examining
 
     def _examining(self) -> Countermeasure:
@@ -201,7 +201,7 @@ class SpeakerModel:
 
     @property
     def segmenter(self) -> Segmenter:
-        """What says who speaks when; fetched first if it is missing.  Raises ModelError."""
+        """The segmentation model; fetched first if it is missing.  Raises ModelError."""
         with self._asking:
             return self._segmenter
 

@@ -1,12 +1,12 @@
-"""Whether a clip is one person's: two who speak in turn or at once make a vector near both.
+"""Whether one person speaks in a clip: two people in turn or at once make a vector near both.
 
-Two things are looked at.  The segmentation model says where two speak at once.  It takes many pairs
-who speak in turn for one person, so the speech is divided by its voice as well: windows of it, each
-half a second, fall into the two groups that part them best, and what each group says must be as
-near to the other as the card's threshold asks of two clips.  Who alternate faster are in every such
-window both: shorter windows of one voice differ a little in all directions, those of two in one.
-Of little speech, what is before and after each moment is compared as well.
-How the limits were chosen, and what they miss: docs/voices.md.
+The segmentation model finds where two people speak at once.  It takes many pairs who speak in turn
+for one person, so the speech is divided by its voice as well.  Windows of speech, one each half
+second, fall into the two groups that separate best; the two groups must be as near to each other as
+the card's threshold asks of two clips.  If two people alternate faster, each window holds both:
+then shorter windows are used, which differ in all directions for one voice, in one for two.
+In little speech, the parts before and after each moment are compared as well.
+docs/voices.md says how the limits were chosen, and what they miss.
 """
 
 from __future__ import annotations
@@ -30,52 +30,52 @@ Scores: TypeAlias = Callable[[Sequence[Embedding]], npt.NDArray[np.floating]]
 """Returns the scores of embeddings against the voice that the clip would be accepted as."""
 
 MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
-"""Share of the speech in which two may speak at once, and the least overlap: a cough, a door."""
+"""The share of the speech that may be overlap, and the least overlap: a cough is shorter."""
 _MOST_ASKED = 72_000
-"""Samples of speech that the frames know: 4.5 s, as in the clips that their weights come from."""
+"""Longest speech for the weights of the frames: 4.5 s, as in the clips that they come from."""
 _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
-"""Mean probability, over so long, from which two are taken to speak at once."""
+"""Mean probability, over this many seconds, from which two people speak at once."""
 _FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
 _HEARD_FMR = ((3.0, 0.003), (2.0, 0.03), (0.0, 0.1))
-"""False match rates at which voices must agree that were separated, by the seconds of the one with
-less: from the frames of the clip, which know of what is around them, and where each was heard by
-itself.  The worst split of one voice comes lower than two clips of it, most of all if it is short.
+"""False match rates at which separated voices must agree, by the seconds of the shorter one: for
+frames of the clip, which depend on the speech around them, and for voices embedded apart.  The
+worst split of one voice scores lower than two clips of it, most of all if it is short.
 """
 _WINDOW_S, _FINE_S = 2.0, 0.5
-"""Windows that tell voices apart, and from one to the next; the latter is also the shortest part,
-and what is left out of an embedding on either side of a change of the voice."""
+"""Length and step of the windows that separate voices.  The step is also the shortest part, and the
+speech that is left out of an embedding on either side of a change of voice."""
 _COARSE_S = 1.0
-"""From window to window where each must be heard by itself."""
+"""Step of the windows where each is embedded apart."""
 _MIN_VOICE_S = 1.0
-"""Speech that a voice needs to be compared."""
+"""Least speech of a voice that is compared."""
 _ROUNDS = 10
 _RATE_HZ = 16_000
 _FRAME_S = STEP_SAMPLES / _RATE_HZ
 _SHORT, _SHORT_STEP = 12_800, 4_000
-"""Windows of 0.8 s that tell those apart who alternate quickly, and from one to the next."""
+"""Length (0.8 s) and step of the windows that separate two people who alternate quickly."""
 _LEAST_ALTERNATING_S = 3.0
 _MOST_VARIANCE, _AND_S = 0.08, 0.5
-"""Variance of short windows in one direction that one voice has at most where it speaks for long;
-to this is added the second number divided by the seconds of speech.  Of 156 talks of one voice of
-train-clean-100, half of them degraded, one had more in 3 s, and none in 4 s or more."""
+"""Largest variance of short windows in one direction for one voice in long speech; the second
+number, divided by the seconds of speech, is added.  Of 156 talks of one voice of train-clean-100,
+half of them degraded, one had more in 3 s, and none in 4 s or more."""
 _MOST_DEVIATION = 0.14
-"""Of the scores of such windows, of one voice, in more speech than `_MOST_ASKED`.  Over telephones
-those of one deviate by 0.18, as much as of two: from such a posterior on they are not asked for:"""
+"""Largest deviation of the scores of such windows for one voice, in more speech than `_MOST_ASKED`.
+Over telephones one voice deviates by 0.18, as two do: not used from this posterior on:"""
 _TELEPHONE = 0.5
 
 _LEAST_SIDE, _SPLIT_STEP = 9_600, 1_600
-"""What is before and after a change has so many samples at least; from one place to the next."""
+"""Least samples before and after a change, and the step between the places that are tried."""
 _SIDES_S, _LEAST_COSINES = (0.6, 0.8, 1.0, 1.3, 2.0), (0.05, 0.12, 0.18, 0.24, 0.28)
-"""Seconds of the shorter of two sides of a change, and the cosine that sides of one voice reach."""
+"""Seconds of the shorter side of a change, and the least cosine of two sides of one voice."""
 _HANDOVER, _THEN_MORE = 0.1, 0.12
-"""From such a `handover` on the cosine must be so much higher."""
+"""From this `handover` on the cosine must be this much higher."""
 _LEAST_DROPS_S, _DROPS = (0.6, 1.0, 1.3, 2.0), (0.35, 0.3, 0.25, 0.2)
-"""Seconds of the shorter side, and by how much its score may be below the longer one's: the cosine
-must be as much higher as the score is lower than that."""
+"""Seconds of the shorter side, and how far its score may be below the longer one's.  The cosine
+must be higher by the amount that the score is lower than that."""
 _INNER, _INNER_STEP = (9_600, 12_800, 16_000, 24_000), 3_200
-"""Samples of the parts of a clip that are held against the voice that is enrolled."""
+"""Samples of the parts of a clip that are compared with the enrolled voice."""
 _INNER_S, _LEAST_SCORES = (0.6, 1.5), (0.05, 0.25)
-"""Seconds of such a part, and the score that it reaches."""
+"""Seconds of such a part, and its least score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Several:
     """Who speaks when in a clip of several people.
 
     - `parts`: in order.
-    - `embeddings`: of the voices that speak enough alone, and of how many seconds each is.
+    - `embeddings`: of the voices with enough speech alone, each with its seconds of speech.
     """
 
     parts: tuple[VoicePart, ...]
@@ -91,11 +91,11 @@ class Several:
 
 
 class Voices:
-    """Says whether speech is one person's.  Safe to share among threads.
+    """Decides whether one person speaks.  Safe to share among threads.
 
-    - `segmenter`: loads what says who speaks when.
-    - `overlap` (2 channels + 1,): what mean, deviation and 1 of the encoder's frames are multiplied
-      with; two who speak at once come to more than 0.  None: what the segmenter finds counts.
+    - `segmenter`: loads the segmentation model.
+    - `overlap` (2 channels + 1,): weights of mean, deviation and 1 of the encoder's frames; the sum
+      is above 0 for two people who speak at once.  None: only the segmenter is asked.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class Voices:
     def several(
         self, speech: Speech, scores: Scores | None = None, telephone: float | None = None
     ) -> Several | None:
-        """Return who speaks when, or None: it is one person's.  Raises `ModelError`.
+        """Return who speaks when, or None if one person speaks.  Raises `ModelError`.
 
-        - `scores`: against the voice that it would be accepted as, where there is one.
-        - `telephone`: posterior that the speech came over one, if it is known.
+        - `scores`: against the voice that the clip would be accepted as, if there is one.
+        - `telephone`: posterior that the speech came over a telephone, if known.
 
-        The segmentation model takes a third of the time of the encoder.  It is not run where the
-        frames are of one, and no change that it could hear would make them several's.
+        The segmentation model takes a third of the time of the encoder.  It does not run if the
+        frames show one person, and no change that it could find would alter that.
         """
         if (telephone or 0.0) >= _TELEPHONE and len(speech.samples) > _MOST_ASKED:
             scores = None
@@ -133,7 +133,7 @@ class Voices:
         says: tuple[float, float],
         scores: Scores | None,
     ) -> Several | None:
-        """Return what :meth:`several` does, of what :meth:`at_once` says."""
+        """Return the answer of :meth:`several`, from the result of :meth:`at_once`."""
         share, change = says
         voice = self._labels(speech, at_once)
         several = self._separated(speech, voice)
@@ -158,7 +158,7 @@ class Voices:
         return self._several_at_once(speech, at_once) if share >= MOST_OVERLAP else None
 
     def _several_at_once(self, speech: Speech, at_once: npt.NDArray[np.bool_]) -> Several:
-        """Return the parts in which two speak at once, which are as long as a part is at least."""
+        """Return the parts where two people speak at once, each of the least length or more."""
         near = np.ones(1 + round(_FINE_S / _FRAME_S), np.bool_)
         for where in (at_once, np.convolve(at_once, near, "same"), np.ones_like(at_once)):
             several = self._separated(speech, np.where(where, 0, 1))
@@ -167,13 +167,13 @@ class Voices:
         return several
 
     def _may_be_at_once(self, speech: Speech) -> bool:
-        """Whether the frames may be of two: what the segmentation model finds may be an echo."""
+        """Whether the frames may be of two people: the segmentation model may report an echo."""
         if self._overlap is None or speech.encoded is None or len(speech.samples) > _MOST_ASKED:
             return True
         return bool(statistics(speech.encoded) @ self._overlap[:-1] + self._overlap[-1] > 0.0)
 
     def at_once(self, samples: Float32Array) -> tuple[npt.NDArray[np.bool_], float, float]:
-        """Return in which frames two speak at once, in which share of the speech, and `handover`.
+        """Return the frames where two people speak at once, their share of speech, and `handover`.
 
         Raises `ModelError`.
         """
@@ -190,25 +190,25 @@ class Voices:
         return at_once, 0.0 if both_s < _MIN_OVERLAP_S else both_s / spoken_s, change
 
     def _agree(self, several: Several, rates: Sequence[tuple[float, float]]) -> bool:
-        """Whether two voices, each heard as a whole, may be one."""
+        """Whether two voices, each embedded as a whole, may be one."""
         if len(several.embeddings) < 2:  # noqa: PLR2004 - nothing to compare
             return True
-        (one, one_s), (other, other_s) = several.embeddings.values()
-        less_s = min(one_s, other_s)
+        (first, first_s), (other, other_s) = several.embeddings.values()
+        less_s = min(first_s, other_s)
         fmr = next(fmr for from_s, fmr in rates if less_s >= from_s)
-        return self._encoder.parts_agree([one], [other], less_s, fmr)
+        return self._encoder.parts_agree([first], [other], less_s, fmr)
 
     def _labels(self, speech: Speech, at_once: npt.NDArray[np.bool_]) -> Labels:
-        """Return which of two voices speaks in each frame, in the order in which they come.
+        """Return which of two voices speaks in each frame, numbered in order of appearance.
 
-        To the nearest half second, or second; 0 where two speak at once.
+        Accurate to half a second, or a second; 0 where two people speak at once.
         """
         n = len(speech.samples)
         step = round((_COARSE_S if speech.encoded is None else _FINE_S) * _RATE_HZ)
         size = max(min(round(_WINDOW_S * _RATE_HZ), n // 2), self._encoder.min_samples)
         starts = range(0, max(n - size, 0) + 1, step)
-        found = self._embedded(speech, [[(at, at + size)] for at in starts])
-        group = two_groups(np.stack([one.vector for one in found]))
+        windows = self._embedded(speech, [[(at, at + size)] for at in starts])
+        group = two_groups(np.stack([window.vector for window in windows]))
         return _of_frames(group, at_once, size, step)
 
     def _embedded(self, speech: Speech, parts: Sequence[Part]) -> list[Embedding]:
@@ -229,9 +229,9 @@ class Voices:
         least = max(round(_MIN_VOICE_S * _RATE_HZ), self._encoder.min_samples)
         lengths = {who: sum(stop - start for start, stop in part) for who, part in own.items()}
         heard = [who for who, length in lengths.items() if length >= least]
-        found = self._embedded(speech, [own[who] for who in heard])
+        voices = self._embedded(speech, [own[who] for who in heard])
         embeddings = {
-            who: (one, lengths[who] / _RATE_HZ) for who, one in zip(heard, found, strict=True)
+            who: (voice, lengths[who] / _RATE_HZ) for who, voice in zip(heard, voices, strict=True)
         }
         return Several(tuple(parts), embeddings)
 
@@ -241,28 +241,28 @@ def alternating(
 ) -> Labels | None:
     """Return which of two voices, 0 or 1, is in each short window, if two alternate; else None.
 
-    Windows of one voice differ a little in all directions, those of two in one above all.
+    Windows of one voice differ a little in all directions, windows of two mostly in one.
 
-    - `encoded` (channels, m): what the encoder made of so many samples.
-    - `scores`: those of two who alternate, one of them enrolled, deviate more than those of one.
+    - `encoded` (channels, m): the encoder's frames of the samples.
+    - `scores`: they deviate more if two people alternate and one of them is enrolled.
     """
     if n_samples < _LEAST_ALTERNATING_S * _RATE_HZ:
         return None
     starts = range(0, n_samples - _SHORT + 1, _SHORT_STEP)
-    found = encoder.embed_frames(encoded, n_samples, [[(at, at + _SHORT)] for at in starts])
-    vectors = np.stack([one.vector for one in found])
+    windows = encoder.embed_frames(encoded, n_samples, [[(at, at + _SHORT)] for at in starts])
+    vectors = np.stack([window.vector for window in windows])
     vectors -= vectors.mean(axis=0)
     squares, along = np.linalg.eigh(vectors @ vectors.T)  # a fifth of the time of the directions
     group: Labels = (along[:, -1] > 0).astype(np.int64)
     if squares[-1] / len(vectors) <= _MOST_VARIANCE + _AND_S * _RATE_HZ / n_samples:
-        if scores is None or (own := scores(found)).std() <= _MOST_DEVIATION:
+        if scores is None or (own := scores(windows)).std() <= _MOST_DEVIATION:
             return None
         group = (own < own.mean()).astype(np.int64)
     return group
 
 
 def handover(activity: Float32Array) -> float:
-    """Return by how much one of three (frames, 3) speaks less, and another more, after a change."""
+    """Return how much less one of three (frames, 3) speaks after a change, and another more."""
     n, least = len(activity), round(_LEAST_SIDE / STEP_SAMPLES)
     if n < 2 * least:
         return 0.0
@@ -279,12 +279,12 @@ def clearest_change(
     more: float = 0.0,
     scores: Scores | None = None,
 ) -> tuple[int, float] | None:
-    """Return where what is before and what is after are least alike, and what their cosine lacks.
+    """Return the place whose two sides are least alike, and the shortfall of their cosine.
 
-    More than 0 is too much for one voice.  None: there is too little speech.
+    A shortfall above 0 shows two voices.  None: there is too little speech.
 
-    - `more`: by how much the cosine must be higher than it must for one voice.
-    - `scores`: where the shorter side has a lower one than the longer, it must be higher too.
+    - `more`: added to the cosine that is needed for one voice.
+    - `scores`: a lower score of the shorter side adds to the cosine that is needed, too.
     """
     at = np.arange(_LEAST_SIDE, n_samples - _LEAST_SIDE + 1, _SPLIT_STEP)
     shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
@@ -292,11 +292,11 @@ def clearest_change(
     if len(at) == 0:
         return None
     sides = [[side] for split in at.tolist() for side in ((0, split), (split, n_samples))]
-    found = encoder.embed_frames(encoded, n_samples, sides)
-    before, after = np.stack([one.vector for one in found]).reshape(len(at), 2, -1).swapaxes(0, 1)
+    embedded = encoder.embed_frames(encoded, n_samples, sides)
+    before, after = (np.stack([side.vector for side in embedded[i::2]]) for i in (0, 1))
     lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1) + more
     if scores is not None:
-        first, second = scores(found).reshape(len(at), 2).T
+        first, second = scores(embedded).reshape(len(at), 2).T
         drop = np.where(at <= n_samples - at, second - first, first - second)
         lack += np.maximum(drop - np.interp(shorter_s, _LEAST_DROPS_S, _DROPS) - more, 0.0)
     return int(at[lack.argmax()]), float(lack.max())
@@ -307,7 +307,7 @@ def _strange_part(
 ) -> tuple[int, int] | None:
     """Return the part that is too unlike the voice that the clip would be accepted as, or None.
 
-    As much as `_LEAST_SIDE` must be left beside it.
+    At least `_LEAST_SIDE` samples must remain outside the part.
     """
     parts = [
         (at, at + size)
@@ -318,15 +318,15 @@ def _strange_part(
     if not parts:
         return None
     lengths_s = np.array([end - start for start, end in parts]) / _RATE_HZ
-    found = scores(encoder.embed_frames(encoded, n_samples, [[part] for part in parts]))
-    lack = np.interp(lengths_s, _INNER_S, _LEAST_SCORES) - found
+    part_scores = scores(encoder.embed_frames(encoded, n_samples, [[part] for part in parts]))
+    lack = np.interp(lengths_s, _INNER_S, _LEAST_SCORES) - part_scores
     return parts[int(lack.argmax())] if lack.max() > 0.0 else None
 
 
 def two_groups(vectors: Float32Array) -> Labels:
-    """Return to which of two groups, 0 or 1, each unit vector (n, dim) belongs: two means.
+    """Return the group, 0 or 1, of each unit vector (n, dim): k-means with two means.
 
-    They start from the two that are least alike.  All are 0 where there are not two.
+    They start from the two vectors that are least alike.  All are 0 if there is one group.
     """
     group = np.zeros(len(vectors), np.int64)
     if len(vectors) < 2:  # noqa: PLR2004 - nothing to part
@@ -342,9 +342,9 @@ def two_groups(vectors: Float32Array) -> Labels:
 
 
 def _of_frames(group: Labels, at_once: npt.NDArray[np.bool_], size: int, step: int) -> Labels:
-    """Return the voice of each frame by the window whose middle is nearest; 0: two at once.
+    """Return the voice of each frame, by the window with the nearest middle; 0: two people at once.
 
-    - `group` (windows,): 0 or 1, of windows of so many samples, one each step.
+    - `group` (windows,): 0 or 1, for windows of ``size`` samples, one each ``step``.
     """
     middles = np.arange(len(at_once)) * STEP_SAMPLES
     nearest = np.clip(np.round((middles - size / 2) / step), 0, len(group) - 1)
@@ -352,29 +352,29 @@ def _of_frames(group: Labels, at_once: npt.NDArray[np.bool_], size: int, step: i
 
 
 def in_order_of_speech(voice: Labels) -> Labels:
-    """Return labels (n,) with those above 0 numbered from 1 in the order in which they come."""
+    """Return labels (n,), those above 0 numbered from 1 in order of appearance."""
     order = dict.fromkeys(label for label in voice.tolist() if label)
     number = {label: at for at, label in enumerate(order, start=1)}
     return np.array([number.get(label, 0) for label in voice.tolist()], np.int64)
 
 
 def runs(labels: Labels, shortest: int) -> list[tuple[int, int, int]]:
-    """Return label, start and end of the runs of equal labels (n,); short ones join the one before.
+    """Return label, start and end of runs of equal labels (n,); a short run joins the one before.
 
     The first run takes the label of the one after it if it is short.
     """
-    found: list[tuple[int, int, int]] = []
+    labelled: list[tuple[int, int, int]] = []
     at = 0
     for label, equal in itertools.groupby(labels.tolist()):
         end = at + len(list(equal))
-        if found and (end - at < shortest or label == found[-1][0]):
-            found[-1] = (found[-1][0], found[-1][1], end)
-        elif found and found[-1][2] - found[-1][1] < shortest:
-            found[-1] = (label, found[-1][1], end)
+        if labelled and (end - at < shortest or label == labelled[-1][0]):
+            labelled[-1] = (labelled[-1][0], labelled[-1][1], end)
+        elif labelled and labelled[-1][2] - labelled[-1][1] < shortest:
+            labelled[-1] = (label, labelled[-1][1], end)
         else:
-            found.append((label, at, end))
+            labelled.append((label, at, end))
         at = end
-    return found
+    return labelled
 
 
 def _smooth(values: Float32Array) -> Float32Array:

@@ -4,12 +4,12 @@ The model takes frames of 512 new samples with the 64 before them, and carries t
 its LSTM from call to call.  Frames go in batches of a fixed size, whatever the size of the
 blocks, so that the result cannot depend on how the audio was cut.
 
-After each 2 s without speech the state begins again, because it drifts: where it went on, 14 of 24
-short pieces of speech in low noise were missed for the most part, and now none.
+After each 2 s without speech the state is reset, because it drifts: without a reset, most of 14 of
+24 short pieces of speech in low noise was missed; with it, none.
 
-Frames wait until there is enough speech for an embedding, which is then what it always was.  Where
-a recording ends before, a second opinion may find speech in what waits; a soft recording is raised
-for it, and heard again.
+Frames wait until there is enough speech for an embedding.  If a recording ends before that, a
+second opinion may find speech in the waiting frames; a soft recording is amplified and heard again
+first.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _State: TypeAlias = tuple[Float32Array, Float32Array]
 _CONTEXT_SAMPLES = 64
 _STATE_SHAPE = (1, 1, 128)
 _BATCH_FRAMES = 256
-"""8 s a call: of 16 to 4096 the fastest (1125x real time on one thread; whole files 520x)."""
+"""8 s a call: the fastest of 16 to 4096 (1125x real time on one thread; whole files 520x)."""
 
 _SAMPLES_PER_S = 16_000
 
 _PAUSE_FRAMES = 62
-"""2 s; with 1 to 4 s as much is heard, and with 1 s a little less of AMI."""
+"""2 s; with 1 to 4 s as much speech is found, with 1 s a little less in AMI."""
 
 _MIN_POWER = 1e-5
-"""-50 dBFS, after a soft recording was raised."""
+"""-50 dBFS, after a soft recording was amplified."""
 _USUAL_POWER, _MOST_GAIN = 1e-3, 100.0
-"""A recording whose loudest frames are softer than -30 dBFS is raised to that, by 40 dB at most:
-Silero misses soft speech.  The last step of 16 bits stays under `_MIN_POWER` so."""
+"""A recording whose loudest frames are below -30 dBFS is amplified to that, by 40 dB at most:
+Silero misses soft speech.  So the last step of 16 bits stays under `_MIN_POWER`."""
 _MAX_WAITING_FRAMES = 3750
-"""120 s, 8 MB: of a longer recording the end gets a second opinion."""
+"""120 s, 8 MB: only the end of a longer recording gets a second opinion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class SpeechOptions:
     """What counts as speech, and how much of it goes to the encoder.
 
     - `threshold`: probability from which a frame of 32 ms is speech.
-    - `pad_ms`: kept on both sides of speech, rounded up to whole frames.  With 192 ms LibriSpeech
+    - `pad_ms`: padding on each side of speech, rounded up to whole frames.  With 192 ms LibriSpeech
       test-other stayed at an EER of 0.00 %; with 64 ms it went to 0.21 %.
-    - `max_speech_s`: kept samples beyond this are measured, but not passed on.
+    - `max_speech_s`: speech and padding beyond this are measured, but not embedded.
     """
 
     threshold: float = 0.5
@@ -73,12 +73,12 @@ class SpeechOptions:
         return -(-self.pad_ms * _SAMPLES_PER_S // (1000 * FRAME_SAMPLES))
 
     def judged_frames(self, speech: BoolArray) -> int:
-        """Return how many frames of speech (n,) are among what is passed on."""
+        """Return how many frames of speech (n,) are passed on to the encoder."""
         kept = np.cumsum(dilated(speech, self.pad_frames)) * FRAME_SAMPLES
         return int(speech[kept <= round(self.max_speech_s * _SAMPLES_PER_S)].sum())
 
     def kept_frames(self, speech: BoolArray, n_samples: int) -> npt.NDArray[np.int64]:
-        """Return the numbers of the frames, of (n,) speech or not, whose samples are passed on."""
+        """Return the numbers of the frames that are passed on, of (n,) speech or not."""
         kept = np.flatnonzero(dilated(speech, self.pad_frames))
         return kept[: -(-n_samples // FRAME_SAMPLES)]
 
@@ -91,7 +91,7 @@ class SpeechOptions:
 
 
 class SpeechChunk(NamedTuple):
-    """What became known with some blocks of audio.
+    """The frames that some blocks of audio completed.
 
     ``frames`` and ``speech`` are the newest frames; ``kept`` lags behind them by the
     padding, because whether a frame is near speech is known only later.
@@ -108,10 +108,10 @@ class SpeechChunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LittleSpeech:
-    """When a second opinion is asked, and whom.
+    """When a second opinion is asked, and of which model.
 
-    - `under_s`: where there is less speech than this, but as much that is loud enough for it.
-    - `second`: loads what is asked; None where it is not installed.
+    - `under_s`: asked if there is less speech than this, but this much sound that is loud enough.
+    - `second`: loads the second opinion; None if its model is not installed.
     """
 
     under_s: float
@@ -121,9 +121,9 @@ class LittleSpeech:
 class SpeechDetector:
     """Makes streams; safe to share among threads.
 
-    - `session`: of Silero's sequence model: ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128)
+    - `session`: runs Silero's sequence model: ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128)
       in, ``speech_probs`` (frames), ``hn`` and ``cn`` out.
-    - `little`: None: no second opinion is asked.
+    - `little`: when a second opinion is asked; None: never.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class SpeechDetector:
         return SpeechStream(self.frames, self.options, self._little)
 
     def frames(self) -> Frames:
-        """Return what hears the frames of one recording as they come."""
+        """Return a stream of probabilities for the frames of one recording."""
         return Frames(self._session, self.options.threshold)
 
 
@@ -159,19 +159,19 @@ class Frames:
 
         Raises `ModelRuntimeError`: the model failed, or its answer is not a probability.
         """
-        found, n_frames = [np.empty(0, np.float32)], len(samples) // FRAME_SAMPLES
+        batches, n_frames = [np.empty(0, np.float32)], len(samples) // FRAME_SAMPLES
         while len(samples):
             probabilities, state = self._heard(samples[: n_frames * FRAME_SAMPLES])
             n_used = self._until_pause(probabilities >= self._threshold)
-            found.append(probabilities[:n_used])
+            batches.append(probabilities[:n_used])
             used, samples = np.split(samples, [n_used * FRAME_SAMPLES])
             self._context = used[-_CONTEXT_SAMPLES:]
             if self._n_silent < _PAUSE_FRAMES:
                 self._state = state
             else:
                 self._begin()
-            n_frames = _PAUSE_FRAMES  # what comes after a pause is heard again: no more than this
-        return np.concatenate(found)
+            n_frames = _PAUSE_FRAMES  # frames after a pause are run again: no more than this
+        return np.concatenate(batches)
 
     def _until_pause(self, speech: BoolArray) -> int:
         """Count frames (k,) up to the one that completes a pause, or all; return how many."""
@@ -192,7 +192,7 @@ class Frames:
         )
         if not np.all(np.isfinite(probabilities)):
             raise ModelRuntimeError(
-                "the speech detector gave something that is not a probability",
+                "the speech detector gave a value that is not a probability",
                 hint="Run `voiceid models verify silero-vad`.",
             )
         return np.asarray(probabilities, dtype=np.float32).reshape(-1), (h, c)
@@ -215,7 +215,7 @@ class SpeechStream:
         self._room = round(options.max_speech_s * _SAMPLES_PER_S)
 
     def push(self, block: Float32Array) -> list[SpeechChunk]:
-        """Take a block (n,) float32 of 16 kHz audio; return what it made known.
+        """Take a block (n,) float32 of 16 kHz audio; return the frames that it completed.
 
         Raises `ModelRuntimeError`: the model failed, or its answer is not a probability.
         """
@@ -232,7 +232,7 @@ class SpeechStream:
         return [self._chunk(*known) for known in self._doubt.settled()]
 
     def finish(self) -> list[SpeechChunk]:
-        """Return what is left at the end of the recording."""
+        """Return the remaining frames at the end of the recording."""
         samples = np.concatenate([*self._waiting, np.empty(0, np.float32)])
         n_missing = -len(samples) % FRAME_SAMPLES
         self._waiting, self._n_waiting = [], 0
@@ -256,7 +256,7 @@ class SpeechStream:
 
 
 class _Doubt:
-    """Keeps frames back until there is enough speech in them, or the recording ends."""
+    """Holds frames back until they have enough speech, or the recording ends."""
 
     def __init__(
         self, little: LittleSpeech | None, threshold: float, afresh: Callable[[], Frames]
@@ -272,7 +272,7 @@ class _Doubt:
         self._n_speech += int((probabilities >= self._threshold).sum())
 
     def settled(self) -> list[tuple[Float32Array, BoolArray]]:
-        """Return, in order, the frames that need not wait, and whether they are speech."""
+        """Return, in order, the frames that no longer wait, and whether they are speech."""
         known = []
         while self._waiting and (
             self._is_enough(self._n_speech) or self._n_waiting > _MAX_WAITING_FRAMES
@@ -283,7 +283,7 @@ class _Doubt:
         return known
 
     def finish(self) -> list[tuple[Float32Array, BoolArray]]:
-        """Return the frames that are left, and whether they are speech."""
+        """Return the remaining frames, and whether they are speech."""
         if self._is_enough(self._n_speech) or not self._waiting:
             return self.settled()
         frames, probabilities = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
@@ -295,7 +295,7 @@ class _Doubt:
         if self._little is None:
             return speech
         power = frames.var(axis=1)
-        # The second loudest: where there is an offset, the zeros at the end are a step.
+        # The second loudest: with an offset, the zeros at the end make a loud step.
         gain = np.sqrt(_USUAL_POWER / max(float(np.sort(power)[-2:][0]), 1e-12))
         gain = np.float32(np.clip(gain, 1.0, _MOST_GAIN))
         if gain > 1.0:
@@ -322,7 +322,7 @@ class _Padding:
         self._n_pad = n_pad
         self._n_wait = max(n_pad, 1)
         self._waiting = np.empty((0, FRAME_SAMPLES), np.float32)
-        # The mask of the n_pad frames before the waiting ones, and of these.
+        # The mask of the n_pad frames before the waiting frames, and of the waiting frames.
         self._mask = np.zeros(n_pad, np.bool_)
 
     def push(self, frames: Float32Array, speech: BoolArray) -> Float32Array:

@@ -1,10 +1,10 @@
-"""What a spoken word is compared by: the cepstra of its frames, freed of the channel.
+"""Features that compare spoken words: the cepstra of the frames, without the channel.
 
-Mel bands of 100 to 3800 Hz, which a telephone carries too, so that a word that was enrolled by
-microphone can be said over a telephone.  Of the log energies the cosine transform keeps 13
-numbers (Davis and Mermelstein 1980), liftered as in HTK, less their mean over the speech (Furui
-1981: what a line or a microphone does to every frame is gone), with their slopes over five frames
-(Furui 1986).
+The mel bands span 100 to 3800 Hz, which a telephone carries too, so that a word that was enrolled
+by microphone can be said over a telephone.  The cosine transform keeps 13 numbers of the log
+energies (Davis and Mermelstein 1980), liftered as in HTK.  Their mean over the speech is subtracted
+(Furui 1981: this removes the constant effect of a line or a microphone), and their slopes over five
+frames are added (Furui 1986).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from voiceid.errors import AudioInvalid
 
 RATE_HZ = 16_000
 LONGEST_S = 60.0
-"""Of a recording of words."""
+"""The longest recording of words."""
 HOP = 160
 """Samples from one frame to the next: 10 ms."""
 _WINDOW, _DFT, _BANDS, _CEPSTRA, _LIFTER = 400, 512, 24, 13, 22
 _LOWEST_HZ, _HIGHEST_HZ = 100.0, 3800.0
 _RANGE_DB = 45.0
-"""What is so much below the loud frames counts as silence of that level."""
+"""Energy further below the loud frames than this is raised to this level."""
 _SPEECH_SHARE = 0.35
 """Frames are loud from this share of the way between the quiet and the loud, in log energy."""
 _SLOPE_WEIGHT = 2.0
@@ -55,7 +55,7 @@ class WordFeatures:
 def word_features(samples: Float32Array) -> WordFeatures:
     """Return the features of (n,) float32 at 16 kHz; raises ValueError for less than 0.115 s."""
     if len(samples) < MIN_SAMPLES:
-        raise ValueError(f"{len(samples)} samples are too few for features")
+        raise ValueError(f"{len(samples)} samples are not enough for features")
     bands = _log_bands(samples)
     loud = np.percentile(bands.max(1), 95)
     bands = np.maximum(bands, loud - _RANGE_DB / 10 * np.log(10))
@@ -107,31 +107,31 @@ def _transform() -> Float32Array:
 
 
 class WordTape:
-    """Takes down the samples of one short recording as they go by; see `voiceid.audio.Tap`."""
+    """Records the samples of one short recording as they pass; see `voiceid.audio.Tap`."""
 
     def __init__(self) -> None:
         self._kept: list[Float32Array] = []
         self._n = 0
 
     def add(self, samples: Float32Array) -> None:
-        """Add (n,) samples; what is longer than `LONGEST_S` at 192 kHz is not kept."""
+        """Add (n,) samples; samples beyond `LONGEST_S` at 192 kHz are not kept."""
         self._n += len(samples)
         if self._n <= LONGEST_S * 192_000:
             self._kept.append(samples.copy())
 
     def clear(self) -> None:
-        """Forget what was taken down."""
+        """Forget the samples."""
         self._kept, self._n = [], 0
 
     def samples(self, rate_hz: int) -> Float32Array:
-        """Return (n,) float32 at 16 kHz of what came at a rate.
+        """Return the samples, recorded at a rate, as (n,) float32 at 16 kHz.
 
         Raises `AudioInvalid`: it is too long, or too short, for words.
         """
         length_s = self._n / rate_hz
         if not MIN_SAMPLES / RATE_HZ < length_s <= LONGEST_S:
             raise AudioInvalid(
-                f"a recording of words lasts {length_s:.1f} s, and {LONGEST_S:g} s is the longest",
+                f"a recording of words lasts {length_s:.1f} s; the limit is {LONGEST_S:g} s",
                 hint="Record the words alone, with short pauses between them.",
             )
         return resampled(np.concatenate(self._kept), rate_hz, RATE_HZ)

@@ -30,5 +30,5 @@ def test_a_tape_gives_the_sound_at_16_khz_and_nothing_that_is_too_long_or_too_sh
         tape.samples(8000)
     for _ in range(int(LONGEST_S) + 1):
         tape.add(np.zeros(8000, np.float32))
-    with pytest.raises(AudioInvalid, match="60 s is the longest"):
+    with pytest.raises(AudioInvalid, match="the limit is 60 s"):
         tape.samples(8000)
