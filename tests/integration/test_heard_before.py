@@ -147,15 +147,15 @@ def test_an_acceptance_that_came_since_the_look_is_seen(
     opened_at: Open, ami, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vid, said, looked = opened_at(), (ami.samples("alice-3"), 16_000), threading.Barrier(2)
-    look = replays.found
+    look = replays.replay_in
 
     def together(*of: object) -> object:
-        found = look(*of)
+        replay = look(*of)
         if len(of) == 3:  # the first look: neither has kept anything yet
             looked.wait(60)
-        return found
+        return replay
 
-    monkeypatch.setattr(replays, "found", together)
+    monkeypatch.setattr(replays, "replay_in", together)
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda _: vid.verify("alice", said).outcome, range(2)))
     assert sorted(outcomes) == [Outcome.ACCEPTED, Outcome.REJECTED]

@@ -37,16 +37,16 @@ _BARS = {
     " the newest row of the database: set the clock",
     Reason.REPLAYED: "this very recording is enrolled, so it does not show that {} is speaking",
 }
-"""Why a speaker is not accepted, of the speaker's name."""
+"""Why a speaker is not accepted; the first field is the speaker's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The side of a comparison that is asked about."""
+    """The clip or vector of a question: one side of a comparison."""
 
     embedding: Embedding | None  # None: too little speech
     net_speech_s: float | None
-    telephone: float | None  # None: it is not known
+    telephone: float | None  # None: not known
     quality: QualityReport | None  # None: a vector was given instead of audio
     pcm_sha256: str = ""  # of the recording; empty: a vector was given
 
@@ -70,7 +70,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every decision about one clip carries, whatever its outcome."""
+    """The facts of every decision about one clip, for any outcome."""
 
     task: Task
     probe: Probe
@@ -118,12 +118,12 @@ class Facts:
         return self.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
 
     def unknown(self) -> Decision:
-        """Return the rejection of a blind claim to be someone who cannot be verified here."""
+        """Return the rejection of a blind claim to be a speaker who cannot be verified here."""
         detail = "no speaker of that name can be verified here"
         return self.decision(Outcome.REJECTED, Reason.UNKNOWN, detail)
 
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
-        """Return that there is too little speech to decide."""
+        """Return the inconclusive decision for too little speech."""
         net, missing = self.probe.net_speech_s or 0.0, self._shortage()
         least_s = min((point.min_net_speech_s for point in self.rule.points), default=0.0)
         least = f", which takes {least_s:g} s" if net < least_s else ""
@@ -143,7 +143,7 @@ class Facts:
         margin: float,
         shown: tuple[Candidate, ...],
     ) -> Decision:
-        """Return that a runner-up is too close to decide."""
+        """Return the inconclusive decision for a runner-up that is too close."""
         lead = judged.score - runner_up.score
         return self.decision(
             Outcome.INCONCLUSIVE,
@@ -187,7 +187,7 @@ class Facts:
         candidates: tuple[Candidate, ...],
         runner_up: Candidate | None = None,
     ) -> Decision:
-        """Return the decision that score and threshold make."""
+        """Return the decision that follows from score and threshold."""
         score, threshold, is_match = judged.score, judged.threshold, judged.is_match
         claimed = speaker if is_match or self.task is Task.VERIFY else None
         sign = ">=" if is_match else "<"
@@ -209,7 +209,7 @@ class Facts:
         return self.rule.shortage(self.probe.net_speech_s, self.gallery_size, score)
 
     def _needed(self, missing: Shortage | None) -> str:
-        """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""
+        """Return how much more speech the target rate needs, and the effect; empty: no more."""
         if missing is None:
             return ""
         where = "over all lines" + " at the card's thresholds" * (self.rule.calibration is not None)
@@ -219,7 +219,7 @@ class Facts:
 
 
 def measured(judged: Judged) -> dict[str, Any]:
-    """Return the fields of a decision that a score makes."""
+    """Return the fields of a decision that depend on the score."""
     return {
         "score": judged.score,
         "threshold": judged.threshold,
@@ -232,13 +232,13 @@ _BLIND = {
     Outcome.ACCEPTED: "the voice is that of the claimed speaker",
     Outcome.REJECTED: "the voice is not accepted as that of the claimed speaker",
 }
-"""The words for a caller who may learn nothing of others."""
+"""The details for a caller who may learn nothing of other speakers."""
 
 
 def blinded(decision: Decision) -> Decision:
-    """Return what a caller who may learn nothing of others is shown of a verification.
+    """Return a verification for a caller who may learn nothing of other speakers.
 
-    No score, no name but that of the speaker who was accepted, and one rejection whatever the
+    It has no score, no name except that of an accepted speaker, and the same rejection for every
     reason.
     """
     detail, outcome = _BLIND.get(decision.outcome, decision.detail), decision.outcome
@@ -266,7 +266,7 @@ def blinded(decision: Decision) -> Decision:
 
 
 def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
-    """Return how many speakers are in other spaces, when none is in this one."""
+    """Return the number of speakers in other spaces, if this one has none."""
     if not enrolled or space.id in enrolled:
         return ""
     counts = [f"{n} {'is' if n == 1 else 'are'} in {other}" for other, n in enrolled.items()]

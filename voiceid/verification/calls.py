@@ -1,4 +1,4 @@
-"""What a call asks for, checked before any audio is heard."""
+"""The options of a call, checked before any audio is heard."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ Cosines: TypeAlias = float | Mapping[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What an identification asks for, beside the clip."""
+    """The options of an identification, beside the clip."""
 
     aim: Aim = NO_AIM
     group: str | None = None  # its normal name: the only group that is searched
-    top: int = 5  # at least 1: most candidates in the answer
+    top: int = 5  # at least 1: the most candidates in the answer
     among: tuple[str, ...] | None = None  # names of the only speakers that are searched
     purpose: str | None = None  # for which a consent must be in force
 
     def __post_init__(self) -> None:
         if not isinstance(self.top, int) or self.top < 1:
             raise ConfigError(
-                f"top is {self.top!r:.20}, and at least one candidate must be looked at",
-                hint="Ask for 1 or more.",
+                f"top is {self.top!r:.20}, but it must be 1 or more",
+                hint="Pass the number of candidates that you want in the answer.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who a clip is claimed to be of, and what its verification aims at."""
+    """The speaker that a clip is claimed to be of, and the target of its verification."""
 
     name: str
     aim: Aim = NO_AIM
     group: str | None = None  # its normal name: the speaker must be a member
-    blind: bool = False  # whether who asks may learn nothing of others
+    blind: bool = False  # whether the caller may learn nothing of other speakers
     purpose: str | None = None  # for which a consent must be in force
-    challenge: str | None = None  # the id of the code that the clip must be
+    challenge: str | None = None  # the id of the code that the clip must answer
 
 
 class IdentifyKeywords(TypedDict, total=False):
-    """What can be said of a search, by keyword; see :meth:`voiceid.VoiceID.identify`."""
+    """Keyword options of a search; see :meth:`voiceid.VoiceID.identify`."""
 
     top: int
     target_fpir: float | None
@@ -65,7 +65,7 @@ class IdentifyKeywords(TypedDict, total=False):
 
 
 class VerifyKeywords(TypedDict, total=False):
-    """What can be said of a verification, by keyword; see :meth:`voiceid.VoiceID.verify`."""
+    """Keyword options of a verification; see :meth:`voiceid.VoiceID.verify`."""
 
     target_fmr: float | None
     threshold: Cosines | None
@@ -78,7 +78,7 @@ class VerifyKeywords(TypedDict, total=False):
 
 
 class ListenKeywords(IdentifyKeywords, total=False):
-    """What can be said of listening, by keyword; see :meth:`voiceid.VoiceID.listen`."""
+    """Keyword options of listening; see :meth:`voiceid.VoiceID.listen`."""
 
     target_fmr: float | None
     speaker: str | None
@@ -104,7 +104,7 @@ def aim_of(
     allow_replayed: bool | None = None,
     solo: str | None = None,
 ) -> Aim:
-    """Return what a comparison aims at; raises ConfigError."""
+    """Return the aim of a comparison; raises ConfigError."""
     return Aim(target_fmr, None, _by_hand(threshold), None, allow_replayed, _solo(solo))
 
 
@@ -156,7 +156,7 @@ def naming_of(
     threshold: Cosines | None,
     purpose: str | None = None,
 ) -> Search:
-    """Return the search for who the voices of a recording are.
+    """Return the search that names the voices of a recording.
 
     They may be enrolled from this very recording.  Raises ConfigError, SpeakerDetailInvalid.
     """
@@ -168,13 +168,13 @@ def _by_hand(threshold: Cosines | None) -> SetThreshold | None:
     return None if threshold is None else threshold_by_hand(threshold, "the call")
 
 
-def _solo(given: str | None) -> Solo | None:
-    if given is not None and given not in set(Solo):
+def _solo(name: str | None) -> Solo | None:
+    if name is not None and name not in set(Solo):
         raise ConfigError(
-            f"solo is {given!r:.20}, not one of {', '.join(Solo)}",
-            hint="It says what becomes of an acceptance where several people speak.",
+            f"solo is {name!r:.20}, not one of {', '.join(Solo)}",
+            hint="It sets the result of an acceptance when several people speak in the clip.",
         )
-    return None if given is None else Solo(given)
+    return None if name is None else Solo(name)
 
 
 def embedding_of(clip: EmbeddedClip, model: SpeakerModel) -> Embedding:
@@ -190,14 +190,14 @@ def embedding_of(clip: EmbeddedClip, model: SpeakerModel) -> Embedding:
         return Embedding(brought(vector), model.space, clip.telephone)
     except (ValueError, TypeError) as error:
         raise SpaceMismatch(
-            f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
+            f"the vector cannot be an embedding: {error}", hint="Pass finite numbers."
         ) from error
 
 
-def _real(given: npt.ArrayLike) -> Float32Array:
-    """Return numbers as float32; raises TypeError for what has others, or hides some."""
-    numbers = np.asarray(given)
-    if isinstance(given, np.ma.MaskedArray) or numbers.dtype.kind not in "fiu":
-        raise TypeError(f"{type(given).__name__} of {numbers.dtype} is not one of real numbers")
+def _real(vector: npt.ArrayLike) -> Float32Array:
+    """Return numbers as float32; raises TypeError if some are not real, or are masked."""
+    numbers = np.asarray(vector)
+    if isinstance(vector, np.ma.MaskedArray) or numbers.dtype.kind not in "fiu":
+        raise TypeError(f"{type(vector).__name__} of {numbers.dtype} is not plain real numbers")
     with np.errstate(over="ignore"):  # what becomes infinite is refused
         return numbers.astype(np.float32)

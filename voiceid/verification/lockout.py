@@ -1,11 +1,11 @@
 """How failed attempts lock a claimed name, and a caller.
 
-Who is locked is looked for before any audio is heard, and again where an answer is about to be
-given: a failure is counted in the transaction that looks.  So those who ask at once, of other
-processes and hosts too, are given no more answers than those who ask one after another.  What a
-killed process had begun was not answered, and does not count.  Where a failure could not be written
-(the disk is full), no acceptance is given until something can; the first of a process is written,
-too.  Names that are not enrolled count as enrolled ones do: a lock does not say who is enrolled.
+Locks are checked before any audio is heard, and again before an answer is given: a failure is
+counted in the transaction that checks.  So parallel attempts, also from other processes and hosts,
+get no more answers than attempts one after another.  An attempt of a killed process was not
+answered, and does not count.  If a failure cannot be written (the disk is full), no acceptance is
+given until a write succeeds; the first acceptance of a process is written, too.  Names that are not
+enrolled count like enrolled ones: a lock does not reveal who is enrolled.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ if TYPE_CHECKING:  # they load while the models do
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """Gives the answers to attempts, or none.  Safe to share among threads."""
+    """Answers attempts, unless they are locked.  Safe to share among threads."""
 
     store: Callable[[], Store]
     limits: AttemptLimits
     began: Callable[..., None]  # receives the ``speaker`` or the ``caller`` of a lock that began
-    can_count: Event = field(default_factory=Event)  # what this process wrote last is on the disk
+    can_count: Event = field(default_factory=Event)  # the last write of this process is on the disk
 
     def attempt(self, name: str, caller: str, ask: Callable[[], Decision]) -> Decision:
-        """Return what ``ask`` decides about a claimed name.
+        """Return the decision of ``ask`` about a claimed name.
 
-        A failure is counted, and an acceptance forgets those of the name, before it is returned.
+        Before it is returned, a failure is counted; an acceptance deletes the failures of the name.
 
-        Raises LockedOut: without asking, or in place of the answer where a lock began meanwhile.
+        Raises LockedOut: without asking, or in place of the answer if a lock began meanwhile.
         """
         self.failures(name, caller)
         try:
             decision = ask()
-        except (SpeakerNotFound, SpaceMismatch):  # the name was wrong, which is a guess like any
+        except (SpeakerNotFound, SpaceMismatch):  # a wrong name is a guess like any other
             self._fail(name, caller)
             raise
-        as_name = self.failures(name, caller)  # a lock takes as long whatever was decided
+        as_name = self.failures(name, caller)  # a lock takes the same time for every decision
         if decision.accepted:
-            if as_name or not self.can_count.is_set():  # else there is nothing to forget, as mostly
+            if as_name or not self.can_count.is_set():  # usually there is nothing to forget
                 self._accept(name, caller)
         elif decision.outcome is not Outcome.INCONCLUSIVE:
             self._fail(name, caller)
@@ -67,13 +67,13 @@ class Lockout:
     ) -> tuple[Sequence[Attempt], Sequence[Attempt]]:
         """Return the failures of a name and of a caller that count; raises LockedOut."""
         made = attempts.of(speaker_key(name), caller)
-        as_name, of_caller = (counted(those, self.limits, now) for those in made)
+        as_name, of_caller = (counted(failures, self.limits, now) for failures in made)
         refusals = []
-        for who, those, limits in (
+        for who, failures, limits in (
             (f"as {name!r}", as_name, self.limits),
             (f"of {caller!r}", of_caller, self.limits.of_callers),
         ):
-            until = locked_until(those, limits)
+            until = locked_until(failures, limits)
             if until is not None:
                 which = f"{limits.max_failures} attempts {who}"
                 refusals.append(_refusal(which, (until - now).total_seconds()))
@@ -85,7 +85,7 @@ class Lockout:
         with self._counting() as writer:
             self._unlocked(writer.attempts, name, caller, writer.now)
             key = speaker_key(name)
-            writer.attempts.add(key, caller)  # a full disk refuses it
+            writer.attempts.add(key, caller)  # fails on a full disk
             writer.attempts.forget_name(key)
 
     def _fail(self, name: str, caller: str) -> None:
@@ -122,13 +122,13 @@ def _refusal(which: str, wait_s: float) -> LockedOut:
 
 
 def counted(made: Sequence[Attempt], limits: AttemptLimits, now: datetime) -> list[Attempt]:
-    """Return the attempts that count: none that is too old, or of a clock that was far ahead."""
+    """Return the attempts that count: not too old, and not from a clock that was far ahead."""
     within = timedelta(seconds=limits.within_s)
-    return [one for one in made if abs(now - one.failed_at) < within]
+    return [attempt for attempt in made if abs(now - attempt.failed_at) < within]
 
 
 def locked_until(made: Sequence[Attempt], limits: AttemptLimits) -> datetime | None:
-    """Return when few enough of some attempts, newest first, count; None: they are few."""
+    """Return when the lock by some attempts, newest first, ends; None: there is no lock."""
     if len(made) < limits.max_failures:
         return None
     return made[limits.max_failures - 1].failed_at + timedelta(seconds=limits.within_s)
@@ -137,22 +137,22 @@ def locked_until(made: Sequence[Attempt], limits: AttemptLimits) -> datetime | N
 def summary(
     made: Sequence[Attempt], names: dict[str, str], limits: AttemptLimits
 ) -> list[FailedAttempts]:
-    """Return what counts of some attempts, newest first: by name, then by caller.
+    """Return the numbers of some attempts, newest first: by name, then by caller.
 
     ``names`` are those of enrolled speakers, by their keys.
     """
     by_name: dict[str, list[Attempt]] = {}
     by_caller: dict[str, list[Attempt]] = {}
-    for one in made:
-        by_name.setdefault(names.get(one.name_key, one.name_key), []).append(one)
-        by_caller.setdefault(one.caller, []).append(one)
+    for attempt in made:
+        by_name.setdefault(names.get(attempt.name_key, attempt.name_key), []).append(attempt)
+        by_caller.setdefault(attempt.caller, []).append(attempt)
     return [
         *(
-            FailedAttempts(name, None, len(those), locked_until(those, limits))
-            for name, those in sorted(by_name.items())
+            FailedAttempts(name, None, len(failures), locked_until(failures, limits))
+            for name, failures in sorted(by_name.items())
         ),
         *(
-            FailedAttempts(None, caller, len(those), locked_until(those, limits.of_callers))
-            for caller, those in sorted(by_caller.items())
+            FailedAttempts(None, caller, len(failures), locked_until(failures, limits.of_callers))
+            for caller, failures in sorted(by_caller.items())
         ),
     ]

@@ -1,8 +1,8 @@
-"""What decides, as the database has it at that moment.
+"""The rules of a decision, as the database has them at that moment.
 
 The adaptation in use moves both sides of a comparison into its own space.  The calibration in use
-there makes the threshold, unless the call, the group or the settings ask for something more
-special.  All of it is read in the transaction that decides, and nothing is kept for the next.
+there makes the threshold, unless the call, the group or the settings give another.  All of it is
+read in the transaction that decides, and nothing is kept for the next decision.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NO_AIM = Aim()
 
 @dataclass(frozen=True, slots=True)
 class BackEnd:
-    """How the embeddings of one space are compared, and what decides."""
+    """The comparison of embeddings in one space, and the rules that decide."""
 
     space: EmbeddingSpace  # the model's, or an adapted one
     transform: Transform | None  # from the model's space to it
     rule: DecisionRule  # with the calibration in use in that space
     allow_replayed: bool = False  # whether a recording that is itself enrolled may be accepted
-    solo: Solo = Solo.REQUIRE  # what becomes of an acceptance where several people speak
+    solo: Solo = Solo.REQUIRE  # the result of an acceptance when several people speak
 
     def moved(self, embedding: Embedding) -> Embedding:
         """Return an embedding of the model's space, or of this space, in this space."""
@@ -41,20 +41,20 @@ class BackEnd:
         return Embedding(self.transform.apply(embedding.vector), self.space)
 
     def acceptable(
-        self, found: Candidate, enrolled: Enrolled, voice: Embedding, net_speech_s: float
+        self, candidate: Candidate, enrolled: Enrolled, voice: Embedding, net_speech_s: float
     ) -> Candidate | None:
         """Return a candidate whose threshold a voice reaches, or None."""
         condition = enrolled.against(net_speech_s, telephone=voice.telephone, snr_db=None)
         try:
-            is_match = self.rule.judged(found.score, condition).is_match
+            is_match = self.rule.judged(candidate.score, condition).is_match
         except ThresholdUnavailable:
             return None
-        return found if is_match else None
+        return candidate if is_match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decides with one model, before the database is read.
+    """The rules of one model, before the database is read.
 
     A cosine in the settings, or of a group, holds in one space only, ``settings_space``: that of
     the model that the settings name.
@@ -80,7 +80,7 @@ class Policy:
             fits = reader.fits(self.space.id)
             if fits.adaptation is not None:
                 space, transform = _adapted(space, fits.adaptation), fits.adaptation.transform
-                # What was measured of the model alone does not hold in another space.
+                # Measurements of the model alone do not hold in another space.
                 rule = replace(rule, model=f"{rule.model}, adapted", points=(), llrs=None)
             if fits.calibration is not None:
                 rule = rule.with_calibration(fits.calibration)
@@ -99,10 +99,10 @@ class Policy:
         return next((allowed for allowed in allows if allowed is not None), False)
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
-        """Return the rule that enrolments are judged by, and by which two names are one voice.
+        """Return the rule that judges enrolments, and whether two names are one voice.
 
-        It is what was measured for the model, whatever a door aims at; a calibration takes its
-        place only where nothing was measured.
+        It is the rule that was measured for the model, whatever target a door has; a calibration
+        replaces it only if nothing was measured.
         """
         if self.card.points:
             return self.card
@@ -124,6 +124,6 @@ def _adapted(space: EmbeddingSpace, adaptation: StoredAdaptation) -> EmbeddingSp
     if adapted.id != adaptation.adapted_id:
         raise StoreError(
             f"adaptation {adaptation.id} is of {adaptation.adapted_id}, and makes {adapted.id}",
-            hint="Put back a backup, or use none: `voiceid adaptations use none`.",
+            hint="Restore a backup, or use no adaptation: `voiceid adaptations use none`.",
         )
     return adapted

@@ -1,4 +1,4 @@
-"""What becomes of an acceptance whose clip a countermeasure takes for an attack."""
+"""The rejection of an acceptance whose clip a countermeasure takes for an attack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voiceid.domain import Decision, Outcome, Reason, Task, Utterance
 from voiceid.errors import AudioInvalid
 
-if TYPE_CHECKING:  # it loads when something is about to be accepted
+if TYPE_CHECKING:  # loaded when a clip is about to be accepted
     from voiceid.speech.countermeasure import Countermeasure
 
 
@@ -21,8 +21,8 @@ def require_bona_fide(
 ) -> Decision:
     """Return a decision, or the rejection that the countermeasure makes of it.
 
-    Nothing is heard unless it is an acceptance, and there is a ``countermeasure``.  Raises
-    ModelError, and AudioInvalid where there is no sound to hear: nothing is accepted then.
+    The clips are checked only for an acceptance, and only if there is a ``countermeasure``.  Raises
+    ModelError, and AudioInvalid if there is no sound to check: then nothing is accepted.
     """
     if countermeasure is None or not decision.accepted:
         return decision
@@ -35,7 +35,7 @@ def require_bona_fide(
             " given instead of a recording",
             hint="Ask with the recording, or take `countermeasure` out of the settings.",
         )
-    score = min(detector.score(one.samples) for one in speech)
+    score = min(detector.score(part.samples) for part in speech)
     if not threshold.is_bona_fide(score):
         decision = replace(
             decision,

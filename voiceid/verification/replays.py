@@ -1,8 +1,8 @@
-"""What becomes of an acceptance whose recording was heard before.
+"""The rejection of an acceptance whose recording was heard before.
 
-An acceptance is given once its fingerprint is on the disk, and each looks, in the transaction that
-keeps its own, at what came since it began: of two at once with one recording one is accepted.
-Whatever fails ends without an acceptance.
+An acceptance is given after its fingerprint is on the disk.  The transaction that stores it also
+checks the fingerprints that were added meanwhile: of two requests at once with one recording, one
+is accepted.  Every failure ends without an acceptance.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:  # they load while the models do
 
 @dataclass(frozen=True, slots=True)
 class Replays:
-    """Finds and keeps fingerprints.  Safe to share among threads."""
+    """Finds and stores fingerprints.  Safe to share among threads."""
 
     store: Store
     options: ReplayOptions
 
     def checked(self, decision: Decision, speech: Speech | None) -> Decision:
-        """Return an acceptance that is of no recording heard before; else a rejection.
+        """Return the acceptance of a new recording, and a rejection if it was heard before.
 
-        Raises ConfigError where there is an acceptance of a vector, and StoreError.
+        Raises ConfigError for the acceptance of a vector, and StoreError.
         """
         speaker = decision.speaker
         if not decision.accepted or speaker is None:
@@ -39,19 +39,19 @@ class Replays:
         started = time.perf_counter()
         if speech is None:
             raise ConfigError(
-                "replay.check is on, and it cannot be known of an embedding whether its recording"
-                " was heard before: nothing is decided",
+                "replay.check is on, and for an embedding voiceid cannot know whether its recording"
+                " was heard before: no decision was made",
                 hint="Give the recording, or pass allow_replayed where embeddings are trusted.",
             )
         fingerprint = Fingerprint.of(speech)
-        # 1. Look at what is kept of the speaker, while others may decide and write.
+        # 1. Compare the stored fingerprints of the speaker, while others may decide and write.
         with self.store.read() as reader:
             newest = reader.fingerprints.newest()
-            replay = found(reader, fingerprint, speaker.id)
-        # 2. Look at what came meanwhile, and keep this one, in one transaction.
+            replay = replay_in(reader, fingerprint, speaker.id)
+        # 2. Compare those that were added meanwhile, and store this one, in one transaction.
         if replay is None:
             with self.store.write() as writer:
-                replay = found(writer, fingerprint, speaker.id, newest)
+                replay = replay_in(writer, fingerprint, speaker.id, newest)
                 if replay is None:
                     kept, days = fingerprint.kept, self.options.keep_days
                     writer.fingerprints.accepted(speaker.id, kept, days)
@@ -60,22 +60,22 @@ class Replays:
         return decision if replay is None else _replayed(decision, replay)
 
     def accepted(self, decision: Decision, speech: Speech) -> None:
-        """Keep the fingerprint of more that was said by who was accepted."""
+        """Store the fingerprint of more speech of the speaker who was accepted."""
         if decision.accepted and decision.speaker is not None:
             kept = Fingerprint.of(speech).kept
             with self.store.write() as writer:
                 writer.fingerprints.accepted(decision.speaker.id, kept, self.options.keep_days)
 
 
-def found(
+def replay_in(
     reader: Reader, fingerprint: Fingerprint, speaker_id: int, after: int = 0
 ) -> Replay | None:
-    """Return what of a speaker's a clip is a recording of, or None."""
+    """Return the stored recording of a speaker that a clip repeats, or None."""
     for page in reader.fingerprints.of(speaker_id, datetime.now(UTC), after):
-        known = fingerprint.finds([one.words for one in page])
-        for one, is_known in zip(page, known, strict=True):
+        known = fingerprint.finds([kept.words for kept in page])
+        for kept, is_known in zip(page, known, strict=True):
             if is_known:
-                return one.replay
+                return kept.replay
     return None
 
 

@@ -1,4 +1,4 @@
-"""What becomes of an acceptance where several people speak in the clip."""
+"""The result of an acceptance when several people speak in the clip."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from voiceid.domain import (
 )
 from voiceid.verification.policy import BackEnd
 
-if TYPE_CHECKING:  # it loads when something is about to be accepted
+if TYPE_CHECKING:  # loaded when a clip is about to be accepted
     from voiceid.speech.turns import Scores, Several, Voices
 
 Likeness: TypeAlias = Callable[[Embedding, float], Candidate | None]
-"""Returns who an embedding of so many seconds would be accepted as."""
+"""Returns the speaker that an embedding of some seconds would be accepted as."""
 
 _CLEAR_LEAD = 0.31
-"""Over the strictest threshold of the card: more than two people in turn reach (docs/voices.md)."""
+"""Above the card's strictest threshold: more than two people in turn reach (docs/voices.md)."""
 WARNING = "several_voices"
-"""Of the quality of a clip that was accepted all the same."""
+"""Warning in the quality of a clip that was accepted despite several voices."""
 _NAMED = 6
-"""Parts that a sentence names."""
+"""The most parts that a message lists."""
 
 
 def require_solo(
@@ -46,10 +46,10 @@ def require_solo(
     like: Likeness = lambda *_: None,
     enrolled: Float32Array | None = None,
 ) -> Decision:
-    """Return a decision, or what becomes of it because several people speak in a clip.
+    """Return a decision, changed if several people speak in a clip.
 
-    Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
-    or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
+    Only an acceptance that is not clear is checked.  Without the speech of a clip, or without
+    ``voices``, nothing can be checked.  Raises ModelError.
 
     ``enrolled`` is the vector (dim,) of the voice that is accepted.
     """
@@ -66,7 +66,7 @@ def alone(
     like: Likeness = lambda *_: None,
     enrolled: Float32Array | None = None,
 ) -> Decision:
-    """Return what :func:`require_solo` does, however clear an acceptance is."""
+    """Return the result of :func:`require_solo`, also for a clear acceptance."""
     solo = back_end.solo
     if decision.outcome is not Outcome.ACCEPTED or solo is Solo.OFF or voices is None:
         return decision
@@ -85,7 +85,7 @@ def alone(
 
 
 def _scores(back_end: BackEnd, enrolled: Float32Array) -> Scores | None:
-    """Return what scores embeddings against a voice; see `Voices.several`.
+    """Return the function that scores embeddings against a voice; see `Voices.several`.
 
     None in an adapted space, for which the limits of such scores were not measured.
     """
@@ -97,7 +97,7 @@ def _scores(back_end: BackEnd, enrolled: Float32Array) -> Scores | None:
 def _is_clear(decision: Decision, rule: DecisionRule) -> bool:
     """Whether a score is so high that nearly all of the clip must be one speaker's.
 
-    By the strictest threshold of the model, whatever is aimed at: a loose aim shows nothing.
+    The strictest threshold of the model is used, whatever the target: a loose one shows nothing.
     """
     score, quality = decision.score, decision.quality
     share = 1.0 if quality is None or quality.telephone is None else quality.telephone
@@ -105,14 +105,14 @@ def _is_clear(decision: Decision, rule: DecisionRule) -> bool:
 
 
 def _named(several: Several, like: Likeness) -> Iterator[VoicePart]:
-    """Yield the parts of a clip, with who each voice sounds like."""
+    """Yield the parts of a clip, each with the speaker that it sounds like."""
     likes = {voice: like(*heard) for voice, heard in several.embeddings.items()}
     for part in several.parts:
-        found = None if part.voice is None else likes.get(part.voice)
-        if found is None:
+        candidate = None if part.voice is None else likes.get(part.voice)
+        if candidate is None:
             yield part
         else:
-            yield replace(part, sounds_like=found.speaker.name, score=found.score)
+            yield replace(part, sounds_like=candidate.speaker.name, score=candidate.score)
 
 
 def _not_alone(

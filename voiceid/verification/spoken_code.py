@@ -1,4 +1,4 @@
-"""Whether a clip that would be accepted is the answer to a code, in one voice.
+"""Whether a clip that would be accepted answers a code, in one voice.
 
 Everything here fails closed: a decision that is not accepted stays as it is, and an acceptance
 stays one only when every check passes.  The limits are measured in benchmarks/results/challenge.md.
@@ -18,31 +18,31 @@ from voiceid.speech.word_features import HOP, WordTape, word_features
 from voiceid.verification.solo import Likeness
 
 MAX_EXCESS = 0.3
-"""What another code may fit better by: a word that was said unlike its recordings."""
+"""How much better another code may fit: one word may be said unlike its recordings."""
 MAX_DISTANCE = 6.0
-"""The mean distance of the words: what is farther is none of them."""
+"""The mean distance of the words: a sound that is farther is not one of them."""
 MIN_DISTANCE = 3.1
 """The median: words that are said again are farther from their recordings; a copy is nearer."""
 
 
 def is_code(matched: Match) -> bool:
-    """Whether an answer is the code that it was held against."""
+    """Whether an answer is the code that it was compared with."""
     return matched.excess <= MAX_EXCESS and float(matched.distances.mean()) <= MAX_DISTANCE
 
 
 def is_copy(matched: Match) -> bool:
-    """Whether the words are pieces of what was enrolled."""
+    """Whether the words are pieces of enrolled recordings."""
     return float(np.median(matched.distances)) < MIN_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A clip that is to be the answer to a code.
+    """A clip that must answer a code.
 
-    - `words`: the code; None: none was asked for, or it is too late.
+    - `words`: the code; None: there is no code, or it is too old.
     - `tape`: the samples of the clip, once it is heard.
-    - `vocabulary`: returns the words of the speaker; None: there are none.
-    - `hear`: returns what is heard in (n,) samples at 16 kHz.
+    - `vocabulary`: returns the words of the speaker; None: the speaker has no words.
+    - `hear`: returns the utterance of (n,) samples at 16 kHz.
     """
 
     words: tuple[str, ...] | None
@@ -65,12 +65,12 @@ class Answer:
 
     def _problem(self, decision: Decision, like: Likeness) -> tuple[Reason, str] | None:
         if self.words is None:
-            detail = "no code is asked for under this id, or it was answered, or is too old"
+            detail = "there is no code with this id, or it was answered, or it is too old"
             return Reason.CHALLENGE_EXPIRED, detail
         speaker, quality = decision.speaker, decision.quality
         known = None if speaker is None else self.vocabulary(speaker.id)
         if known is None or quality is None or quality.sample_rate_hz is None:
-            return Reason.CHALLENGE_FAILED, "the speaker has no words by which a code is judged"
+            return Reason.CHALLENGE_FAILED, "the speaker has no recorded words to check a code"
         if not set(self.words) <= set(known.words):
             return Reason.CHALLENGE_FAILED, "the words of the speaker were changed meanwhile"
         samples = self.tape.samples(quality.sample_rate_hz)
@@ -79,7 +79,7 @@ class Answer:
     def _unlike(
         self, samples: Float32Array, known: Vocabulary, words: tuple[str, ...], like: Likeness
     ) -> tuple[Reason, str] | None:
-        """Return why an answer is not the code in one voice, said now; None: it is."""
+        """Return why an answer is refused; None: it is the code in one voice, and no copy."""
         features = word_features(samples)
         code = [known.words.index(word) for word in words]
         matched = match(features.frames, features.is_speech, known.tokens, code)
@@ -91,7 +91,7 @@ class Answer:
             voice = self.hear(half)
             speech_s = voice.quality.net_speech_s
             if voice.embedding is not None and like(voice.embedding, speech_s) is None:
-                detail = "a half of the code is not in the voice of the speaker"
+                detail = "half of the code is not in the voice of the speaker"
                 return Reason.CHALLENGE_FAILED, detail
         return None
 

@@ -32,7 +32,7 @@ def compare(
 ) -> Decision:
     """Decide whether two clips are of one voice; no speaker needs to be enrolled.
 
-    With ``knows_again`` an acceptance says whether they are of one recording.
+    With ``knows_again`` an acceptance says whether they come from one recording.
     """
     started = time.perf_counter()
     # 1. Hear both clips.
@@ -48,7 +48,7 @@ def compare(
     score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
     judged = back_end.rule.judged(score, Condition.of_two(first.quality, second.quality))
     decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
-    # 4. Either must be of one voice, and of a person.
+    # 4. Each clip must have one voice, and be bona fide.
     decision = require_solo(decision, [first, second], back_end, voices)
     decision = require_bona_fide(decision, [first, second], countermeasure)
     if knows_again and decision.accepted and _are_one_recording(first.speech, second.speech):
@@ -57,14 +57,14 @@ def compare(
     return decision
 
 
-def _are_one_recording(one: Speech | None, other: Speech | None) -> bool:
-    if one is None or other is None:  # embeddings
+def _are_one_recording(clip: Speech | None, other: Speech | None) -> bool:
+    if clip is None or other is None:  # embeddings
         return False
-    return Fingerprint.of(one).finds([Fingerprint.of(other).kept])[0]
+    return Fingerprint.of(clip).finds([Fingerprint.of(other).kept])[0]
 
 
 def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
-    """Return the probe of the shorter clip, with what was not heard of either."""
+    """Return the probe of the shorter clip, with the unheard parts of both."""
     unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
     codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
     warnings = dict.fromkeys((*shorter.quality.warnings, *codes))

@@ -70,19 +70,20 @@ class Verifier:
     store: Store
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     searched: Callable[[float], None]  # receives the seconds of each search
-    voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
-    countermeasure: Callable[[], Countermeasure] | None = None  # what finds attacks; None: nothing
-    replays: Replays | None = None  # what knows recordings again; None: it is not asked
+    voices: Callable[[], Voices] | None = None  # finds several voices; None: not checked
+    countermeasure: Callable[[], Countermeasure] | None = None  # finds attacks; None: not checked
+    replays: Replays | None = None  # recognises recordings; None: not checked
 
     def verify(
         self, hear: Hear, source: AudioSource, claim: Claim, answer: Answer | None = None
     ) -> Decision:
-        """Decide whether the clip is the voice of the speaker who is claimed.
+        """Decide whether the clip is the voice of the claimed speaker.
 
-        ``answer`` judges the code.  A decision of a blind claim says all: see `answers.blinded`.
+        ``answer`` judges the code.  The decision on a blind claim is complete: see
+        `answers.blinded`.
         """
         started = time.perf_counter()
-        # 1. A wrong name is an error before the audio is decoded, where it may be known.
+        # 1. A wrong name is an error before the audio is decoded, unless the claim is blind.
         speaker_key(claim.name)
         if not claim.blind:
             with self.store.read() as reader:
@@ -90,7 +91,7 @@ class Verifier:
         # 2. Hear the clip.
         clip = hear(source)
         probe = Probe.of(clip)
-        # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
+        # 3. Hearing takes time: decide by the enrolments and settings of now.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, claim.aim, claim.group)
             space, rule = back_end.space, back_end.rule
@@ -107,15 +108,15 @@ class Verifier:
 
         def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
             score = cosine(back_end.moved(voice).vector, claimed.vector)
-            found = Candidate(claimed.enrolled.speaker, score)
-            return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
+            candidate = Candidate(claimed.enrolled.speaker, score)
+            return back_end.acceptable(candidate, claimed.enrolled, voice, net_speech_s)
 
-        # 4. Who would be accepted must be alone; a code leaves more to look at.
+        # 4. The speaker must be alone; with a code, every acceptance is checked.
         solo = require_solo if answer is None else alone
         decision = solo(decision, [clip], back_end, self.voices, like, claimed.vector)
         if answer is not None:
             decision = answer.judge(decision, like)
-        # 5. And must be there, and not a recording that was heard before.
+        # 5. The speech must be live: no attack, and no recording that was heard before.
         return self.present(decision, clip, claim.aim, claim.group)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
@@ -123,7 +124,7 @@ class Verifier:
         started = time.perf_counter()
         self.gallery_of(self.policy.space).prepare()
         clip = hear(source)
-        # 1. Read what decides, in the transaction that answers.
+        # 1. Read the rules in the transaction that answers.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
             probe = Probe.of(clip)
@@ -133,21 +134,21 @@ class Verifier:
             with self.store.read() as reader:
                 gallery = self.gallery_of(back_end.space)
                 ranking = self._ranking(reader, gallery, back_end.moved(voice), search)
-            for found, nearest in ranking:
-                return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
+            for candidate, nearest in ranking:
+                return back_end.acceptable(candidate, nearest.enrolled, voice, net_speech_s)
             return None
 
-        # 2. Who would be accepted must be alone.
+        # 2. The speaker must be alone.
         decision = require_solo(decision, [clip], back_end, self.voices, like, vector)
-        # 3. And must be there, and not a recording that was heard before.
+        # 3. The speech must be live: no attack, and no recording that was heard before.
         return self.present(decision, clip, search.aim, search.group)
 
     def present(self, decision: Decision, clip: Utterance, aim: Aim, group: str | None) -> Decision:
-        """Return a decision, or what becomes of an acceptance that is an attack, or a replay."""
+        """Return a decision, or the rejection of an attack or a replay."""
         return self.unless_replayed(self.bona_fide(decision, [clip]), clip.speech, aim, group)
 
     def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
-        """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
+        """Return a decision, or the rejection of an attack: see `require_bona_fide`."""
         if self.countermeasure is None:
             return decision
         return require_bona_fide(decision, clips, self.countermeasure)
@@ -155,30 +156,30 @@ class Verifier:
     def unless_replayed(
         self, decision: Decision, speech: Speech | None, aim: Aim, group: str | None
     ) -> Decision:
-        """Return a decision, or what becomes of an acceptance whose recording was heard before."""
+        """Return a decision, or the rejection of a recording that was heard before."""
         replays = self.replays_for(aim, group)
         return decision if replays is None else replays.checked(decision, speech)
 
     def replays_for(self, aim: Aim, group: str | None) -> Replays | None:
-        """Return what knows recordings again; None: it is not asked, and nothing is kept."""
+        """Return the check for replays; None: nothing is checked, and nothing is stored."""
         is_asked = self.replays is not None and not self.policy.allows_replayed(aim, group)
         return self.replays if is_asked else None
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
-        """Return a decision about the first of a turn, or what becomes of it after the whole."""
+        """Return a decision on the start of a turn, changed if the turn has several voices."""
         with self.store.read() as reader:
             back_end = self.policy.read(reader, aim, group)
         return alone(decision, [turn], back_end, self.voices)
 
     def identify_probe(self, probe: Probe, search: Search, started: float) -> Decision:
-        """Decide whose embedding a probe has: without its speech, for any number of voices.
+        """Decide whose voice the embedding of a probe is; its speech is not checked.
 
         ``started`` is the ``time.perf_counter()`` from which the answer's time is counted.
         """
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
             decision, _ = self._identified(reader, probe, search, back_end, started)
-        # Of a vector alone it is not known what was heard; a diarization opens no door.
+        # A vector alone does not show the audio behind it; a diarization opens no door.
         if probe.quality is not None:
             return decision
         return self.unless_replayed(decision, None, search.aim, search.group)
@@ -186,7 +187,7 @@ class Verifier:
     def _identified(
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
     ) -> tuple[Decision, Float32Array | None]:
-        """Return the decision, and the vector of who is nearest; None: there is none."""
+        """Return the decision, and the vector of the nearest speaker, or None."""
         space, rule, gallery = back_end.space, back_end.rule, self.gallery_of(back_end.space)
         if search.among is None:
             size = gallery.size(reader, search.group)
@@ -202,7 +203,7 @@ class Verifier:
         if not ranking:
             return facts.empty(reader.centroids.counts()), None
         if search.among is not None:
-            ranking = [(_rated(one, facts, voice, back_end), voice) for one, voice in ranking]
+            ranking = [(_rated(best, facts, near, back_end), near) for best, near in ranking]
         # 2. Decide: threshold, margin, standing.
         decision = _identified(reader, facts, ranking, back_end, search.top)
         return decision, ranking[0][1].vector
@@ -226,7 +227,7 @@ class Verifier:
     ) -> Ranking:
         """Return the nearest two or more, best first, by the vectors of the database.
 
-        An index that holds other vectors is built again, and asked again.
+        An index that holds other vectors is rebuilt, and searched again.
         """
         started = time.perf_counter()
         query, space, top = embedding.vector, embedding.space, max(search.top, 2)
@@ -246,8 +247,8 @@ class Verifier:
                 return [(Candidate(voices[i].enrolled.speaker, s), voices[i]) for i, s in scored]
             gallery.rebuild(reader)
         raise IndexFault(
-            f"the index of {space.id} holds other vectors than the database, though it"
-            " was built again",
+            f"the index of {space.id} holds other vectors than the database, even"
+            " after it was rebuilt",
             hint="Run `voiceid database check`.",
         )
 
@@ -259,7 +260,7 @@ def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: Ba
     if embedding is not None:
         score = finite(cosine(back_end.moved(embedding).vector, claimed.vector))
     candidates = () if score is None else (Candidate(speaker, score),)
-    # Standing first, then speech, then the threshold, then what else may bar an acceptance.
+    # Standing first, then speech, then the threshold, then other bars to an acceptance.
     standing = enrolled.standing(datetime.now(UTC), facts.purpose)
     if (reason := _STANDINGS.get(standing)) is not None:
         return facts.barred(speaker, reason, {"score": score}, candidates)
@@ -297,7 +298,7 @@ def _rated(
 
 
 def _ids_among(reader: Reader, space: EmbeddingSpace, search: Search) -> list[int]:
-    """Return the ids of the centroids of the named speakers; a name of no speaker has none."""
+    """Return the ids of the centroids of the named speakers; unknown names are left out."""
     keys = list(dict.fromkeys(map(speaker_key, search.among or ())))
     holders = reader.speakers.holders(keys).values()
     ids = reader.centroids.ids_of([speaker.id for speaker in holders], space.id)
@@ -305,7 +306,7 @@ def _ids_among(reader: Reader, space: EmbeddingSpace, search: Search) -> list[in
 
 
 def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) -> Reason | None:
-    """Return what keeps a speaker whose score matches from being accepted, or None."""
+    """Return why a speaker whose score matches is not accepted, or None."""
     enrolled, now = voice.enrolled, datetime.now(UTC)
     if (reason := _STANDINGS.get(enrolled.standing(now, facts.purpose))) is not None:
         return reason
@@ -338,7 +339,7 @@ def _blindly_verified(
 ) -> tuple[EnrolledVoice | None, Decision]:
     """Decide about a claim with the same queries and the same arithmetic for every name.
 
-    Where `_claimed_id` would raise, the clip is scored against another, and that is forgotten.
+    If `_claimed_id` would raise, the clip is scored against another speaker; that result is dropped.
     """
     if facts.probe.embedding is None:
         return None, facts.too_short()
