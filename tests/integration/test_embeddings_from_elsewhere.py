@@ -72,7 +72,7 @@ def test_its_length_does_not_matter_and_the_space_may_be_named(
 def test_without_the_amount_of_speech_there_is_no_measured_threshold(
     vid: VoiceID, heard: Utterance
 ) -> None:
-    with pytest.raises(ThresholdUnavailable, match="how much speech"):
+    with pytest.raises(ThresholdUnavailable, match="amount of speech"):
         vid.identify(EmbeddedClip(heard.embedding.vector, vid.models.space))
 
 

@@ -368,7 +368,7 @@ def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of
     session._models_in_use[speaker_model.card.name] = model
     session._latest = None
     for _ in range(2):
-        with pytest.raises(ThresholdUnavailable, match="nothing was measured of campplus"):
+        with pytest.raises(ThresholdUnavailable, match="no thresholds were measured for campplus"):
             vid.enroll("alice", paths)
 
     points = tuple(

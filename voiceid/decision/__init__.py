@@ -1,1 +1,1 @@
-"""What decides, as pure functions: the rule that accepts, thresholds, calibration, adaptation."""
+"""Decisions as pure functions: the rule that accepts, thresholds, calibration, adaptation."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # loaded by a choice alone
 
 
 def adapted_space(space: EmbeddingSpace, transform: Transform) -> EmbeddingSpace:
-    """Return the space of the embeddings of ``space`` after a transform: one of its own."""
+    """Return the space of the embeddings of ``space`` after a transform: a new space."""
     return replace(space, adaptation=f"{transform.method} {transform.digest[:16]}")
 
 
 def gain_of(choice: Choice) -> dict[str, Any]:
-    """Return what a choice measured on held-out speakers, ready for JSON."""
+    """Return the measurements of a choice on held-out speakers, ready for JSON."""
     return {
         "adopted": choice.adopted,
         "reason": choice.reason,
@@ -48,7 +48,7 @@ class StoredAdaptation:
     in_use : bool
         Whether decisions are made in the adapted space.
     measured : mapping
-        What it and its rivals came to with speakers whom they had not seen.
+        Results of it and the other candidates on speakers that they were not fitted to.
     """
 
     id: int

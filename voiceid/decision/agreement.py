@@ -1,4 +1,4 @@
-"""Whether the samples of a speaker agree, and what decides among several clips.  Pure."""
+"""Whether the samples of a speaker agree, and the thresholds among several clips.  Pure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from voiceid.errors import ThresholdUnavailable
 
 AGREEMENT_FMR = 0.001
 """The false match rate at which samples of one enrolment must agree.  At 0.01 two people were taken
-for one in 14 of 2160 mixtures of clips of LibriSpeech test-other; at 0.001 in none.  What was not
-measured so far down has the lowest rate that it can keep."""
+for one in 14 of 2160 mixtures of clips of LibriSpeech test-other; at 0.001 in none.  A rule that
+was not measured at this rate uses the lowest rate that it can keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Odd:
     """Samples of one voice that is not the voice of the others.
 
-    ``agreement`` is the cosine of their centroid to the centroid of the others, which misses the
-    one ``needed``.
+    ``agreement`` is the cosine of their centroid to the centroid of the others; it is below
+    ``needed``.
     """
 
     indices: tuple[int, ...]
@@ -51,20 +51,20 @@ def odd_ones(
 ) -> tuple[list[Odd], dict[int, float]]:
     """Find the samples that are not of the speaker's voice.
 
-    Samples are one voice if every branch of the tree that they make agrees with all the rest,
-    centroid to centroid: each sample by itself, and each group, so that two samples of another
-    voice do not vouch for each other.  Where some do not, the branch that misses its threshold most
-    is parted from the rest, and both go on by themselves: one other voice among three clips pulls
-    the centroid away from every honest clip too.  The speaker's voice is that of the samples
+    Samples are one voice if every branch of their tree agrees with all other samples, centroid to
+    centroid: each sample alone, and each group, so that two samples of another voice do not support
+    each other.  If some do not agree, the branch that misses its threshold most is split off, and
+    both parts are examined again: one other voice among three clips also pulls the centroid away
+    from every right clip.  The speaker's voice is that of the samples
     ``kept``, which stay together, else the one with the most speech.
 
     Returns the other voices, and the cosine of each sample that is not ``kept`` to the centroid of
-    the others of the speaker's voice, or what its voice came to.  Two samples alone do not show
-    which is odd: both are.
+    the others of the speaker's voice; for another voice, its agreement.  Of two samples alone,
+    both are returned: neither can be called the right one.
     """
     stay = frozenset(kept)
     agreements: dict[int, float] = {}
-    pending, found = [Odd(tuple(range(len(vectors))), 1.0, 0.0)], list[Odd]()
+    pending, voices = [Odd(tuple(range(len(vectors))), 1.0, 0.0)], list[Odd]()
     while pending:
         voice = pending.pop()
         left = voice.indices
@@ -75,19 +75,19 @@ def odd_ones(
         agreements |= {p.indices[0]: p.agreement for p in partings if len(p.indices) == 1}
         worst = min(partings, key=lambda p: p.agreement - p.needed, default=None)
         if worst is None or accepted(worst.agreement, worst.needed):
-            found.append(voice)
+            voices.append(voice)
         else:
-            rest = tuple(i for i in left if i not in worst.indices)
-            pending += [worst, replace(worst, indices=rest)]
+            others = tuple(i for i in left if i not in worst.indices)
+            pending += [worst, replace(worst, indices=others)]
     speakers = max(
-        found,
+        voices,
         key=lambda v: (
             bool(stay & set(v.indices)),
             sum(qualities[i].net_speech_s for i in v.indices),
         ),
     )
     pair = len(vectors) == 2 and not stay  # noqa: PLR2004 - see Returns
-    odd = [voice for voice in found if voice is not speakers or (pair and len(found) > 1)]
+    odd = [voice for voice in voices if voice is not speakers or (pair and len(voices) > 1)]
     agreements |= {i: voice.agreement for voice in odd for i in voice.indices}
     return odd, {i: score for i, score in agreements.items() if i not in stay}
 
@@ -97,7 +97,7 @@ def _branches(
 ) -> list[tuple[int, ...]]:
     """Return the branches of the tree that average linkage makes of samples by their cosines.
 
-    Average linkage: Sokal and Michener 1958 (UPGMA).  The root, which has no rest, is left out.
+    Average linkage: Sokal and Michener 1958 (UPGMA).  The root is left out.
     """
     branches: list[tuple[int, ...]] = [(i,) for i in left if i not in kept]
     if together := tuple(i for i in left if i in kept):
@@ -121,18 +121,18 @@ def _branches(
 
 def parting(
     branch: Sequence[int],
-    rest: Sequence[int],
+    others: Sequence[int],
     vectors: Float32Array,
     qualities: Sequence[QualityReport],
     rule: DecisionRule,
 ) -> Odd:
-    """Return how a branch of samples agrees with the rest, and what it needs.
+    """Return the agreement of a branch of samples with the others, and the agreement it needs.
 
-    The side with less speech needs what the shortest of its clips would: a group is not asked for
-    more than each clip, though the threshold rises with the speech.  Raises `ThresholdUnavailable`.
+    The shortest clip of the side with less speech sets the threshold: a group needs no more than
+    its clips, though the threshold rises with the speech.  Raises `ThresholdUnavailable`.
     """
     rule = rule.aimed(Target(rule.kept(AGREEMENT_FMR)))
-    sides = [list(branch), list(rest)]
+    sides = [list(branch), list(others)]
     score = cosine(*(centroid(vectors[side]) for side in sides))
     shorter, longer = sorted(
         ([qualities[i] for i in side] for side in sides),
@@ -150,7 +150,7 @@ def taken_for(
 ) -> bool:
     """Whether clips, taken as one, could be accepted as an enrolled speaker with this score.
 
-    By the lowest threshold that the line can have: what the clips came over may be declared.
+    The lowest threshold of any line is used: the line of the clips may be declared.
     """
     net_speech_s = sum(quality.net_speech_s for quality in qualities)
     condition = owner.against(net_speech_s, telephone=0.0, snr_db=None)

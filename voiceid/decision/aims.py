@@ -1,4 +1,4 @@
-"""What a decision aims at, and which wish wins: of the call, of a group, or of the settings."""
+"""The target of a decision, and which level wins: the call, a group, or the settings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from voiceid.domain import Solo
 from voiceid.errors import ConfigError
 
 MAX_RATE = 0.5
-"""A rate above is not a target: a coin does as well."""
+"""A higher rate is not a target: it is no better than chance."""
 LEAST_THRESHOLD = 0.1
-"""A threshold below this tells no two voices apart: 47 % of strangers reach 0.1 with campplus (803
-of 1711 pairs of 59 readers), and all of them with ge2e.  None decides, wherever it comes from."""
+"""A threshold below this does not tell voices apart: 47 % of strangers reach 0.1 with campplus (803
+of 1711 pairs of 59 readers), and all of them with ge2e.  Such a threshold is never used."""
 _COSINES = (LEAST_THRESHOLD, 1.0)
 _PLAUSIBLE = "a threshold is a cosine between 0.1 and 1: below it strangers match"
 _MARGINS = (0.0, 2.0)
@@ -44,7 +44,7 @@ class Target:
         return "FPIR" if self.per_search else "FMR"
 
     def fmr(self, gallery_size: int) -> float:
-        """Return the false match rate that a comparison may have, for a gallery of so many."""
+        """Return the false match rate that one comparison may have, for a gallery of this size."""
         if not self.per_search:
             return self.rate
         from voiceid.metrics import fmr_for_fpir  # noqa: PLC0415 - half of a command's start
@@ -83,13 +83,13 @@ class SetThreshold:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What one level asks for, None: nothing; raises `ConfigError` for values out of range.
+    """The settings of one level (None: not set); raises `ConfigError` for values out of range.
 
     - `target_fmr`, `target_fpir`: above 0, at most 0.5; not together with a `threshold`.
     - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
     - `allow_replayed`: accept a recording that is itself enrolled.
-    - `solo`: what becomes of an acceptance where several people speak.
-    - `in_sequence`: it is one look of several at what a person says; the rate is of them all.
+    - `solo`: the result of an acceptance when several people speak.
+    - `in_sequence`: it is one of several checks of the same turn; the rate holds for all together.
     """
 
     target_fmr: float | None = None
@@ -104,17 +104,17 @@ class Aim:
         rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]
         if self.threshold is not None and rates:
             raise ConfigError(
-                "both a threshold and a target rate were given, and one of them decides",
+                "both a threshold and a target rate were given, but only one can decide",
                 hint="Leave one out.",
             )
         for rate in rates:
             Target(rate)
         if self.margin is not None:
-            hint = "0 switches the check for a close runner-up off."
+            hint = "A margin of 0 switches off the check for a close runner-up."
             _require(self.margin, _MARGINS, "margin", "a lead between two cosines is 0 to 2", hint)
 
     def criterion(self, *, per_search: bool) -> Target | SetThreshold | None:
-        """Return what decides at this level, of a search or of one comparison; None: nothing."""
+        """Return the criterion of this level, for a search or one comparison; None: not set."""
         if self.threshold is not None:
             return self.threshold
         if per_search and self.target_fpir is not None:
@@ -125,7 +125,7 @@ class Aim:
 def first_wish(
     levels: Sequence[Aim], *, per_search: bool
 ) -> tuple[int, Target | SetThreshold | None, float | None]:
-    """Return the first level with a criterion (else their number), that, and the first margin."""
+    """Return the first level with a criterion (else their number), it, and the first margin."""
     margin = next((level.margin for level in levels if level.margin is not None), None)
     for number, level in enumerate(levels):
         if (criterion := level.criterion(per_search=per_search)) is not None:
@@ -150,7 +150,7 @@ def threshold_by_hand(value: object, source: str) -> SetThreshold:
 def rate_of(value: object, *, as_limit: bool = False) -> float:
     """Return a rate that is written as 0.005, ``1/200`` or ``0.5%``; raises ValueError.
 
-    One to aim at is above 0 and at most one half; a limit for measured rates is 0 to 1.
+    A target is above 0 and at most one half; a limit for measured rates is 0 to 1.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a rate")  # noqa: TRY004 - one error for all that is not a rate

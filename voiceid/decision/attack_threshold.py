@@ -1,4 +1,4 @@
-"""From which score a countermeasure takes a clip for bona fide: a person who speaks to it."""
+"""The score from which a countermeasure takes a clip for bona fide: for live speech."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from voiceid.decision.aims import MAX_RATE
 class AttackThreshold:
     """A threshold on the scores of a countermeasure, and what it was fitted to.
 
-    - `value`: of a higher score, or this one, a clip is bona fide.
+    - `value`: a clip with at least this score is bona fide.
     - `target_bpcer`: share of bona fide clips that may be taken for attacks (ISO/IEC 30107-3).
     - `bona_fide`, `attacks`: clips, counted.
-    - `source`: what they were read from.
+    - `source`: the file or folder that they were read from.
     """
 
     value: float
@@ -26,7 +26,7 @@ class AttackThreshold:
 
     @property
     def fault(self) -> str | None:
-        """What cannot be meant, or None."""
+        """The first field that is not valid, in a sentence, or None."""
         if not math.isfinite(self.value):
             return f"value is {self.value}, and must be a finite number"
         if not 0.0 < self.target_bpcer <= MAX_RATE:
@@ -36,5 +36,5 @@ class AttackThreshold:
         return None
 
     def is_bona_fide(self, score: float) -> bool:
-        """Whether a clip of this score is taken for bona fide; not a number is not."""
+        """Whether a clip of this score is taken for bona fide; NaN is not."""
         return score >= self.value

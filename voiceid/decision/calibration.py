@@ -1,8 +1,8 @@
 """A calibration: from a score to a log-likelihood ratio, and to the threshold for a target.  Pure.
 
 The LLR is linear in the cosine and in quality measures of both sides (Mandasari et al., IEEE TASLP
-21, 2013), with weights fitted by logistic regression (Brümmer and du Preez 2006).  For lines and
-amounts of speech that the fit has not heard there is none.
+21, 2013), with weights fitted by logistic regression (Brümmer and du Preez 2006).  There is no LLR
+for lines and amounts of speech that were not in the fit.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
     "samples": ("ln_n_enrolled",),
     "snr": ("snr_10db",),
 }
-"""The quality measures, by what they are about."""
+"""The quality measures, by topic."""
 _CLEAN_DB = 30.0
-"""An SNR above this makes no difference, and a clip that is all speech has none."""
+"""An SNR above this makes no difference; a clip that is all speech counts as this."""
 _SHORTEST_S = 0.1
-"""No logarithm of less speech: none is embedded."""
+"""Least speech of which a logarithm is taken: shorter speech is not embedded."""
 _NEAR = 0.25
-"""How far `Condition.telephone` may be above what a fit has heard of it."""
+"""How far `Condition.telephone` may be above the highest value in a fit."""
 LIKELY = 0.5
-"""Share from which a comparison counts as one with a telephone on both sides, where it must be
-one or the other: in tables, and to count what a fit has heard."""
+"""Share from which a comparison counts as one with a telephone on both sides, where a yes or no is
+needed: in tables, and to count the trials of a fit."""
 _LARGEST = 1e6
-"""No number of a fit comes near: an LLR, a slope, a weight or a quality measure."""
+"""Far above every number of a real fit: LLRs, slopes, weights and quality measures."""
 TRIALS_PER_ERROR = 3.0
 """The rule of three: a rate takes three times as many trials as its inverse to be supported."""
 
@@ -51,7 +51,7 @@ def trials_needed(rate: float) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """Of many comparisons what a `Condition` holds of one: arrays (n,).
+    """The fields of a `Condition` for many comparisons: arrays (n,).
 
     `snr_db` and `level_dbfs` are NaN where they are not known, and all of `level_dbfs` may be None.
     """
@@ -72,7 +72,7 @@ class Conditions:
 
     @classmethod
     def joined(cls, parts: Sequence[Conditions]) -> Conditions:
-        """Return the conditions of all parts, levels left out: not all parts may know them."""
+        """Return the conditions of all parts, without levels: they may be unknown in some parts."""
         names = [field.name for field in fields(cls) if field.name != "level_dbfs"]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -100,7 +100,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """The weight of a quality measure, and the range of it that was seen: beyond, it is clamped."""
+    """The weight of a quality measure, and its range in the fit: values outside are clamped."""
 
     feature: str
     weight: float
@@ -110,7 +110,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedPoint:
-    """What was measured at an LLR on speakers that the fit had not seen.
+    """The error rates at an LLR, measured on speakers that were not in the fit.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class CalibratedPoint:
 
     @classmethod
     def of_dict(cls, facts: Mapping[str, Any]) -> CalibratedPoint:
-        """Return the point of its fields; raises what `Calibration.of_dict` does."""
+        """Return the point of its fields; raises the errors of `Calibration.of_dict`."""
         numbers = {name: float(facts[name]) for name in ("fmr", "llr", "fnmr")}
         (low, high), (least, most) = facts["fmr_bounds"], facts["fnmr_bounds"]
         bounds = (float(low), float(high)), (float(least), float(most))
@@ -141,7 +141,7 @@ class CalibratedPoint:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What LLRs were worth on speakers that their fit had not seen.
+    """The quality of LLRs on speakers that were not in their fit.
 
     Parameters
     ----------
@@ -173,13 +173,13 @@ class Calibration:
     slope, intercept : float
         ``llr = slope * score + intercept + sum of weights * quality measures``.
     telephone : (low, high)
-        What it has heard of `Condition.telephone`, 0 to 1.
+        The range of `Condition.telephone` in the fit, 0 to 1.
     min_net_speech_s : float
-        The shortest clip that it has heard.
+        The net speech of the shortest clip in the fit.
     points : tuple of CalibratedPoint
         The highest rate first.
     impostor_trials : int
-        How many are behind the points.
+        The number of impostor trials behind the points.
     """
 
     slope: float
@@ -190,21 +190,21 @@ class Calibration:
     points: tuple[CalibratedPoint, ...]
     impostor_trials: int
 
-    def covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
-        """Return which comparisons it can speak of, (n,)."""
-        # With less of a telephone strangers are less alike: what was heard is the stricter side.
-        heard = given.telephone <= self.telephone[1] + _NEAR
-        return np.asarray(heard & (given.net_speech_s >= self.min_net_speech_s))
+    def covers(self, conditions: Conditions) -> npt.NDArray[np.bool_]:
+        """Return for which comparisons it is valid, (n,)."""
+        # Strangers are less alike without a telephone: then the fit is on the stricter side.
+        heard = conditions.telephone <= self.telephone[1] + _NEAR
+        return np.asarray(heard & (conditions.net_speech_s >= self.min_net_speech_s))
 
-    def llrs(self, scores: npt.ArrayLike, given: Conditions) -> Floats:
+    def llrs(self, scores: npt.ArrayLike, conditions: Conditions) -> Floats:
         """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none."""
-        llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(given)
-        return np.where(self.covers(given), llrs, np.nan)
+        llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(conditions)
+        return np.where(self.covers(conditions), llrs, np.nan)
 
-    def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
+    def cosines(self, llr: float | Floats, conditions: Conditions) -> Floats:
         """Return the cosine (n,), maybe beyond -1 to 1, of an LLR; NaN where there is none."""
-        cosines = (np.asarray(llr) - self._shift(given)) / self.slope
-        return np.where(self.covers(given), cosines, np.nan)
+        cosines = (np.asarray(llr) - self._shift(conditions)) / self.slope
+        return np.where(self.covers(conditions), cosines, np.nan)
 
     @property
     def least_fmr(self) -> float:
@@ -243,7 +243,7 @@ class Calibration:
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
         telephone = tuple(float(share) for share in facts["telephone"])
         if len(telephone) != 2 or not 0.0 <= telephone[0] <= telephone[1] <= 1.0:  # noqa: PLR2004
-            raise ValueError("telephone is no range of shares within 0 to 1")
+            raise ValueError("telephone is not a range of shares within 0 to 1")
         calibration = cls(
             **numbers,
             weights=tuple(Weight(**weight) for weight in facts["weights"]),
@@ -267,10 +267,10 @@ class Calibration:
             raise ValueError("the trials of the calibration do not support its points")
         return calibration
 
-    def _shift(self, given: Conditions) -> Floats:
-        shift = np.full(len(given), self.intercept)
+    def _shift(self, conditions: Conditions) -> Floats:
+        shift = np.full(len(conditions), self.intercept)
         for weight in self.weights:
-            values = np.clip(given.feature(weight.feature), weight.low, weight.high)
+            values = np.clip(conditions.feature(weight.feature), weight.low, weight.high)
             shift += weight.weight * values
         return shift
 
@@ -299,7 +299,7 @@ class StoredCalibration:
     created_at : datetime
         UTC.
     source : str
-        What it was fitted on, as it was named.
+        The file or folder that it was fitted to.
     target_fmr : float or None
         The false match rate that was asked for with it, 0 to 1.
     in_use : bool

@@ -1,4 +1,4 @@
-"""Which transform helps speakers whom it has not seen, and whether that is more than chance."""
+"""The transform that helps speakers outside its fit, and whether that is more than chance."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from voiceid.domain import Float32Array
 from voiceid.metrics.costs import pooled_adjacent_violators
 
 SHRINKAGES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""What is tried for WCCN: at 1 it is centring alone."""
+"""The shrinkages that are tried for WCCN: 1 is centring alone."""
 
 CANDIDATES: Final = (Candidate("centring"), *(Candidate("wccn", s) for s in SHRINKAGES))
 
 RESAMPLES: Final = 200
 
 _ROUNDING: Final = 1e-9
-"""Shares of trials, and differences of measures, below this are none."""
+"""Shares of trials, and differences of measures, below this count as zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a candidate came to with speakers whom its transforms had not seen.
+    """The results of a candidate on speakers who were not in the fits of its transforms.
 
     `min_dcf` is at a prior of 0.01, `min_cllr` in bits; `gain` is in minimal Cllr, and `gain_lower`
     its lower bound of 95 %, of all candidates together.
@@ -50,7 +50,7 @@ class Choice:
     """The candidate that is surest to help, and whether it is to be adopted.
 
     `scores_before` and `scores_after` (t,) are cosines of the trials without a transform, and by
-    transforms that have seen neither speaker: what a calibration may be fitted to.
+    transforms that were fitted without either speaker: a calibration may be fitted to them.
     """
 
     adopted: bool
@@ -76,9 +76,9 @@ def choose(
 
     Speakers are dealt into at most ten folds, and trials scored by transforms fitted without either
     speaker. What counts is the minimal Cllr: it weighs the errors at every threshold, and differs
-    from chance with fewer speakers than an EER.  Speakers are drawn again, and each gain is bounded
-    from below by what the luckiest of all candidates, each in units of its own deviation, stays
-    under in 95 % of the draws (Hansen, A test for superior predictive ability, 2005; White, A
+    from chance with fewer speakers than an EER.  Speakers are resampled, and each gain is bounded
+    from below by the limit that the luckiest of all candidates, in units of its own deviation,
+    stays under in 95 % of the draws (Hansen, A test for superior predictive ability, 2005; White, A
     reality check for data snooping, 2000). The highest bound is chosen, and adopted if it is above
     zero, and EER and minDCF are no worse.
 
@@ -112,19 +112,19 @@ def choose(
 def _held_out(
     vectors: Float32Array, who: Ids, trials: TrialList, fold: Ids, candidates: Sequence[Candidate]
 ) -> Float32Array:
-    """Return the cosines (candidates, t) by transforms that have seen neither speaker."""
+    """Return the cosines (candidates, t) by transforms that were fitted without either speaker."""
     n_folds = int(fold.max()) + 1
     parts = [Moments.of(vectors[fold == f], who[fold == f]) for f in range(n_folds)]
-    one = fold[[run[0] for run in trials.enrolments]][trials.enrolment]
-    other = fold[trials.probe]
-    low, high = np.minimum(one, other), np.maximum(one, other)
-    scores = np.empty((len(candidates), len(one)), dtype=np.float32)
+    model_fold = fold[[run[0] for run in trials.enrolments]][trials.enrolment]
+    probe_fold = fold[trials.probe]
+    low, high = np.minimum(model_fold, probe_fold), np.maximum(model_fold, probe_fold)
+    scores = np.empty((len(candidates), len(model_fold)), dtype=np.float32)
     moved = np.empty_like(vectors)
     for i, k in combinations_with_replacement(range(n_folds), 2):
-        rest = reduce(add, (part for f, part in enumerate(parts) if f not in {i, k}))
+        unseen = reduce(add, (part for f, part in enumerate(parts) if f not in {i, k}))
         rows, judged = np.flatnonzero((low == i) & (high == k)), np.isin(fold, (i, k))
         for own, candidate in zip(scores, candidates, strict=True):
-            moved[judged] = rest.fit(candidate).apply(vectors[judged])
+            moved[judged] = unseen.fit(candidate).apply(vectors[judged])
             own[rows] = trials.cosines(rows, moved)
     return scores
 
@@ -132,7 +132,7 @@ def _held_out(
 def _measure(
     trials: TrialList, candidates: Sequence[Candidate], scores: Float32Array
 ) -> list[Measured]:
-    """Return what each came to, the first being what the others are compared with."""
+    """Return the results of each candidate; the others are compared with the first."""
     sides = [trials.sides(row) for row in scores]
     costs = np.array([metrics.min_cllr(same.scores, other.scores) for same, other in sides])
     drawn = np.array(
@@ -179,11 +179,11 @@ def _bits(genuine: Floats, impostor: Floats) -> float:
 def _refusal(before: Measured, after: Measured) -> str | None:
     """Return why a candidate is not adopted."""
     if before.min_cllr == 0.0:
-        return "held-out speakers are distinguished without an error already"
+        return "held-out speakers are already distinguished without an error"
     if after.gain_lower <= _ROUNDING:
         return f"{_change(before, after)}, which may be chance"
     if after.eer > before.eer + _ROUNDING or after.min_dcf > before.min_dcf + _ROUNDING:
-        return f"{_change(before, after)}, and not at every threshold for the better"
+        return f"{_change(before, after)}, but it is not better at every threshold"
     return None
 
 

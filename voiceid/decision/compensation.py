@@ -1,12 +1,12 @@
-"""What the line and the microphone do to a model's embeddings, taken out again.  Pure.
+"""Removal of the effect of line and microphone from a model's embeddings.  Pure.
 
-A telephone moves the embeddings of all speakers the same way.  Whether an embedding came over one
-can be read off the embedding itself, so the mean of its line is taken away: no measurement of the
-audio switches between the two, and noise has nothing to switch.  Then the directions are removed in
-which one speaker's embeddings differ most between lines, rooms and noises (nuisance attribute
-projection: Solomonoff, Campbell and Boardman, ICASSP 2005).  A telephone has directions of its own:
-they hold something of the speaker too, which wideband speech keeps.  A compensation is learned once
-for a model, from recordings that were sent through such lines, and lies beside the model's card.
+A telephone moves the embeddings of all speakers the same way. The embedding itself shows whether it
+came over one, so the mean of its line is subtracted: no measurement of the audio switches between
+the two, so noise cannot switch them. Then those directions are removed in which one speaker's
+embeddings differ most between lines, rooms and noises (nuisance attribute projection: Solomonoff,
+Campbell and Boardman, ICASSP 2005). A telephone has its own directions: they also hold information
+about the speaker, which wideband speech keeps. A compensation is learned once for a model, from
+recordings that were sent through such lines, and stored beside its card.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array
 
 MOST_BYTES = 16 << 20
-"""Of a file, and of what is in it: 1024 directions of 1024 components take 4.2 MB."""
+"""Limit of a file and of its contents: 1024 directions of 1024 components take 4.2 MB."""
 _DAMAGE = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),
     *(zipfile.BadZipFile, zlib.error),
 )
-"""What reading bytes that are not a compensation may raise, beside ValueError."""
+"""Errors of reading bytes that are not a compensation, beside ValueError."""
 
 
 @dataclass(frozen=True, eq=False)  # no slots: the digest is computed once
 class Compensation:
-    """A map of embeddings: less the mean of the line, less some directions, to unit length.
+    """A map of embeddings: minus the mean of the line, minus some directions, to unit length.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Compensation:
     means : (2, dim) float32
         The mean embedding of wideband speech, and of a telephone's.
     wideband_directions, telephone_directions : (k, dim) float32
-        What is removed from each: unit length, at right angles to each other; also none.
+        The directions removed from each: unit length, orthogonal; may be none.
     """
 
     weights: Float32Array
@@ -64,7 +64,7 @@ class Compensation:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def telephone(self, vectors: Float32Array) -> Float32Array:
-        """Return the posterior (...,) of a telephone, of embeddings (..., dim) of unit length."""
+        """Return the posterior (...,) of a telephone for embeddings (..., dim) of unit length."""
         odds = vectors @ self.weights[:-1] + self.weights[-1]
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * odds), dtype=np.float32)
 
@@ -123,7 +123,7 @@ class Compensation:
         if not all(np.isfinite(getattr(self, field.name)).all() for field in fields(self)):
             raise ValueError("a number of a compensation is not finite")
         if not all(np.allclose(part @ part.T, np.eye(len(part)), atol=1e-3) for part in both):
-            raise ValueError("the directions of a compensation are not at right angles")
+            raise ValueError("the directions of a compensation are not orthogonal")
 
 
 def _projection(vectors: Float32Array, directions: Float32Array) -> Float32Array:

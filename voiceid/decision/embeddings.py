@@ -1,4 +1,4 @@
-"""Pure arithmetic of embeddings, which are brought to unit length before any average."""
+"""Pure arithmetic of embeddings; they are scaled to unit length before any average."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from voiceid.domain import Float32Array
 
 _MIN_NORM = 1e-12
-"""Below this length a vector has no direction that float32 can tell."""
+"""Below this length float32 cannot represent the direction of a vector."""
 _UNIT_TOLERANCE = 1e-3
 """Far above float32 rounding, far below any damage that matters."""
 
@@ -21,13 +21,13 @@ def unit(vectors: Float32Array) -> Float32Array:
     norms = np.sqrt(squares)[..., None]
     if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
         raise ValueError("a vector is not finite or has zero length, so it has no direction")
-    scaled = np.empty(vectors.shape, dtype=np.float32)  # no copies of it all in float64
+    scaled = np.empty(vectors.shape, dtype=np.float32)  # avoid a copy of all in float64
     np.divide(vectors, norms, out=scaled, casting="same_kind")
     return scaled
 
 
 def is_unit(vectors: Float32Array) -> bool:
-    """Whether vectors (..., dim) have unit length; one with a NaN has not."""
+    """Whether vectors (..., dim) have unit length; one with a NaN does not."""
     with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
         lengths = np.linalg.norm(vectors, axis=-1)
     return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))

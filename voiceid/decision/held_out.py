@@ -1,4 +1,4 @@
-"""Which comparisons judge a transform: enrolments of few samples against single samples."""
+"""The comparisons that judge a transform: enrolments of few samples against single samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voiceid.domain import Float32Array
 from voiceid.metrics import Scores, Trials
 
 MIN_SPEAKERS: Final = 5
-"""With two samples of different sessions: of fewer, a fold has nothing to learn from."""
+"""Speakers with two samples of different sessions: with fewer, a fold has too few to learn from."""
 
 MOST_FOLDS: Final = 10
 """Folds that speakers are dealt into; with fewer speakers, each is a fold."""
@@ -23,10 +23,10 @@ ENROLLED: Final = 3
 """Samples that are averaged for an enrolment, if a speaker has twice as many."""
 
 MAX_SAMPLES: Final = 30
-"""Of one speaker in trials: of more so many are drawn, lest one voice drown out the others."""
+"""Most samples of one speaker in trials; of more, this many are drawn, so that none dominates."""
 
 MAX_IMPOSTORS: Final = 300_000
-"""Pairs of an enrolment and a sample of another speaker: of more so many are drawn."""
+"""Most pairs of an enrolment and a sample of another speaker; of more, this many are drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ def _some(own: Ids, rng: np.random.Generator) -> Ids:
 
 
 def _runs(own: Ids) -> list[Ids]:
-    """Return the samples of one speaker in runs of an enrolment's size; a short rest is not."""
+    """Return the samples of one speaker in runs of an enrolment's size, without the rest."""
     size = max(1, min(ENROLLED, len(own) // 2))
     return [own[i : i + size] for i in range(0, len(own) - size + 1, size)]
 

@@ -1,8 +1,8 @@
-"""Thresholds measured for a model, which keep a false match rate in every condition.  Pure.
+"""Thresholds measured for a model that keep a false match rate in every condition.  Pure.
 
 Strangers reach higher cosines with more speech, and when both sides came over a telephone.  A point
 holds for clips from some net speech on, with one threshold for a telephone on both sides and one
-for all else; between the two, and between two rates, thresholds are interpolated.
+for other lines; between the two, and between two rates, thresholds are interpolated.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class OperatingPoint:
 
 
 FEW_REFUSED = 0.01
-"""FNMR at which there is enough speech."""
+"""FNMR below which a clip has enough speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """By how much a clip is short of the speech with which few right people are refused.
+    """The speech that a clip lacks so that few right people are refused.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Shortage:
     fnmr : float or None
         False non-match rate that was measured with as little speech, 0 to 1; None: none was.
     fnmr_then : float
-        False non-match rate with so much more.
+        False non-match rate with that much more.
     """
 
     more_speech_s: float
@@ -66,27 +66,27 @@ class Shortage:
     fnmr_then: float
 
 
-def thresholds_at(points: Sequence[OperatingPoint], fmr: float, given: Conditions) -> Floats:
+def thresholds_at(points: Sequence[OperatingPoint], fmr: float, conditions: Conditions) -> Floats:
     """Return the cosine (n,) that keeps a false match rate, NaN where that was not measured.
 
-    Between two rates it is interpolated in their logarithm; at a rate above the loosest it is the
-    loosest's.
+    Between two rates it is interpolated in their logarithm; above the highest rate it is that of
+    the highest.
     """
-    needed = np.full_like(given.net_speech_s, math.nan, dtype=np.float64)
+    needed = np.full_like(conditions.net_speech_s, math.nan, dtype=np.float64)
     for least_s, (wideband, telephone, _) in _steps(points, fmr):
-        cosines = wideband + given.telephone * (telephone - wideband)
-        needed = np.where(given.net_speech_s >= least_s, cosines, needed)
+        cosines = wideband + conditions.telephone * (telephone - wideband)
+        needed = np.where(conditions.net_speech_s >= least_s, cosines, needed)
     return needed
 
 
 def shortage(
     points: Sequence[OperatingPoint], fmr: float, net_speech_s: float, score: float = math.inf
 ) -> Shortage | None:
-    """Return what a clip is short of at a false match rate; None: of nothing that was measured.
+    """Return the speech that a clip lacks at a false match rate; None: none, or not measured.
 
-    There is enough from where an FNMR of `FEW_REFUSED` was measured; without such a point, from
-    where the lowest was.  A score that the loosest rate refuses too, where that refuses no more
-    right people than `FEW_REFUSED`, is a stranger's, and no speech is missing.
+    A clip has enough speech from the point where an FNMR of `FEW_REFUSED` was measured; without
+    such a point, from that of the lowest FNMR.  A score that the highest rate refuses too, while it
+    refuses at most `FEW_REFUSED` of right people, is a stranger's: no speech is missing.
     """
     loosest = [row for step_s, row in _steps(points, 1.0) if step_s <= net_speech_s][-1:]
     if any(score < threshold and fnmr <= FEW_REFUSED for threshold, _, fnmr in loosest):

@@ -1,6 +1,6 @@
 """Fit a transform of embeddings to those of known speakers; write it and read it.
 
-It takes out the mean of the speakers' means, moved towards zero by its uncertainty (James and
+It subtracts the mean of the speakers' means, moved towards zero by its uncertainty (James and
 Stein, 1961, positive part), and multiplies by the inverse square root of the within-class
 covariance (Hatch, Kajarekar and Stolcke, Interspeech 2006), ``(1 - s) W + s tr(W) / dim I``.
 Every speaker weighs the same in both.
@@ -24,17 +24,17 @@ from voiceid.domain import Float32Array
 METHODS: Final = ("none", "centring", "wccn")
 
 _MIN_VARIANCE: Final = 1e-6
-"""Of the mean variance within speakers: below this float32 vectors have none."""
+"""Least share of the mean variance within speakers that float32 vectors can show."""
 
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What reading bytes that are not a transform may raise."""
+"""Errors of reading bytes that are not a transform."""
 
 _MAGIC: Final = b"voiceid transform 1\n"
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ids: TypeAlias = npt.NDArray[np.intp]
 Names: TypeAlias = Sequence[Any] | npt.NDArray[Any]
-"""One of each vector's: text or numbers, compared for equality only."""
+"""One label for each vector: text or numbers, compared for equality only."""
 
 
 class AdaptationRefused(ValueError):
@@ -43,14 +43,14 @@ class AdaptationRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A way to fit: one of `METHODS`, and the shrinkage (0 to 1) that WCCN takes."""
+    """A way to fit: one of `METHODS`, and the shrinkage (0 to 1) of WCCN."""
 
     method: str
     shrinkage: float = 1.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS or not 0.0 <= self.shrinkage <= 1.0:
-            raise ValueError(f"there is no method {self.method} of shrinkage {self.shrinkage}")
+            raise ValueError(f"there is no method {self.method} with shrinkage {self.shrinkage}")
 
     def __str__(self) -> str:
         return f"{self.method} {self.shrinkage:g}" if self.method == "wccn" else self.method
@@ -58,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transform:
-    """A map of embeddings: less `mean` (dim,), times `matrix` (dim, dim), to unit length.
+    """A map of embeddings: minus `mean` (dim,), times `matrix` (dim, dim), to unit length.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Transform:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def apply(self, vectors: Float32Array) -> Float32Array:
-        """Return its embeddings (..., dim), of unit length; ValueError: it makes none of these."""
+        """Return its embeddings (..., dim), of unit length; ValueError: the vectors do not fit."""
         if vectors.shape[-1:] != (self.dim,):
             raise ValueError(f"a transform of {self.dim} components, not of {vectors.shape}")
         moved = (vectors.astype(np.float64) - self.mean) @ self.matrix

@@ -25,7 +25,7 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _STAY, _SKIP = np.float32(0.3), np.float32(0.3)
-"""What it costs not to go to the next frame, in distance."""
+"""The cost, in distance, of not going to the next frame."""
 _FAR = np.float32(1e9)
 
 
@@ -38,9 +38,9 @@ class Tokens:
     frames : (n, d) float32
         The features of all of them, one after the other.
     lengths : (k,) int64
-        How many frames each has: 2 or more.
+        The number of frames of each: 2 or more.
     words : (k,) int64
-        Which word each is of.
+        The word of each, by number.
     """
 
     frames: Float32Array
@@ -81,8 +81,8 @@ class Match:
     Parameters
     ----------
     excess : float
-        The chain above the loop, for each frame of speech, of which there are no more than in the
-        recordings of the words: noise around them hides nothing.  0 when no other code fits better.
+        The chain minus the loop, for each frame of speech.  At most the frames of the recordings
+        of the words count, so that noise around them hides nothing.  0: no other code fits better.
     words : tuple of SaidWord
         Where each word of the code is; empty, with an infinite excess: the answer is shorter.
     """
@@ -92,12 +92,12 @@ class Match:
 
     @property
     def distances(self) -> Float32Array:
-        """The distance (k,) of each word; what is not one of the words at all is far from them."""
+        """The distance (k,) of each word; a sound that is not one of the words is far from them."""
         return np.array([word.distance for word in self.words], np.float32)
 
 
 class Heard:
-    """An answer, against which codes are held."""
+    """An answer that codes are compared with."""
 
     def __init__(self, frames: Float32Array, is_speech: BoolArray, tokens: Tokens) -> None:
         quiet = frames[~is_speech]
@@ -121,11 +121,11 @@ def match(frames: Float32Array, is_speech: BoolArray, tokens: Tokens, code: Sequ
     return Heard(frames, is_speech, tokens).match(code)
 
 
-def _distances(one: Float32Array, other: Float32Array) -> Float32Array:
+def _distances(left: Float32Array, right: Float32Array) -> Float32Array:
     """Return (t, n): the Euclidean distance of each row to each."""
-    distances: Float32Array = -2 * one @ other.T  # and on in its place: it may be large
-    distances += np.square(one).sum(1)[:, None]
-    distances += np.square(other).sum(1)
+    distances: Float32Array = -2 * left @ right.T  # then in place: it may be large
+    distances += np.square(left).sum(1)[:, None]
+    distances += np.square(right).sum(1)
     np.maximum(distances, 0, out=distances)
     return np.sqrt(distances, out=distances)
 
@@ -143,7 +143,7 @@ def _loop(near: Float32Array, pause: Float32Array, tokens: Tokens) -> float:
 def _chain(
     near: Float32Array, pause: Float32Array, tokens: Tokens, code: Sequence[int]
 ) -> tuple[float, tuple[SaidWord, ...]]:
-    """Return the distance of the words of a code, in order, and where each is."""
+    """Return the distance of the words of a code, in order, and the place of each."""
     lattice = _Lattice(tokens, [np.flatnonzero(tokens.words == word) for word in code])
     n, n_words = len(near), len(code)
     between = np.full((n + 1, n_words + 1), _FAR)  # before each frame, after so many words
@@ -155,7 +155,7 @@ def _chain(
         ends[t + 1], said[t + 1] = lattice.ends(), lattice.said()
         between[t + 1] = between[t] + pause[t]
         np.minimum(between[t + 1, 1:], ends[t + 1], out=between[t + 1, 1:])
-    if between[n, -1] >= _FAR:  # it is shorter than the words
+    if between[n, -1] >= _FAR:  # the answer is shorter than the words
         return math.inf, ()
     words, t = [], n
     for at in range(n_words - 1, -1, -1):
@@ -171,7 +171,7 @@ def _chain(
 class _Lattice:
     """The frames of some tokens side by side, in blocks of tokens that stand for one another.
 
-    What being in each frame costs has two more before it, which nothing reaches.
+    The costs of the frames have two more columns before them, which no alignment reaches.
     """
 
     def __init__(self, tokens: Tokens, blocks: Sequence[IntArray]) -> None:
@@ -212,7 +212,7 @@ class _Lattice:
         return np.minimum.reduceat(self._cost[self._last], self._heads)
 
     def said(self) -> IntArray:
-        """Return (blocks, 2): which token that is, of each block, and the frame it began at."""
+        """Return (blocks, 2): for each block its token, and the frame where it began."""
         at = self._last
         order = np.lexsort((self._cost[at], self._block))[self._heads]
         return np.stack([self._tokens[order], self._begun[at[order]]], axis=1)

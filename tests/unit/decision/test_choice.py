@@ -70,7 +70,7 @@ def test_speakers_without_an_error_need_no_transform() -> None:
     blur = 0.01 * np.random.default_rng(0).standard_normal((len(who), DIM))
     choice = choose(unit((np.eye(DIM)[who] + blur).astype(np.float32)), who)
     assert not choice.adopted
-    assert choice.reason == "held-out speakers are distinguished without an error already"
+    assert choice.reason == "held-out speakers are already distinguished without an error"
 
 
 def test_the_same_seed_makes_the_same_choice() -> None:
