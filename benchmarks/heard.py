@@ -40,7 +40,7 @@ from voiceid.speech.fingerprint import Fingerprint
 
 CLIP_S = 5.0
 ATTACKED_EVERY = 3
-"""Of the clips of train-clean-100: one in so many is attacked."""
+"""Of the clips of train-clean-100, one in this many is attacked."""
 DIGIT_SPEAKERS = ("nicolas", "theo", "yweweler")
 TAKES = 13
 HEARD_CONDITIONS = (
@@ -264,7 +264,7 @@ def _search_s(store: object, speaker_id: int, fingerprint: Fingerprint) -> float
 
     started = time.process_time()
     with store.read() as reader:  # type: ignore[attr-defined]
-        assert replays.found(reader, fingerprint, speaker_id) is None  # noqa: S101
+        assert replays.replay_in(reader, fingerprint, speaker_id) is None  # noqa: S101
     return time.process_time() - started
 
 
