@@ -149,7 +149,7 @@ def test_what_cannot_be_fitted_is_refused_and_changes_nothing(
     before = card.read_bytes()
     ran = run("models", "fit", "campplus", manifest)
     assert ran.code == 30
-    assert "comes with its card" in ran.err
+    assert "comes with voiceid" in ran.err
     assert run("models", "fit", "nothing", manifest).code == 31
     assert run("models", "fit", added, manifest, "--condition", "clean").code == 60
     few = home / "few"
@@ -164,6 +164,6 @@ def test_what_cannot_be_fitted_is_refused_and_changes_nothing(
     wrong.write_text("name,path,sex\na,a.wav,X\n", encoding="utf-8")
     ran = run("models", "fit", added, wrong)
     assert ran.code == 56
-    assert "line 2: sex is 'X', and must be F, M or empty" in ran.err
+    assert "line 2: sex is 'X', but must be F, M or empty" in ran.err
     assert card.read_bytes() == before
     assert not list(card.parent.glob("*.npz"))

@@ -1,1 +1,1 @@
-"""The models: where their weights come from, how they become ONNX files, and how those run."""
+"""The models: the source of their weights, how they become ONNX files, and how those run."""

@@ -7,12 +7,12 @@ from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.checkpoint import read_checkpoint
 
 _BUILDERS = {"campplus": 6, "int8": 6}
-"""By the network, else 4.  Raised when the graphs that are written change; models of an older one
-are built again."""
+"""The version of each network's graph, else 4.  Raised when the graphs change; models of an older
+version are built again."""
 
 
 def builder(card: ModelCard) -> int:
-    """Return the version of what writes the graph of a card."""
+    """Return the version of the code that writes the graph of a card."""
     return _BUILDERS.get(card.network, 4)
 
 
@@ -47,6 +47,6 @@ def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
 
         return segmentation.build(tensors)
     raise ModelUnknown(
-        f"the card of {card.name} names the network {card.network!r}, which is not known here",
-        hint="It needs a newer voiceid.",
+        f"the card of {card.name} names the network {card.network!r}, which is unknown",
+        hint="Install a newer voiceid.",
     )

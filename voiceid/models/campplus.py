@@ -27,11 +27,11 @@ _GROWTH, _BOTTLENECK = 32, 128
 _BLOCKS = ((12, 1), (24, 2), (16, 2))
 """Layers and dilation of each dense block."""
 _CHANNELS = 512
-"""Of the frames that the statistics are of."""
+"""Channels of the frames under the statistics."""
 _SEGMENT = 100
 """Frames of a context segment."""
 _BN_EPSILON = 1e-5
-"""PyTorch's default for BatchNorm, with which the network was trained."""
+"""PyTorch's default for BatchNorm; the network was trained with it."""
 
 
 def build(weights: Weights) -> bytes:
@@ -157,8 +157,8 @@ class _Network:
         The first one stays as it is: it gives channels one scale, which 8-bit integers need.
         """
         g, weight = self.graph, self.weights[f"{conv}.weight"][..., None]
-        whats = ("weight", "bias", "running_mean", "running_var")
-        numbers = (g.const(self.weights[f"{norm}.{what}"]) for what in whats)
+        kinds = ("weight", "bias", "running_mean", "running_var")
+        numbers = (g.const(self.weights[f"{norm}.{kind}"]) for kind in kinds)
         x = g.op("Relu", g.op("BatchNormalization", x, *numbers, epsilon=_BN_EPSILON))
         if then is None:
             return str(g.op("Conv", x, g.const(weight)))
@@ -189,12 +189,12 @@ class _Network:
         return self.weights[f"{name}.linear.weight"][:, :, 0] * scale[:, None], shift
 
     def affine(self, norm: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return (scale, shift), each (channels,), that the batch normalisation amounts to."""
+        """Return (scale, shift), each (channels,), that equal the batch normalisation."""
         mean, variance = (
-            self.weights[f"{norm}.running_{what}"].astype(np.float64) for what in ("mean", "var")
+            self.weights[f"{norm}.running_{kind}"].astype(np.float64) for kind in ("mean", "var")
         )
         scale = 1.0 / np.sqrt(variance + _BN_EPSILON)
-        if f"{norm}.weight" not in self.weights:  # the last one has no weights of its own
+        if f"{norm}.weight" not in self.weights:  # the last one has no weights
             return scale, -mean * scale
         scale = scale * self.weights[f"{norm}.weight"]
         return scale, self.weights[f"{norm}.bias"] - mean * scale
@@ -224,7 +224,7 @@ class _Segments:
         return str(g.op("MatMul", means, self.mix))
 
     def spread(self, x: str) -> str:
-        """(N, C, 1, segments) -> (N, C, 1, T): each frame has what its segment has."""
+        """(N, C, 1, segments) -> (N, C, 1, T): each frame gets the value of its segment."""
         return str(self.graph.op("MatMul", x, self.members))
 
 
@@ -233,8 +233,8 @@ def _shapes() -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
     def norm(name: str, channels: int, *, affine: bool = True) -> None:
-        whats = ("running_mean", "running_var") + (("weight", "bias") if affine else ())
-        shapes.update({f"{name}.{what}": (channels,) for what in whats})
+        kinds = ("running_mean", "running_var") + (("weight", "bias") if affine else ())
+        shapes.update({f"{name}.{kind}": (channels,) for kind in kinds})
 
     def head_conv(number: int, name: str, width: int = 3, inputs: int = _PLANES) -> None:
         conv, bn = f"{name}.conv{number}", f"{name}.bn{number}"

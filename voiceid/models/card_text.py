@@ -52,7 +52,7 @@ def _table(header: str, values: Mapping[str, object]) -> str:
 
 
 def _literal(value: object) -> str:
-    """Return a value in TOML, whose strings are JSON's but for the delete character."""
+    """Return a value in TOML, whose strings are JSON's except for the delete character."""
     if isinstance(value, tuple):
         rows = (", ".join(map(_literal, value[i : i + 6])) for i in range(0, len(value), 6))
         return "[\n" + "".join(f"    {row},\n" for row in rows) + "]"

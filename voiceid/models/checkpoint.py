@@ -2,7 +2,7 @@
 
 A checkpoint is a pickle, and a pickle is a program.  :mod:`voiceid.models.pickled` knows a handful
 of instructions and names (an ordered dict, a tensor, the kinds of storage); anything else ends the
-reading before anything is called, and a name is bound to code here that only makes NumPy arrays.
+reading before anything is called, and names are bound only to code here that makes NumPy arrays.
 Two containers are read (``torch/serialization.py``): the zip file of ``torch.save`` since 1.6
 (``data.pkl`` beside one file a storage), and the older pickles followed by the raw storages.
 """
@@ -31,7 +31,7 @@ from voiceid.models.pickled import Note, PickleReader, Refused
 Array: TypeAlias = npt.NDArray[Any]
 
 _MOST_VIEWS = 4
-"""Tensors may share what is stored; those of a checkpoint here never do."""
+"""Tensors may share a storage; those of the checkpoints here never do."""
 _MAX_DEPTH = 20
 _MAX_KEY_CHARS = 200
 """State dicts nest two or three deep and have names like ``xvector.block1.tdnnd1.linear1``."""
@@ -51,7 +51,7 @@ _NOTES = {
     "pyannote.audio.core.task Problem",
     "pyannote.audio.core.task Resolution",
 }
-"""What pyannote's checkpoints say about themselves beside the tensors; nothing of it is read."""
+"""Classes that pyannote's checkpoints name beside the tensors; they are not read."""
 _BROKEN = (
     zipfile.BadZipFile,
     struct.error,
@@ -66,8 +66,8 @@ _BROKEN = (
     OSError,
     Warning,
 )
-"""What damaged bytes make the readers below raise; RuntimeError is zipfile's own habit, and
-a warning (of an escape in a pickled text) is raised where warnings are errors."""
+"""Errors of the readers below for damaged bytes.  RuntimeError comes from zipfile; a warning (of an
+escape in a pickled text) is raised where warnings are errors."""
 
 
 class _Storage:
@@ -95,7 +95,7 @@ class _Tensor:
             raise Refused("a tensor whose shape and strides do not agree")
 
     def resolve(self) -> Array:
-        """Return an own copy of the numbers."""
+        """Return a copy of the numbers."""
         values = self.storage.values
         if values is None:
             raise Refused("a storage is missing")
@@ -238,7 +238,7 @@ def _read_zip(data: bytes) -> object:
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise Refused("it is compressed, which PyTorch never does")
         if sum(member.file_size for member in members) > len(data):
-            raise Refused("it unpacks to more than it has")
+            raise Refused("it unpacks to more bytes than it states")
         names = {member.filename for member in members}
         [pickled] = [n for n in names if n.endswith("/data.pkl") or n == "data.pkl"]
         prefix = pickled.removesuffix("data.pkl")

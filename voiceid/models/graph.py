@@ -35,7 +35,7 @@ class Graph:
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """Add a node; return the name of its output, or a list of names for several."""
-        from onnx import helper  # noqa: PLC0415 - needed when a model is installed, never else
+        from onnx import helper  # noqa: PLC0415 - needed only when a model is installed
 
         self._count += 1
         names = [f"{kind.lower()}_{self._count}_{i}" for i in range(outputs)]
@@ -70,8 +70,8 @@ class Graph:
         the suffix of a direction is ``l0`` or ``l0_reverse``.
         """
         inputs, recurrent, bias_i, bias_r = (
-            np.stack([_in_onnx_order(weights[f"lstm.{what}_{suffix}"]) for suffix in suffixes])
-            for what in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            np.stack([_in_onnx_order(weights[f"lstm.{kind}_{suffix}"]) for suffix in suffixes])
+            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         sequence, last = self.op(
             "LSTM",

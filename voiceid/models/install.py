@@ -1,10 +1,10 @@
-"""The installed models: pulled, built, tested, and only then moved into place.
+"""The installed models: pulled, built, tested, and then moved into place.
 
 An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
 what it was built from and what its hash must be.  Both are written in a temporary folder
-beside them and moved, so that half a model is never seen, whatever is interrupted.  A model
-that was added or quantized here has its card in the folder ``own``, which comes after them, and
-beside it the compensation that was fitted to it.
+beside them and moved, so that a model is never incomplete, even after an interruption.  A
+model that was added or quantized here has its card in the folder ``own``, which is written last,
+with the compensation that was fitted to it.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class ModelStore:
             return self.cards[name]
         except KeyError:
             known = ", ".join(sorted(self.cards))
-            raise ModelUnknown(f"there is no model {name!r}; there are {known}") from None
+            raise ModelUnknown(f"there is no model {name!r}; use one of {known}") from None
 
     def list(self) -> Sequence[ModelStatus]:
-        """Return the status of every model that there is a card for, by name."""
+        """Return the status of every model that has a card, by name."""
         return [self._status(card) for _, card in sorted(self.cards.items())]
 
     def is_installed(self, name: str) -> bool:
@@ -99,7 +99,7 @@ class ModelStore:
             raise _not_installed(card, self.folder, offline=self.offline)
         if card.graph_sha256 not in {"", receipt}:
             raise HashMismatch(
-                f"{self._path(card)} is said to have sha256 {receipt}, and {name} has"
+                f"{self._path(card)} has sha256 {receipt} by its receipt, but {name} has"
                 f" {card.graph_sha256}",
                 hint=f"Run `voiceid models pull --force {name}`.",
             )
@@ -120,8 +120,8 @@ class ModelStore:
     ) -> InstalledModel:
         """Fetch, build, test and install a model.
 
-        - `source`: a checkpoint on disk that is taken instead; its hash must be the card's.
-        - `force`: build it again though it is installed.
+        - `source`: a checkpoint on disk to use instead; its hash must be the card's.
+        - `force`: build it again even if it is installed.
 
         Raises ModelUnknown, DownloadFailed, HashMismatch, CheckpointInvalid, SelfTestFailed, or,
         offline and without a source, ModelNotInstalled: nothing was installed.
@@ -130,7 +130,7 @@ class ModelStore:
         if self.is_installed(name) and not force and source is None:
             return self.installed(name)
         if self.offline and source is None and not isinstance(card.source, Quantized):
-            self.installed(name)  # says what is missing, and that it is offline
+            self.installed(name)  # names the missing model, and that it is offline
         with self._scratch() as scratch:
             data = self._checkpoint(card, source, scratch, tell)
             self._install(card, data, scratch, tell)
@@ -138,7 +138,7 @@ class ModelStore:
         return self.installed(name)
 
     def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
-        """Make an ONNX file, with one input and one output, a model like any other, with a card.
+        """Add an ONNX file, with one input and one output, as a model with a card.
 
         Raises ModelError: the name cannot be used, or is taken; CheckpointInvalid, SelfTestFailed
         or ModelRuntimeError: the file cannot be added; nothing was installed.
@@ -161,7 +161,7 @@ class ModelStore:
         new_name: str,
         progress: Progress | None = None,
     ) -> ModelCard:
-        """Make the INT8 form of an installed encoder, at the ranges that it has on clips.
+        """Make the INT8 form of an installed encoder, with the ranges measured on clips.
 
         - `clips`: (n,) float32 speech at 16 kHz, -1 to 1.
 
@@ -191,9 +191,9 @@ class ModelStore:
         """Raise ModelError unless a model was added or quantized here, ModelUnknown."""
         if not os.path.isfile(own_cards_folder(self.folder) / f"{self.card(name).name}.toml"):
             raise ModelError(
-                f"{name} comes with its card, which is not changed here",
+                f"{name} comes with voiceid, and its card cannot be changed",
                 hint="`voiceid calibrate` and `voiceid adapt` fit it to your site; `voiceid models"
-                " add` makes a model of your own.",
+                " add` makes your own model.",
             )
 
     def refit(self, card: ModelCard, compensation: Compensation | None) -> ModelCard:
@@ -201,8 +201,8 @@ class ModelStore:
 
         - `card`: names the compensation, if there is one.
 
-        The card is moved into place last: until then the old one holds, with what it names.
-        Raises ModelError: it is not one of these, or cannot be written; nothing changed.
+        The card is moved into place last: until then the old one is used, with its files.
+        Raises ModelError: the model came with voiceid, or cannot be written; nothing changed.
         """
         self.require_own(card.name)
         folder, old = own_cards_folder(self.folder), self.card(card.name)
@@ -212,7 +212,7 @@ class ModelStore:
                 files = {fitted_file(card): compensation.to_bytes(), **files}
             for name, data in files.items():
                 _write(scratch / name, data)
-            read = load_cards(scratch)[card.name]  # what cannot be read must not be written
+            read = load_cards(scratch)[card.name]  # a card that cannot be read must not be written
             read.compensation()
             for name in files:
                 (scratch / name).replace(folder / name)
@@ -223,7 +223,7 @@ class ModelStore:
         return read
 
     def _remove_fitted(self, name: str, kept: Collection[str] = ()) -> None:
-        """Remove the compensations that were fitted to a model, but for some."""
+        """Remove the compensations that were fitted to a model, except some."""
         for path in own_cards_folder(self.folder).glob("*.npz"):
             if path.name not in kept and path.name[:-21] == name:
                 path.unlink(missing_ok=True)
@@ -252,7 +252,7 @@ class ModelStore:
             self._remove_fitted(name)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
         elif not self.is_installed(name):
-            self.installed(name)  # says what is missing
+            self.installed(name)  # names the missing model
         # The receipt goes first: without it the model counts as not installed.
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -266,7 +266,7 @@ class ModelStore:
             )
         if name in self.cards:
             raise ModelError(
-                f"there is a model {name} already",
+                f"there is already a model {name}",
                 hint=f"Choose another --name; or `voiceid models remove {name}`, if you added it.",
             )
 
@@ -285,7 +285,7 @@ class ModelStore:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A folder beside the models that is gone afterwards; sweeps those of dead pulls."""
+        """Yield a temporary folder beside the models; remove those that killed pulls left."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for old in self.folder.glob(f"{_SCRATCH_PREFIX}*"):
@@ -298,7 +298,7 @@ class ModelStore:
         except OSError as error:
             raise ModelError(
                 f"the models folder {self.folder} cannot be written to: {error.strerror}",
-                hint="Make room there, or set `models:` in config.yaml, or VOICEID_HOME, to a"
+                hint="Free disk space, or set `models:` in config.yaml, or VOICEID_HOME, to a"
                 " folder that is yours.",
             ) from error
 
@@ -317,7 +317,7 @@ class ModelStore:
         """Return the installed graph of a quantized model's base; it is pulled if need be."""
         if self.card(quantized.base).checkpoint_sha256 != quantized.base_sha256:
             raise HashMismatch(
-                f"{quantized.base} is another network than the one that was quantized",
+                f"{quantized.base} is not the network that was quantized",
                 hint="Remove the quantized model, and quantize it again.",
             )
         if source is None:
@@ -333,7 +333,7 @@ class ModelStore:
         digest = hashlib.sha256(graph).hexdigest()
         if card.graph_sha256 not in {"", digest}:
             raise HashMismatch(
-                f"the graph that was built for {card.name} has sha256 {digest}, and its card pins"
+                f"the graph that was built for {card.name} has sha256 {digest}, but its card pins"
                 f" {card.graph_sha256}",
                 hint="Nothing was installed. Please report this with the versions of numpy and"
                 " onnx.",
@@ -361,15 +361,15 @@ class ModelStore:
 
 
 def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotInstalled:
-    what = f"the model {card.name} is not installed in {folder}"
+    problem = f"the model {card.name} is not installed in {folder}"
     pull = f"voiceid models pull {card.name}"
     if isinstance(card.source, LocalFile):
         hint = f"It was added from a file: `{pull} --from {card.source.file}`."
-        return ModelNotInstalled(what, hint=hint)
+        return ModelNotInstalled(problem, hint=hint)
     if offline:
         hint = f"Run `{pull}` without --offline (and without offline: true)."
-        return ModelNotInstalled(f"{what}, and may not be fetched offline", hint=hint)
-    return ModelNotInstalled(what, hint=f"Run `{pull}`.")
+        return ModelNotInstalled(f"{problem}, and cannot be fetched offline", hint=hint)
+    return ModelNotInstalled(problem, hint=f"Run `{pull}`.")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Has ONNX Runtime write the convolutions of a float graph in 8-bit integers.
+"""Quantization of the convolutions of a float graph to 8-bit integers, by ONNX Runtime.
 
 Weights become signed, with a scale for each output channel; activations unsigned, with one
 scale a tensor (B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from voiceid.errors import CheckpointInvalid
 
 _CONV_STEPS, _STEPS = 127, 255
-"""Steps over the range of what a convolution takes, and of everything else."""
+"""Steps over the range of the input of a convolution, and of every other value."""
 
 Array = npt.NDArray[Any]
 Ranges = Mapping[str, tuple[float, float]]
@@ -32,7 +32,7 @@ class Layer:
 
     name: str  # its output's name in the graph
     input: str
-    output: str  # behind its ReLU if it has one
+    output: str  # after its ReLU if it has one
     products: int  # multiplications for each value of the output
 
 
@@ -53,7 +53,7 @@ class FloatGraph:
                 self._takers.setdefault(name, []).append(node)
 
     def layers(self) -> list[Layer]:
-        """Return the convolutions with weights of their own, in order."""
+        """Return the convolutions with constant weights, in order."""
         return [
             Layer(
                 node.output[0],
@@ -66,7 +66,7 @@ class FloatGraph:
         ]
 
     def rounded(self, layers: Collection[str]) -> dict[str, str]:
-        """Return the values that are in 8 bits when the named layers are, and what gives each.
+        """Return the values that are in 8 bits when the named layers are, each with its node.
 
         An addition of such values is in integers too: the stream of a residual network.
         """
@@ -88,7 +88,7 @@ class FloatGraph:
         return not grouped and all(name in self.weights for name in node.input[1:])
 
     def _behind(self, node: Any) -> str:
-        """Return the node's output, or that of the ReLU that is all that takes it."""
+        """Return the node's output, or that of its ReLU if nothing else uses it."""
         takers = self._takers.get(node.output[0], [])
         if len(takers) == 1 and takers[0].op_type == "Relu":
             return str(takers[0].output[0])
@@ -96,7 +96,7 @@ class FloatGraph:
 
 
 def quantized(graph: FloatGraph, layers: Iterable[str], ranges: Ranges) -> bytes:
-    """Return the ONNX file with the named layers in integers, at the ranges of their values."""
+    """Return the ONNX file with the named layers in integers, by the ranges of their values."""
     import onnx  # noqa: PLC0415 - once per model that is quantized
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData  # noqa: PLC0415 - as above
 
@@ -130,7 +130,7 @@ def quantized(graph: FloatGraph, layers: Iterable[str], ranges: Ranges) -> bytes
 def _spans(
     graph: FloatGraph, layers: set[str], rounded: Mapping[str, str], ranges: Ranges
 ) -> dict[str, tuple[np.float32, np.float32]]:
-    """Return what 255 steps of each value span; ONNX Runtime also wants it before a ReLU."""
+    """Return the span of 255 steps of each value; ONNX Runtime also needs it before a ReLU."""
     taken = {layer.input for layer in graph.layers() if layer.name in layers}
     spans = {}
     for name, source in rounded.items():
@@ -145,6 +145,6 @@ def _spans(
 
 def _not_its_graph(name: str) -> CheckpointInvalid:
     return CheckpointInvalid(
-        f"the ranges of the card are of another graph: {name} is missing",
+        f"the ranges of the card belong to another graph: {name} is missing",
         hint="Quantize the model again: `voiceid models quantize`.",
     )

@@ -1,7 +1,7 @@
-"""Reads networks that come from elsewhere as ONNX files, and trusts nothing in them.
+"""Reads ONNX files of other people's networks, and trusts nothing in them.
 
-What a graph may be made of, `voiceid.models.operators` says; one that cannot be welded is refused
-here with what to do about it.
+`voiceid.models.operators` lists the operators that a graph may have; a graph that cannot be joined
+with a front end is refused here, with a hint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voiceid.models.operators import GraphRefused, require_plain
 
 _OWN_DOMAINS = {"", "ai.onnx"}
 _FIRST_OPSET = 7
-"""Older files say less about shapes, and no exporter of the last years writes them."""
+"""Older files have fewer facts on shapes, and no recent exporter writes them."""
 
 Shape = tuple[int | None, ...]
 
@@ -90,16 +90,16 @@ def _names(name: str, inputs: Any, outputs: Any) -> tuple[str, str]:
     """Return the names of the one input and the one output, both float32."""
     from onnx import TensorProto  # noqa: PLC0415 - once per model that is added
 
-    for what, values in (("input", inputs), ("output", outputs)):
+    for side, values in (("input", inputs), ("output", outputs)):
         if len(values) != 1:
             names = ", ".join(value.name for value in values) or "none"
             raise _refusal(
                 name,
-                f"it has {len(values)} {what}s ({names}), and must have one",
+                f"it has {len(values)} {side}s ({names}), and must have one",
                 "Export the part from the features, or the waveform, to the embedding.",
             )
         if values[0].type.tensor_type.elem_type != TensorProto.FLOAT:
-            raise _refusal(name, f"its {what} is not of type float32", "Export it in float32.")
+            raise _refusal(name, f"its {side} is not of type float32", "Export it in float32.")
     return inputs[0].name, outputs[0].name
 
 

@@ -1,8 +1,8 @@
-"""What a graph may be made of, read from its bytes before an engine is given it.
+"""The operators that a graph may have, checked in its bytes before an engine loads it.
 
 A graph is a program: a loop in it may have no end, a function may hide one, and weights in another
-file name that file.  So only operators that compute each value once are run, those of the list
-below.  The bytes are walked as Protocol Buffers lay them out (protobuf.dev/programming-guides/
+file name that file.  So only the operators of the list below are run: they compute each value
+once.  The bytes are walked as Protocol Buffers lay them out (protobuf.dev/programming-guides/
 encoding, and onnx.proto), without an object for any of them.
 """
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 Bytes: TypeAlias = memoryview
 Budget: TypeAlias = Iterator[int]
-"""As many items as fields may still be read."""
+"""An iterator with as many items as fields may still be read."""
 
 _NAMES = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization
@@ -32,14 +32,14 @@ _NAMES = """
     Unsqueeze Where Xor
 """
 _OPERATORS = frozenset(_NAMES.split())
-"""ONNX's own, but for loops and branches, sequences, texts, pictures and random numbers."""
+"""ONNX's own, except loops, branches, sequences, texts, pictures and random numbers."""
 _CONTROL = frozenset({"If", "Loop", "Scan"})
 _OWN_DOMAINS = (b"", b"ai.onnx")
 
 _MOST_FIELDS = 1_000_000
-"""CAM++ in integers has 21,249."""
+"""Limit of fields; CAM++ in integers has 21,249."""
 _FIELD_ZERO = 7
-"""The largest tag of the field 0, which there is not."""
+"""The largest tag of field 0, which does not exist."""
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
 _GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_SPARSE = 1, 5, 15
@@ -53,7 +53,7 @@ _TENSOR_ELSEWHERE, _TENSOR_LOCATION = 13, 14
 
 
 class GraphRefused(ValueError):
-    """A graph has a part that is not run; ``hint`` says what to do."""
+    """A graph has a part that is not allowed; ``hint`` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -62,14 +62,14 @@ class GraphRefused(ValueError):
 
 def require_plain(graph: Bytes) -> None:
     """Raise `GraphRefused` unless the bytes of a model hold nothing but known operators."""
-    found, left = False, iter(range(_MOST_FIELDS))
+    has_graph, left = False, iter(range(_MOST_FIELDS))
     for number, part in _fields(graph, left):
         if number == _MODEL_GRAPH:
-            found = True
+            has_graph = True
             _require_plain_graph(part, left)
         elif number in {_MODEL_FUNCTIONS, _MODEL_TRAINING}:
             raise GraphRefused("it defines functions of its own", "Inline them: onnx.inliner.")
-    if not found:
+    if not has_graph:
         raise _malformed()
 
 
@@ -102,8 +102,8 @@ def _require_plain_node(node: Bytes, left: Budget) -> None:
         raise _controlled(operator)
     if operator not in _OPERATORS:
         raise GraphRefused(
-            f"it uses the operator {operator!r}, which is not run here",
-            "Export it with other operators: voiceid/models/operators.py lists those that are.",
+            f"it uses the operator {operator!r}, which is not allowed",
+            "Export it with other operators: voiceid/models/operators.py lists the allowed ones.",
         )
     for attribute in attributes:
         _require_plain_attribute(attribute, left)
@@ -129,14 +129,14 @@ def _require_here(tensor: Bytes, left: Budget) -> None:
     for number, part in _fields(tensor, left):
         if number == _TENSOR_ELSEWHERE or (number == _TENSOR_LOCATION and bytes(part) != b"\0"):
             raise GraphRefused(
-                "its weights lie in another file, which is not read",
+                "its weights are in another file, which is not read",
                 "Save it as one file: onnx.save(model, path, save_as_external_data=False).",
             )
 
 
-def _controlled(what: str) -> GraphRefused:
+def _controlled(name: str) -> GraphRefused:
     return GraphRefused(
-        f"it uses {what}: loops and branches are not run, for they may have no end",
+        f"it uses {name}: loops and branches are not allowed, because they may never end",
         "Export it without them; onnx-simplifier removes branches that are always the same.",
     )
 
@@ -148,7 +148,7 @@ def _fields(message: Bytes, left: Budget) -> Iterator[tuple[int, Bytes]]:
         while at < end:
             if next(left, None) is None:
                 raise GraphRefused(
-                    f"it has more than {_MOST_FIELDS:,} parts, the limit", "Take a smaller network."
+                    f"it has more than {_MOST_FIELDS:,} parts, the limit", "Use a smaller network."
                 )
             tag, at = _varint(message, at)
             kind = tag & 7
@@ -171,7 +171,7 @@ def _fields(message: Bytes, left: Budget) -> Iterator[tuple[int, Bytes]]:
 def _varint(message: Bytes, at: int) -> tuple[int, int]:
     """Return the number that begins at a byte, and where it ends; raises IndexError."""
     byte = message[at]
-    if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+    if byte < 0x80:  # noqa: PLR2004 - the bit that announces another byte
         return byte, at + 1
     value, shift = byte & 0x7F, 7
     for at in range(at + 1, at + 10):  # noqa: B020, PLR1704

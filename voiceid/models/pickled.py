@@ -1,8 +1,8 @@
-"""Carries out the few pickle instructions that a checkpoint of tensors is made of.
+"""Executes the few pickle instructions that a checkpoint of tensors needs.
 
 Python's own unpickler can limit the names that are looked up, but nothing else that a hostile
 file does: a tuple nested a million times and used as a key overflows the C stack and
-takes the process down, a memo slot numbered in billions reserves that much memory, and BUILD
+kills the process, a memo slot numbered in billions reserves that much memory, and BUILD
 writes into objects.  So the standard library only decodes the instructions here
 (:func:`pickletools.genops`, which calls nothing), and the ones that PyTorch writes (pickle
 protocol 2) are carried out below.  Any other instruction ends the reading.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 _MAX_STEPS = 1_000_000
-"""CAM++, with its 937 tensors, takes 29,000."""
+"""Limit of instructions; CAM++, with its 937 tensors, has 29,000."""
 
 _LITERALS = frozenset({"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"})
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -32,7 +32,7 @@ class Refused(ValueError):
 
 
 class Note:
-    """Stands for an object that is of no interest: it has no attributes, and nothing is kept."""
+    """Replaces an object that is not needed: it has no attributes, and keeps nothing."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class Note:
 class PickleReader:
     """Reads one pickle.
 
-    ``find`` takes ``"module name"`` and returns what stands for it, or raises :class:`Refused`; a
+    ``find`` takes ``"module name"`` and returns its replacement, or raises :class:`Refused`; a
     pickle can call nothing else.  ``refer`` does the same for a persistent reference.
     """
 
@@ -52,7 +52,7 @@ class PickleReader:
         self._memo: dict[int, Any] = {}
 
     def read(self, file: BinaryIO) -> object:
-        """Return what the pickle at the file's position says; leave the file behind it.
+        """Return the object of the pickle at the file's position; leave the file after it.
 
         Raises Refused for an unknown instruction, name or call; ValueError, IndexError, KeyError
         or TypeError for damage.
@@ -111,7 +111,7 @@ class PickleReader:
     def _set(self, items: list[Any]) -> None:
         target = _require(self._stack[-1], dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) not in {str, int}:  # nothing that nests: hashing it would recurse
+            if type(key) not in {str, int}:  # nothing nested: hashing it would recurse
                 raise Refused("a key that is neither a text nor a number")
             target[key] = value
 
@@ -128,13 +128,13 @@ class PickleReader:
 
 
 def _call(function: Any, arguments: object) -> object:
-    if not callable(function):  # only what `find` gave can be
+    if not callable(function):  # only results of `find` can be called
         raise Refused("it calls something that is not a function")
     return function(*_require(arguments, tuple))
 
 
 def _require(value: object, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind):
-        wanted = kind[0] if isinstance(kind, tuple) else kind
-        raise Refused(f"a {type(value).__name__} where a {wanted.__name__} belongs")
+        expected = kind[0] if isinstance(kind, tuple) else kind
+        raise Refused(f"a {type(value).__name__} where a {expected.__name__} belongs")
     return value

@@ -1,4 +1,4 @@
-"""What may be asked of the inference engine; knows nothing of the engine itself."""
+"""The options of the inference engine, without the engine itself."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PROVIDERS: Mapping[str, Provider] = {
     "dml": Provider("DmlExecutionProvider", "onnxruntime-directml"),
     "coreml": Provider("CoreMLExecutionProvider", "onnxruntime (on macOS)"),
 }
-"""What a graph can run on, by the name in ``runtime.providers``."""
+"""The devices that a graph can run on, by the name in ``runtime.providers``."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How graphs are run.
 
-    One inference has one thread: more files at once is the better use of processors.
+    One inference has one thread: several files at once use the processors better.
     """
 
     threads: int = 1

@@ -1,4 +1,4 @@
-"""Makes the INT8 form of an encoder: which layers, at which ranges, measured on speech."""
+"""The INT8 form of an encoder: its layers and their ranges, measured on speech."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORTH = 2e-4
 """Share of a network's multiplications below which a layer stays as it is."""
 
 MAX_COST = 2e-4
-"""What a layer may take from the mean cosine to the float32 embeddings; else it stays."""
+"""The most that a layer may reduce the mean cosine to the float32 embeddings; else it stays."""
 _JUDGES = 6
 """Clips on which that is measured."""
 _OBSERVED: dict[str, dict[str, Any]] = {
@@ -30,17 +30,17 @@ _OBSERVED: dict[str, dict[str, Any]] = {
     "Size": {},
 }
 _REFERENCE_OPSET = 21
-"""The reference evaluator has the operators of integers in no older form than that of 19."""
+"""The reference evaluator has the operators of integers from opset 19 on."""
 _ORIGIN = "the same graph in onnx's reference evaluator, in NumPy"
 _MIN_COSINE = 0.98
-"""A value near the middle of two steps falls to either side from one machine to another."""
+"""A value near the middle of two steps may be rounded either way on different machines."""
 
 
 def measure(graph: FloatGraph, clips: Iterable[Float32Array]) -> tuple[Ranges, list[Layer]]:
-    """Return the range of every value that may be quantized, and the layers that are worth it.
+    """Return the range of every value that may be quantized, and the layers worth quantizing.
 
     Clips are (n,) float32 at 16 kHz, -1 to 1.  A range is the median over the clips of the least
-    and of the greatest value; what goes beyond has the eighth bit.
+    and of the greatest value; values beyond it use the eighth bit.
     """
     layers = graph.layers()
     names = list(graph.rounded([layer.name for layer in layers]))
@@ -81,7 +81,7 @@ def _observed(graph: FloatGraph, names: Iterable[str]) -> bytes:
 def source_of(
     base: ModelCard, graph: FloatGraph, layers: Iterable[str], ranges: Ranges
 ) -> Quantized:
-    """Return what a card says of a quantized model: its layers, and the ranges that they need."""
+    """Return the source of a quantized model for its card: its layers, and their ranges."""
     chosen = tuple(layers)
     rounded = graph.rounded(chosen)
     needed = [name for name in ranges if name in rounded]
@@ -100,8 +100,8 @@ def card_of(
 ) -> ModelCard:
     """Return the card of the INT8 form of a model, measured on clips (n,) at 16 kHz, -1 to 1.
 
-    A layer stays in float32 when its multiplications are not worth it, or when it costs too
-    much by itself: `MAX_COST` of the embeddings' cosine.
+    A layer stays in float32 if it has too few multiplications, or if it alone reduces the
+    embeddings' cosine by more than `MAX_COST`.
     """
     graph = FloatGraph(data)
     stage = f"measuring {base.name} on {len(clips)} clips"
@@ -111,14 +111,14 @@ def card_of(
     exact = _embed(data, few)
     kept = []
     for layer in layers:
-        progress(f"measuring what {len(layers)} layers cost", 0, None)
+        progress(f"measuring the cost of {len(layers)} layers", 0, None)
         rounded = _embed(quantized(graph, [layer.name], ranges), few)
         if 1.0 - float(np.mean(np.sum(exact * rounded, axis=1))) <= MAX_COST:
             kept.append(layer.name)
     if not kept:
         raise CheckpointInvalid(
             f"every convolution of {base.name} costs more than {MAX_COST:g} of the cosine in INT8",
-            hint="It stays in float32; or give recordings of more people.",
+            hint="Use it in float32, or give recordings of more people.",
         )
     source = source_of(base, graph, kept, ranges)
     golden = _reference(build(source, data), signal())
@@ -143,7 +143,7 @@ def _embed(data: bytes, clips: Sequence[Float32Array]) -> Float32Array:
 
 
 def _reference(data: bytes, samples: Float32Array) -> Float32Array:
-    """Return what onnx's own evaluator, written in NumPy, makes of a graph and samples."""
+    """Return the output of onnx's own evaluator, written in NumPy, for a graph and samples."""
     from onnx import load_model_from_string  # noqa: PLC0415 - once per model
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415 - as above
 
@@ -154,7 +154,7 @@ def _reference(data: bytes, samples: Float32Array) -> Float32Array:
 
 
 def _short(value: float) -> float:
-    """Return a number with as many digits as a card needs of it."""
+    """Return a number with as many digits as a card needs."""
     return float(f"{value:.4g}")
 
 

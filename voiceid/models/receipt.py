@@ -1,4 +1,4 @@
-"""The receipt of an installed model: what it was built from, and what its hash must be."""
+"""The receipt of an installed model: what it was built from, and its hash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_receipt(path: Path, card: ModelCard) -> str | None:
 
 
 def identity(card: ModelCard) -> dict[str, object]:
-    """What an artefact was built from; another answer means that it must be built again."""
+    """The source of an artefact; if it differs, the artefact must be built again."""
     return {
         "model": card.name,
         "checkpoint_sha256": card.checkpoint_sha256,
@@ -48,7 +48,7 @@ def identity(card: ModelCard) -> dict[str, object]:
 
 
 def _origin(card: ModelCard) -> dict[str, str]:
-    """Where the weights came from, for people."""
+    """The source of the weights, as a text."""
     if isinstance(card.source, Source):
         return {"package": f"{card.source.package} {card.source.version}"}
     if isinstance(card.source, Quantized):

@@ -1,8 +1,8 @@
-"""The only door to ONNX Runtime, and what this process may use of the machine.
+"""The only door to ONNX Runtime, and the processors that this process may use.
 
 From 1.29 on ONNX Runtime's builds for Linux report to its maker which models are loaded, and
 keep a device id and a queue of reports in the user's cache folder, unless that is switched off
-before they are loaded.  Here it is: nothing leaves the machine.
+before they are loaded.  It is switched off here: nothing leaves the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from voiceid.models.providers import PROVIDERS, EngineOptions
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
 
 _NOT_WANTED = "WeightBiasQuantization"
-"""Of the engine's optimizers: it puts convolutions into integers that were left in float32."""
+"""An optimizer that converts convolutions to integers that were left in float32."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -43,13 +43,13 @@ _ERRORS_ONLY = 3
 
 @cache
 def _engine() -> Any:
-    """Load the engine, when a graph is first run: most commands run none."""
+    """Load the engine when the first graph is run: most commands run no graph."""
     try:
         import onnxruntime  # noqa: PLC0415
     except (ImportError, OSError) as error:
         hint = "Install voiceid again."
         raise ModelRuntimeError(f"ONNX Runtime cannot be loaded: {error}", hint=hint) from error
-    onnxruntime.disable_telemetry_events()  # in case it was loaded before
+    onnxruntime.disable_telemetry_events()  # if it was loaded before
     return onnxruntime
 
 
@@ -81,15 +81,15 @@ def _quota(root: Path) -> float | None:
 
 
 def step_back() -> None:
-    """Let every other thread of the machine go before this one, where the system can."""
-    if sys.platform != "linux":  # elsewhere it would be the whole process
+    """Give this thread the lowest priority, if the system can."""
+    if sys.platform != "linux":  # elsewhere this would change the whole process
         return
-    with contextlib.suppress(OSError):  # a service may be forbidden to
+    with contextlib.suppress(OSError):  # a service may not be allowed to
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
-    """Yield ``function(item)`` for each item, in order, with ``workers`` threads at work.
+    """Yield ``function(item)`` for each item, in order, with ``workers`` threads.
 
     At most ``2 workers + 1`` items are under way.  An exception of ``function`` is raised in its
     place.
@@ -107,7 +107,7 @@ def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> It
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:  # the caller went away
+            for future in waiting:  # the caller stopped
                 future.cancel()
 
 
@@ -147,7 +147,7 @@ class Session:
                 hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
             )
         _require_plain(graph, path.stem)
-        # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
+        # By its path, not as bytes: the engine would keep a second copy of the 28 MB of CAM++.
         return cls._load(os.fspath(path), path.stem, inputs, outputs, engine)
 
     @classmethod
@@ -173,29 +173,29 @@ class Session:
         outputs: Sequence[str],
         engine: EngineOptions,
     ) -> Self:
-        wanted = provider_names(engine)
+        providers = provider_names(engine)
         options = _engine().SessionOptions()
         options.intra_op_num_threads = engine.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
+        # Its plan is for inputs of one size: for clips not faster, and up to a third more memory.
         options.enable_mem_pattern = False
         try:
             session = _engine().InferenceSession(
-                graph, options, providers=wanted, disabled_optimizers=[_NOT_WANTED]
+                graph, options, providers=providers, disabled_optimizers=[_NOT_WANTED]
             )
         except Exception as error:  # its exceptions have no base of their own
             raise ModelRuntimeError(
                 f"the graph of {name} cannot be loaded: {_first_line(error)}",
                 hint=f"Run `voiceid models remove {name}`, then pull it again.",
             ) from error
-        _require_used(wanted, session.get_providers())
+        _require_used(providers, session.get_providers())
         ranks = {i.name: len(i.shape) for i in session.get_inputs()}
         missing = set(outputs) - {o.name for o in session.get_outputs()}
         if ranks != dict(inputs) or missing:
             raise ModelRuntimeError(
-                f"the graph of {name} takes {ranks} where {dict(inputs)} is expected"
+                f"the graph of {name} takes {ranks}, but {dict(inputs)} is expected"
                 + (f", and lacks the outputs {sorted(missing)}" if missing else ""),
                 hint="It is another kind of model; see its card.",
             )
@@ -203,7 +203,7 @@ class Session:
 
     def size(self, name: str, axis: int) -> int | None:
         """Return the fixed size of an axis of an input; None: any."""
-        [shape] = [one.shape for one in self._session.get_inputs() if one.name == name]
+        [shape] = [entry.shape for entry in self._session.get_inputs() if entry.name == name]
         return shape[axis] if isinstance(shape[axis], int) else None
 
     def gives(self, output: str) -> bool:
@@ -215,7 +215,7 @@ class Session:
     ) -> list[FloatArray]:
         """Run the graph once; arrays in by name, arrays out in the order of ``outputs``.
 
-        - `outputs`: None: those for which it was opened.
+        - `outputs`: their names; None: those of `open`.
         """
         try:
             return list(self._session.run(outputs or self._outputs, dict(feeds)))
@@ -242,7 +242,7 @@ def provider_names(engine: EngineOptions) -> list[str]:
     for name in engine.providers:
         if name not in there:
             raise ConfigError(
-                f"runtime.providers asks for {name}, and this ONNX Runtime"
+                f"runtime.providers asks for {name}, but this ONNX Runtime"
                 f" ({_engine().__version__}) has only {', '.join(there)}",
                 hint=f"Install {PROVIDERS[name].package} in place of onnxruntime, or take {name}"
                 " out of runtime.providers.",
@@ -250,10 +250,10 @@ def provider_names(engine: EngineOptions) -> list[str]:
     return [PROVIDERS[name].engine_name for name in engine.providers]
 
 
-def _require_used(wanted: Sequence[str], used: Sequence[str]) -> None:
+def _require_used(providers: Sequence[str], used: Sequence[str]) -> None:
     """Raise ConfigError unless a session has every provider: the engine drops them silently."""
     for name, provider in PROVIDERS.items():
-        if provider.engine_name in wanted and provider.engine_name not in used:
+        if provider.engine_name in providers and provider.engine_name not in used:
             raise ConfigError(
                 f"ONNX Runtime has the provider {name}, but could not start it",
                 hint=f"Its libraries or its device may be missing: see what {provider.package}"

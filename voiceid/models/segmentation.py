@@ -21,7 +21,7 @@ _PREFIX = "state_dict."
 _RATE_HZ = 16_000
 _FILTERS, _TAPS, _STEP = 40, 251, 10
 _MIN_LOW_HZ = _MIN_BAND_HZ = 50.0
-"""Of the filters' lower edges and widths, as the network was trained."""
+"""Least lower edge and width of the filters, as the network was trained."""
 _CHANNELS, _KERNEL, _POOL = 60, 5, 3
 _HIDDEN, _LAYERS, _LINEAR = 128, 4, 128
 
@@ -55,7 +55,7 @@ def _sincnet(g: Graph, weights: Weights) -> str:
     x = g.op("Abs", g.op("Conv", x, g.const(_sinc_filters(weights)), strides=[_STEP]))
     x = _pooled(g, weights, x, 0)
     for layer in (1, 2):
-        names = (f"sincnet.conv1d.{layer}.{what}" for what in ("weight", "bias"))
+        names = (f"sincnet.conv1d.{layer}.{kind}" for kind in ("weight", "bias"))
         x = _pooled(g, weights, g.op("Conv", x, *(g.const(weights[n]) for n in names)), layer)
     return x
 
@@ -67,7 +67,7 @@ def _pooled(g: Graph, weights: Weights, x: str, layer: int) -> str:
 
 def _normalized(g: Graph, weights: Weights, x: str, name: str) -> str:
     """Bring each channel to zero mean and unit variance over the window, then scale and shift."""
-    scale, shift = (g.const(weights[f"{name}.{what}"]) for what in ("weight", "bias"))
+    scale, shift = (g.const(weights[f"{name}.{kind}"]) for kind in ("weight", "bias"))
     return str(g.op("InstanceNormalization", x, scale, shift))
 
 
@@ -85,7 +85,7 @@ def _sinc_filters(weights: Weights) -> npt.NDArray[np.float32]:
     training: its rounding of phases of up to 390 radians belongs to what the network learned.
     """
     edges, widths = (
-        np.abs(weights[f"sincnet.conv1d.0.filterbank.{what}_hz_"]) for what in ("low", "band")
+        np.abs(weights[f"sincnet.conv1d.0.filterbank.{edge}_hz_"]) for edge in ("low", "band")
     )
     low = np.float32(_MIN_LOW_HZ) + edges
     high = np.minimum(low + np.float32(_MIN_BAND_HZ) + widths, np.float32(_RATE_HZ / 2))
@@ -122,13 +122,13 @@ def _shapes() -> dict[str, tuple[int, ...]]:
         "norm1d.2": _CHANNELS,
     }
     for norm, channels in norms.items():
-        shapes |= {f"sincnet.{norm}.{what}": (channels,) for what in ("weight", "bias")}
+        shapes |= {f"sincnet.{norm}.{kind}": (channels,) for kind in ("weight", "bias")}
     for layer in range(_LAYERS):
         inputs = _CHANNELS if layer == 0 else 2 * _HIDDEN
         for suffix in (f"l{layer}", f"l{layer}_reverse"):
             shapes[f"lstm.weight_ih_{suffix}"] = (4 * _HIDDEN, inputs)
             shapes[f"lstm.weight_hh_{suffix}"] = (4 * _HIDDEN, _HIDDEN)
-            shapes |= {f"lstm.bias_{what}_{suffix}": (4 * _HIDDEN,) for what in ("ih", "hh")}
+            shapes |= {f"lstm.bias_{kind}_{suffix}": (4 * _HIDDEN,) for kind in ("ih", "hh")}
     biased = ("sincnet.conv1d.1", "sincnet.conv1d.2", "linear.0", "linear.1", "classifier")
     shapes |= {f"{name}.bias": shapes[f"{name}.weight"][:1] for name in biased}
     return {_PREFIX + key: shape for key, shape in shapes.items()}

@@ -21,7 +21,7 @@ RATE_HZ = 16000
 DURATION_S = 3.0
 MAX_PROBABILITY_ERROR = 1e-3
 MAX_SCORE_ERROR = 1e-3
-"""Of a countermeasure's score, or of its size where it is above 1."""
+"""Tolerance of a countermeasure's score, relative to its size if that is above 1."""
 
 _FRAMES_STEP = 12
 """A card holds the answer for every twelfth frame of a segmentation: 105 numbers."""
@@ -53,7 +53,7 @@ def signal() -> Float32Array:
 
 
 def speech_frames(samples: Float32Array) -> Float32Array:
-    """Return (frames, 576): what Silero's sequence model takes of (n,) samples."""
+    """Return (frames, 576): the input of Silero's sequence model for (n,) samples."""
     padded = np.concatenate([np.zeros(64, np.float32), samples[: len(samples) // 512 * 512]])
     return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 576)[::512])
 
@@ -61,8 +61,8 @@ def speech_frames(samples: Float32Array) -> Float32Array:
 def run_selftest(card: ModelCard, graph: bytes) -> float:
     """Run a built graph on the signal; return how far it is from the card's golden output.
 
-    That is 1 - cosine for an encoder, and else the largest difference of a score, of a probability
-    or of the logarithm of one.
+    That is 1 - cosine for an encoder, else the largest difference of a score, a probability or the
+    logarithm of a probability.
     """
     golden = np.array(card.selftest.output, dtype=np.float32)
     if card.kind == "encoder":
@@ -80,7 +80,7 @@ def run_selftest(card: ModelCard, graph: bytes) -> float:
     if not distance <= limit:  # NaN is not
         raise SelfTestFailed(
             f"{card.name} does not answer the test signal as it must: {distance:.2g} away from"
-            f" {card.selftest.origin}, and {limit:.2g} is allowed",
+            f" {card.selftest.origin}, but {limit:.2g} is allowed",
             hint="Nothing was installed. Please report this with your platform and versions.",
         )
     return float(distance)
@@ -116,7 +116,7 @@ def _angle(vector: Float32Array, golden: Float32Array) -> float:
     try:
         same = vector.shape == golden.shape
         return 1.0 - cosine(unit(vector), unit(golden)) if same else np.inf
-    except ValueError:  # one has no direction
+    except ValueError:  # one vector has no direction
         return np.inf
 
 

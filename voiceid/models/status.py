@@ -1,4 +1,4 @@
-"""What the store of models returns."""
+"""The results of the store of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class InstalledModel:
     Parameters
     ----------
     sha256 : str
-        What it must hash to when it is opened, in hex.
+        The hash that it must have when it is opened, in hex.
     """
 
     path: Path
@@ -58,14 +58,14 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A model that is as it was installed, and computes what it should.
+    """A model that is unchanged since its installation, and passes its self-test.
 
     Parameters
     ----------
     sha256 : str
         Of its graph, in hex.
     distance : float
-        How far its output is from the card's reference: for an encoder 1 less the cosine.
+        How far its output is from the card's reference: for an encoder 1 minus the cosine.
     """
 
     name: str

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def built(kind: type[T], table: object, where: str) -> T:
-    """Return the dataclass of a table; raises ConfigError, which says where the table is."""
+    """Return the dataclass of a table; raises ConfigError, which names the table."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} must be a table")
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Welds a front end onto a network: waveform in, unit-length embedding or score out, one graph.
 
-A graph of our own stands before and behind the network.  The older of the two is brought to the
-other's version of ONNX's operators, and then they are joined.
+Graphs of our own come before and after the network.  The older graph is converted to the newer
+version of ONNX's operators, and then they are joined.
 """
 
 from __future__ import annotations

@@ -238,13 +238,13 @@ def test_less_than_a_second_is_refused_and_more_than_thirty_are_heard_in_equal_p
 @pytest.mark.parametrize(
     ("model", "said", "complaint"),
     [
-        (pooled((1, 72, "T")), {}, r"is \(1, 72, any\), and .* gives \(any, 1, 72, any\)"),
+        (pooled((1, 72, "T")), {}, r"is \(1, 72, any\), but .* gives \(any, 1, 72, any\)"),
         (pooled((1, 1, 80, "T")), {}, r"is \(1, 1, 80, any\)"),
         (pooled((1, 1, 72, 400)), {}, r"is \(1, 1, 72, 400\)"),
         (pooled((2, 1, 72, "T")), {}, r"is \(2, 1, 72, any\)"),
-        (redimnet_like("feats"), {}, "its input is feats, and that of .* is features"),
-        (redimnet_like(), {"framework": "wespeaker"}, "framework was given, and redimnet-mel-72"),
-        (redimnet_like(), {"int16": True}, "redimnet-mel-72 counts from -1 to 1"),
+        (redimnet_like("feats"), {}, "its input is feats, but that of .* is features"),
+        (redimnet_like(), {"framework": "wespeaker"}, "framework was given, but redimnet-mel-72"),
+        (redimnet_like(), {"int16": True}, "redimnet-mel-72 takes -1 to 1"),
         (redimnet_like(), {"window_frames": 160}, "redimnet-mel-72 takes the whole clip"),
     ],
 )
@@ -338,20 +338,24 @@ def without_the_mean(metadata: Mapping[str, str]) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("model", "said", "complaint"),
     [
-        (pooled(), {}, "which filter bank it was trained on is not known"),
+        (pooled(), {}, "the filter bank that it was trained on is not known"),
         (pooled(metadata={"framework": "nemo"}), {}, "its framework is 'nemo'"),
         (pooled(metadata=without_the_mean(THREE_D_SPEAKER)), {}, "normalised by 'per_feature'"),
         (pooled(metadata={**WESPEAKER, "normalize_samples": "x"}), {}, "must be 0 or 1"),
         (pooled(metadata={**WESPEAKER, "sample_rate": "8000"}), {}, "audio at 8000 Hz"),
-        (pooled(metadata=WESPEAKER), {"rate_hz": 8000}, "--rate is 8000, and net.onnx says 16000"),
-        (pooled(metadata=WESPEAKER), {"dim": 17}, "vectors of 16 numbers, and --dim is 17"),
-        (pooled(metadata={**WESPEAKER, "output_dim": "512"}), {}, "and it says 512"),
+        (
+            pooled(metadata=WESPEAKER),
+            {"rate_hz": 8000},
+            "--rate is 8000, but net.onnx states 16000",
+        ),
+        (pooled(metadata=WESPEAKER), {"dim": 17}, "vectors of 16 numbers, but --dim is 17"),
+        (pooled(metadata={**WESPEAKER, "output_dim": "512"}), {}, "but it says 512"),
         (pooled(metadata=WESPEAKER), {"window_frames": 160}, "takes the whole clip"),
         (pooled(("N", "T", 40), WESPEAKER), {}, r"is \(any, any, 40\)"),
         (pooled(("N", 200, 80), WESPEAKER), {}, r"is \(any, 200, 80\)"),
         (pooled((2, "T", 80), WESPEAKER), {}, r"is \(2, any, 80\)"),
         (pooled(("N", "S"), WESPEAKER, opset=17), {}, r"is \(any, any\)"),
-        (constant(pooled(metadata=WESPEAKER)), {}, "the same vector whatever it hears"),
+        (constant(pooled(metadata=WESPEAKER)), {}, "the same vector for all audio"),
         (not_finite(pooled(metadata=WESPEAKER)), {}, "not all finite"),
         (frames_out(pooled(metadata=WESPEAKER)), {}, "must give one vector"),
     ],
@@ -372,10 +376,10 @@ def test_what_is_no_encoder_or_not_what_was_said_is_refused(
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ({}, "how many frames its windows have is not known"),
+        ({}, "the number of frames in its windows is not known"),
         ({"window_frames": 80, "step_frames": 81}, "longer than the window"),
         ({"window_frames": 80, "taper": "hann"}, "taper was given"),
-        ({"window_frames": 80, "int16": True}, "counts from -1 to 1"),
+        ({"window_frames": 80, "int16": True}, "takes -1 to 1"),
     ],
 )
 def test_windows_that_are_missing_or_not_possible_are_reported(
@@ -495,5 +499,5 @@ def test_a_card_that_could_not_be_read_again_is_not_written(
 
 
 def test_a_shipped_model_is_not_fitted(store: ModelStore) -> None:
-    with pytest.raises(ModelError, match="campplus comes with its card"):
+    with pytest.raises(ModelError, match="campplus comes with voiceid"):
         store.refit(*fitted(store.card("campplus"), 1))

@@ -65,7 +65,7 @@ def test_features_are_made_for_it_as_for_an_encoder(store: ModelStore, tmp_path:
     ("data", "said", "words"),
     [
         (band_detector(classes=2), WAVEFORM, "must give one finite score"),
-        (band_detector(sign=0.0), WAVEFORM, "the same score whatever it hears"),
+        (band_detector(sign=0.0), WAVEFORM, "the same score for all audio"),
         (band_detector(sign=math.nan), WAVEFORM, "must give one finite score"),
         (band_detector(), replace(WAVEFORM, front_end="kaldi-fbank-80"), "filter bank"),
         (band_detector(), replace(WAVEFORM, window_frames=160), "takes the whole clip"),

@@ -149,7 +149,7 @@ def test_a_later_folder_may_add_and_repeat_but_not_change_a_model(tmp_path: Path
         text, count = re.subn(old, new, MEASURED, flags=re.MULTILINE)
         assert count
         card_in(tmp_path, text, "campplus")
-        with pytest.raises(ConfigError, match="another card") as caught:
+        with pytest.raises(ConfigError, match="different cards") as caught:
             load_cards(*folders)
         for folder in folders[:2]:
             assert str(folder / "campplus.toml") in caught.value.message
@@ -187,7 +187,7 @@ def test_weights_that_are_not_the_cards_are_not_used(tmp_path: Path) -> None:
     good = (shipped_cards_folder() / path.name).read_bytes()
     for bad in (b"", good[:-4], good[:-1] + b"?"):
         path.write_bytes(bad)
-        with pytest.raises(HashMismatch, match="not what the card of campplus names"):
+        with pytest.raises(HashMismatch, match="not the file of the card of campplus"):
             card.overlap()
     path.write_bytes(good)
     weights = card.overlap()
@@ -248,7 +248,7 @@ def without(key: str) -> str:
         ),
         (
             re.sub(r"telephone = \[", "telephone = [\n    0.0,", MEASURED),
-            "telephone is no range of shares within 0 to 1",
+            "telephone is not a range of shares within 0 to 1",
         ),
         (
             _TABLES.sub("", TEXT).replace("dim = 256", "dim = 256\ncalibration = 1"),
@@ -270,7 +270,7 @@ def without(key: str) -> str:
         (TEXT.replace('archive_sha256 = "8', 'archive_sha256 = "'), "archive_sha256 is malformed"),
         (TEXT.replace('member_sha256 = "3', 'member_sha256 = "G'), "member_sha256 is malformed"),
         *(
-            (given_as(key, value), f"{key} is {float(value)}, and must be")
+            (given_as(key, value), f"{key} is {float(value)}, but must be")
             for key, value in (
                 *(
                     (key, bad)

@@ -107,11 +107,11 @@ def old(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (external, "its weights lie in another file"),
-        (external_in_a_constant, "its weights lie in another file"),
+        (external, "its weights are in another file"),
+        (external_in_a_constant, "its weights are in another file"),
         (custom_operator, "it uses Tanh of com.microsoft"),
-        (branch, "loops and branches are not run"),
-        (loop_without_an_end, "loops and branches are not run"),
+        (branch, "loops and branches are not allowed"),
+        (loop_without_an_end, "loops and branches are not allowed"),
         (text, "it uses the operator 'StringConcat'"),
         (function, "it defines functions of its own"),
         (second_input, r"it has 2 inputs \(feats, lengths\)"),

@@ -74,7 +74,7 @@ def test_a_truncated_graph_is_a_typed_error(doubling: Path) -> None:
 def test_another_kind_of_model_is_refused_when_it_is_opened(
     inputs: dict[str, int], outputs: list[str], doubling: Path
 ) -> None:
-    with pytest.raises(ModelRuntimeError, match=r"where .* is expected"):
+    with pytest.raises(ModelRuntimeError, match=r"but .* is expected"):
         Session.open(doubling, inputs=inputs, outputs=outputs)
 
 
