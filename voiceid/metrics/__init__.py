@@ -2,7 +2,7 @@
 
 An equal score is an acceptance.  FMR is the share of impostor comparisons that are accepted, FNMR
 that of genuine ones that are refused (ISO/IEC 19795-1).  Ascending scores are not sorted again.
-What has no rate raises ValueError.
+Scores without a rate raise ValueError.
 """
 
 from voiceid.metrics.bootstrap import Interval as Interval

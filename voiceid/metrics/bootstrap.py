@@ -1,4 +1,4 @@
-"""Bounds by a bootstrap over speakers, whose trials stand and fall together.
+"""Bounds by a bootstrap over speakers: the trials of a speaker depend on each other.
 
 A trial of two speakers counts as often as both were drawn, multiplied (the vertex bootstrap of
 Snijders and Borgatti, Connections 22, 1999).  With n trials, p pairs, t thresholds and r draws that
@@ -25,28 +25,28 @@ Interval: TypeAlias = tuple[float, float]
 _Ids: TypeAlias = npt.NDArray[np.integer]
 
 MAX_UNITS = 512
-"""Speakers drawn one by one; more are drawn in as many groups, made at random, so that pairs
+"""Speakers drawn one by one; more speakers are drawn in this many random groups, so that pairs
 stay few.  The variance of an estimate over random groups is that over their members (Wolter,
 Introduction to Variance Estimation, 2007, chapter 2)."""
 
 _PAIRS_AT_A_TIME = 2048
 
 _LEVELS = np.array([0.5 * math.erfc(-z / math.sqrt(2.0)) for z in np.linspace(-4.5, 4.5, 256)])
-"""Quantiles of either side's scores that are thresholds: evenly spaced on the axes of a DET plot,
-out to 3 in a million."""
+"""Quantiles of each side's scores that are thresholds: evenly spaced on the axes of a DET plot, out
+to 3 in a million."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resampled:
-    """What the trials of speakers who were drawn again came to.
+    """The error rates of the trials of resampled speakers.
 
     Intervals are 95 % expanded percentile confidence intervals: see `_interval`.
 
-    - `thresholds` (t,) float64, ascending: minus infinity, where all are accepted; all that
-      were asked for; every score, or 256 quantiles of either side; infinity.
+    - `thresholds` (t,) float64, ascending: minus infinity, where all are accepted; those
+      asked for; every score, or 256 quantiles of each side; infinity.
     - `fmr`, `fnmr` (r, t) float64: rates of each draw.
     - `cllr` (r,) float64 or None: Cllr of each draw, in bits; None unless the scores are LLRs.
-    - `units`: how many speakers, or groups of them, were drawn.
+    - `units`: the number of speakers, or groups of them, that were drawn.
     """
 
     thresholds: Floats
@@ -68,7 +68,7 @@ class Resampled:
         return expanded_interval(crossing(self.fmr, self.fnmr), self.units)
 
     def min_dcf(self, *, p_target: float = 0.01) -> Interval:
-        """Return the interval of the minDCF, the least over the thresholds that there are."""
+        """Return the interval of the minDCF, the least over these thresholds."""
         costs = normalized_cost(self.fmr, self.fnmr, p_target=p_target)
         return expanded_interval(np.min(costs, axis=1), self.units)
 
@@ -100,10 +100,10 @@ def resample_speakers(
     resamples: int = 500,
     seed: int = 0,
 ) -> Resampled:
-    """Draw the speakers again and again, and return the error rates of every draw.
+    """Resample the speakers many times, and return the error rates of every draw.
 
-    A score of minus infinity is a refusal; LLRs must be finite.  A trial whose two speakers are
-    one counts as often as they were drawn, on either side.  FMR, FNMR and actDCF may be asked for
+    A score of minus infinity is a refusal; LLRs must be finite.  A trial of one speaker on both
+    sides counts as often as the speaker was drawn.  FMR, FNMR and actDCF may be asked for
     at ``thresholds``.  The same seed gives the same draws.
     """
     sides = (genuine, impostor)
@@ -156,7 +156,7 @@ class _PairTable:
         The sum of the trials' values, if given, is one more column.
         """
         keys = self.rows * n_bins + bins
-        keys.sort()  # so that some pairs at a time are a slice
+        keys.sort()  # so that a slice has some pairs
         sums = np.bincount(self.rows, weights=values) if values is not None else None
         totals = np.zeros((draws.shape[1], n_bins + (values is not None)))
         for start in range(0, self.one.size, _PAIRS_AT_A_TIME):
@@ -172,38 +172,38 @@ class _PairTable:
 
 
 def _drawn(speakers: Sequence[_Ids], resamples: int, seed: int) -> tuple[Floats, list[_PairTable]]:
-    """Return how often each draw has each unit (units, resamples), and each side's pairs."""
+    """Return the count of each unit in each draw (units, resamples), and each side's pairs."""
     units, sides = _numbered(speakers)
     if units > MAX_UNITS:
         group = np.random.default_rng([seed, units]).permutation(units) % MAX_UNITS
-        units, sides = MAX_UNITS, [(group[one], group[other]) for one, other in sides]
-    tables = [_table(one, other, units) for one, other in sides]
+        units, sides = MAX_UNITS, [(group[left], group[right]) for left, right in sides]
+    tables = [_table(left, right, units) for left, right in sides]
     draws = _draws(units, [(table.one, table.other) for table in tables], resamples, seed)
     return np.stack(list(draws), axis=1).astype(np.float64), tables
 
 
-def _table(one: _Ids, other: _Ids, units: int) -> _PairTable:
-    codes = np.minimum(one, other) * units + np.maximum(one, other)
+def _table(left: _Ids, right: _Ids, units: int) -> _PairTable:
+    codes = np.minimum(left, right) * units + np.maximum(left, right)
     occurs = np.bincount(codes, minlength=units * units) > 0
     rows = (np.cumsum(occurs) - 1)[codes]
     return _PairTable(*np.divmod(np.flatnonzero(occurs), units), rows)
 
 
 def _numbered(speakers: Sequence[_Ids]) -> tuple[int, list[tuple[_Ids, _Ids]]]:
-    """Return how many speakers there are, and each side's two columns, numbered from 0."""
+    """Return the number of speakers, and each side's two columns, numbered from 0."""
     columns = [side.T for side in speakers]
     names = np.unique(np.concatenate([np.unique(side) for side in columns]))
     if names.size < 2:  # noqa: PLR2004 - one speaker cannot be drawn differently
         raise ValueError("a bootstrap by speaker needs at least two speakers")
     return names.size, [
-        (np.searchsorted(names, one), np.searchsorted(names, other)) for one, other in columns
+        (np.searchsorted(names, left), np.searchsorted(names, right)) for left, right in columns
     ]
 
 
 def _draws(
     units: int, sides: Sequence[tuple[_Ids, _Ids]], resamples: int, seed: int
 ) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield how often each unit was drawn; draws that leave a side without trials are redrawn."""
+    """Yield the count of each unit in a draw; draws with a side without trials are repeated."""
     rng = np.random.default_rng(seed)
     left = resamples
     while left:
@@ -213,11 +213,11 @@ def _draws(
             yield drawn
 
 
-def _weights(draws: npt.NDArray[Any], one: _Ids, other: _Ids) -> npt.NDArray[Any]:
-    """Return how often each pair counts in draws (units, ...): (pairs, ...)."""
-    weights = draws[one]
-    apart = np.flatnonzero(one != other)
-    weights[apart] *= draws[other[apart]]
+def _weights(draws: npt.NDArray[Any], left: _Ids, right: _Ids) -> npt.NDArray[Any]:
+    """Return the weight of each pair in draws (units, ...): (pairs, ...)."""
+    weights = draws[left]
+    apart = np.flatnonzero(left != right)
+    weights[apart] *= draws[right[apart]]
     return weights
 
 
@@ -239,11 +239,11 @@ def _grid(sides: Sequence[Scores], asked: Sequence[float]) -> Floats:
 def expanded_interval(values: Floats, units: int) -> Interval:
     """Return the 95 % expanded percentile interval of draws (r,) of so many units, 2 or more.
 
-    Draws of few units spread too little, and as the normal does where Student's t would be
-    right: their quantiles are taken further out (Hesterberg, What teachers should know about
+    Draws of few units spread too little, and like the normal distribution where Student's t
+    would be right: so more extreme quantiles are used (Hesterberg, What teachers should know about
     the bootstrap, The American Statistician 69(4), 2015).
     """
-    from scipy.special import stdtrit  # noqa: PLC0415 - no decision waits for it
+    from scipy.special import stdtrit  # noqa: PLC0415 - decisions do not need it
 
     spread = math.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.975)
     tail = 0.5 * math.erfc(spread / math.sqrt(2.0))

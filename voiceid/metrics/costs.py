@@ -15,7 +15,7 @@ from voiceid.metrics.scores import Floats, Scores, both_in_order, floats
 
 
 def bayes_threshold(p_target: float) -> float:
-    """Return the LLR from which accepting costs least: minus the log odds of the prior.
+    """Return the LLR from which accepting costs less: minus the log odds of the prior.
 
     Both errors cost the same (NIST SRE 2016 plan).
     """
@@ -45,10 +45,11 @@ def min_dcf(genuine: Scores, impostor: Scores, *, p_target: float = 0.01) -> flo
 
 
 def act_dcf(genuine: Scores, impostor: Scores, *, p_target: float = 0.01) -> float:
-    """Return the `normalized_cost` at the `bayes_threshold`: what believing the LLRs costs.
+    """Return the `normalized_cost` at the `bayes_threshold`: the cost of decisions by the LLRs.
 
-    - `genuine`, `impostor` (n,), (m,) float: LLRs; at or above `min_dcf` by what is lost to their
-      calibration.
+    It is at least `min_dcf`; the difference is the loss by their calibration.
+
+    - `genuine`, `impostor` (n,), (m,) float: LLRs.
     """
     at = bayes_threshold(p_target)
     same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
@@ -73,13 +74,13 @@ def cllr(genuine: Scores, impostor: Scores) -> float:
 
 
 def losses(llr: Scores, *, genuine: bool) -> Floats:
-    """Return what each LLR costs in bits, given which side is true."""
+    """Return the cost of each LLR in bits, given which side is true."""
     against = -llr if genuine else llr
     return np.asarray(np.logaddexp(0.0, against, dtype=np.float64)) / math.log(2.0)
 
 
 def min_cllr(genuine: Scores, impostor: Scores) -> float:
-    """Return the Cllr that remains when the order of the scores is kept, and nothing else.
+    """Return the least Cllr of any LLRs in the order of the scores.
 
     The best monotone map of scores to LLRs is found by pooling adjacent violators, ties in
     one (Brümmer and du Preez 2006).
@@ -94,7 +95,7 @@ def min_cllr(genuine: Scores, impostor: Scores) -> float:
 def pooled_adjacent_violators(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
     """Pool neighbours until the share of genuine trials rises strictly from block to block.
 
-    Every pass pools whole falling runs at once, so the passes soon are short.  Takes trials (n,) at
+    Every pass pools whole falling runs at once, so the passes become short.  Takes trials (n,) at
     each score, ascending; returns those in each block (k,).
     """
     while True:

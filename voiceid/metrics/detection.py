@@ -115,8 +115,8 @@ def crossing(fmr: Floats, fnmr: Floats) -> Floats:
 def threshold_at_fmr(impostor: Scores, target: float) -> float:
     """Return the smallest threshold whose measured FMR is at most ``target`` (0 to 1).
 
-    It lies just above an impostor's score, one step of the scores' own type away, and is
-    infinite never.
+    It is just above an impostor's score, by one step of the scores' own type, and never
+    infinite.
     """
     return above(finite(impostor, "impostor"), target)
 

@@ -20,7 +20,7 @@ from voiceid.metrics.scores import Floats, Scores, Trials, both_in_order, finite
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Searches:
-    """What the searches of a gallery came to.  A refused one scores minus infinity.
+    """The results of the searches of a gallery.  A refused search scores minus infinity.
 
     - `own` (m,) float: score of each mated search against its own speaker.
     - `rank` (m,) int: place of that speaker among the gallery, 1 the best; ties count against.
@@ -92,16 +92,16 @@ def rank_of_own(scores: Scores, own: npt.NDArray[np.integer]) -> npt.NDArray[np.
 
 def identification_counts(searches: Searches, threshold: float) -> IdentificationCounts:
     """Count the errors when the best of the gallery is named if it reaches the threshold."""
-    if not threshold > -math.inf:  # a refusal reaches no threshold
-        raise ValueError(f"{threshold} is no threshold")
-    found = finite(searches.found, "mated", refused=True)
+    if not threshold > -math.inf:  # no threshold accepts a refusal
+        raise ValueError(f"{threshold} is not a threshold")
+    mated = finite(searches.found, "mated", refused=True)
     non_mated = finite(searches.non_mated, "non-mated", refused=True)
     others = searches.best_other[searches.rank > 1]
     return IdentificationCounts(
         false_positives=accepted(non_mated, threshold),
-        false_negatives=found.size - accepted(found, threshold),
+        false_negatives=mated.size - accepted(mated, threshold),
         wrong_names=accepted(others, threshold),
-        mated=found.size,
+        mated=mated.size,
         non_mated=non_mated.size,
     )
 

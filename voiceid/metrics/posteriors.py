@@ -1,4 +1,4 @@
-"""Calibration: how often a trial is genuine of which the LLRs say so."""
+"""Calibration: the observed share of genuine trials against the one predicted by the LLRs."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def reliability(
     """Return the bins of a reliability diagram (calibration plot).
 
     An LLR and a prior give the posterior ``1 / (1 + exp -(llr + logit p_target))``.  Genuine
-    trials weigh ``p_target`` together and impostor trials the rest, whatever their numbers.
+    trials together weigh ``p_target``, impostor trials the rest, for any numbers of trials.
 
     - `genuine`, `impostor` (n,), (m,) float: LLRs.
     - `p_target`: prior of a genuine trial.
     - `bins`: bins of equal width between 0 and 1.
     """
     if bins < 1:
-        raise ValueError(f"{bins} bins hold nothing: ask for at least one")
+        raise ValueError(f"there cannot be {bins} bins: ask for at least one")
     at = bayes_threshold(p_target)
     same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
     (n_same, sum_same), (n_other, sum_other) = (_binned(side, at, bins) for side in (same, other))
@@ -66,7 +66,7 @@ def reliability(
 
 
 def _binned(llr: Scores, at: float, bins: int) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Return how many posteriors each bin holds, and their sum."""
+    """Return the number of posteriors in each bin, and their sum."""
     posterior = np.exp(-np.logaddexp(0.0, np.subtract(at, llr, dtype=np.float64)))
     places = np.minimum((posterior * bins).astype(np.intp), bins - 1)
     counts = np.bincount(places, minlength=bins)

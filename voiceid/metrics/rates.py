@@ -13,11 +13,11 @@ from typing import Any
 class Rate:
     """An error rate, 0 to 1, with the counts it comes from and 95 % bounds.
 
-    - `low`, `high`: between them the true rate lies, with 95 % confidence.
-    - `bounds`: where they come from: "bootstrap by speaker"; "rule of three", which takes over
-      where no trial (or every one) is an error, and a bootstrap would know no doubt;
+    - `low`, `high`: the true rate is between them, with 95 % confidence.
+    - `bounds`: where they come from: "bootstrap by speaker"; "rule of three", which is
+      used if no trial (or every one) is an error, where a bootstrap would show no uncertainty;
       "Clopper-Pearson"; "none", without trials.  The second and third count trials as independent:
-      few speakers with many trials leave more doubt than they say.
+      with few speakers and many trials the true uncertainty is larger.
     """
 
     errors: int
@@ -58,7 +58,7 @@ class Rate:
 
 
 def failures(reasons: Iterable[str | None]) -> tuple[Rate, dict[str, int]]:
-    """Return how often something failed, and for which reasons, the most frequent first.
+    """Return the rate of failures, and their reasons, the most frequent first.
 
     For FTE, failure to enrol, one entry for each person; for FTA, failure to acquire, one for
     each sample (ISO/IEC 19795-1).
@@ -74,7 +74,7 @@ def failures(reasons: Iterable[str | None]) -> tuple[Rate, dict[str, int]]:
 def rate_upper_bound(errors: int, trials: int, confidence: float = 0.95) -> float:
     """Return the one-sided upper confidence bound of an error rate (Clopper-Pearson).
 
-    The largest rate under which so few errors still have a chance of ``1 - confidence``.
+    The largest rate for which so few errors still have a probability of ``1 - confidence``.
     With no error at all it is ``1 - (1 - confidence) ** (1 / trials)``: the rule of three.
     Trials count as independent, which comparisons that share a speaker are not.
 
@@ -99,6 +99,6 @@ def exact_bounds(errors: int, trials: int, confidence: float = 0.95) -> tuple[fl
 
 
 def _beta_quantile(chance: float, a: int, b: int) -> float:
-    from scipy.special import betaincinv  # noqa: PLC0415 - no decision waits for it
+    from scipy.special import betaincinv  # noqa: PLC0415 - decisions do not need it
 
     return float(betaincinv(a, b, chance))

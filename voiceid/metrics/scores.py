@@ -1,4 +1,4 @@
-"""Scores as the measures take them: checked, in order, never copied without need."""
+"""Scores as the measures need them: checked, in order, and not copied without need."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def floats(scores: Scores, side: str) -> Scores:
         values = values.astype(np.float64)
     if values.size == 0:
         raise ValueError(f"there are no {side} scores")
-    if np.isnan(np.min(values)):  # the least of numbers is one, so that no mask is needed
+    if np.isnan(np.min(values)):  # the least is NaN if any is, so no mask is needed
         raise ValueError(f"a {side} score is not a number")
     return values
 

@@ -1,4 +1,4 @@
-"""Slices of trials: by net speech, SNR, bandwidth, condition, or whatever else is known."""
+"""Slices of trials: by net speech, SNR, bandwidth, condition or other attributes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ EDGES: Mapping[str, Sequence[float]] = {
     "net_speech_s": (1.0, 2.0, 4.0, 8.0),
     "snr_db": (5.0, 10.0, 20.0, 30.0),
 }
-"""Where the numeric attributes are cut: doublings of speech, as the operating points are; 5 dB
-is what the product calls noisy."""
+"""Where the numeric attributes are cut: doublings of speech, as the operating points are; below
+5 dB the product warns of noise."""
 
 UNKNOWN = "unknown"
 
@@ -34,23 +34,23 @@ class Slice:
 
 
 def slices(attributes: Mapping[str, npt.ArrayLike]) -> Iterator[Slice]:
-    """Cut trials by each attribute in turn; slices that hold nothing are left out.
+    """Cut trials by each attribute in turn; empty slices are left out.
 
-    The slices of one attribute hold every trial once.
+    Every trial is in one slice of each attribute.
 
     - `attributes`, mapping of (n,) arrays: numbers for those that `EDGES` names; of the others
       every value is a slice.
     """
-    for name, given in attributes.items():
+    for name, attribute in attributes.items():
         if name in EDGES:
-            values = np.asarray(given, dtype=np.float64)
+            values = np.asarray(attribute, dtype=np.float64)
             labels = _labels(EDGES[name])
             places = np.searchsorted(np.asarray(EDGES[name]), values, side="right")
             places[np.isnan(values)] = len(labels) - 1
         else:
-            texts = np.asarray(given).astype(str)
-            found, places = np.unique(texts, return_inverse=True)
-            labels = [text or UNKNOWN for text in found.tolist()]
+            texts = np.asarray(attribute).astype(str)
+            names, places = np.unique(texts, return_inverse=True)
+            labels = [text or UNKNOWN for text in names.tolist()]
         for place in np.unique(places):
             yield Slice(name, labels[place], places == place)
 

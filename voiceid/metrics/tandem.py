@@ -10,7 +10,7 @@ IEEE/ACM Transactions on Audio, Speech, and Language Processing 28, 2020:
           + C_fa,attack p_attack P_cm,fa P_fa,attack
 
 where P_miss, P_fa and P_fa,attack are the verifier's FNMR, FMR and accepted attacks, and P_cm,miss
-and P_cm,fa the countermeasure's BPCER and APCER.  Their errors are taken for independent.  Which of
+and P_cm,fa the countermeasure's BPCER and APCER.  Their errors are assumed independent.  Which of
 the two is asked first makes no difference.
 """
 
@@ -66,7 +66,7 @@ def tandem_cost(
 def tandem_bounds(bpcer: Ends, apcer: Ends, fnmr: Ends, fmr: Ends, attacks: Ends) -> Ends:
     """Return the least and the highest t-DCF, not normalized, of rates that are within bounds.
 
-    A higher BPCER costs less where the verifier refuses nearly everybody; the others cost more.
+    A higher BPCER costs less if the verifier refuses nearly all speakers; the others cost more.
     """
     low, high = zip(apcer, map(VerifierErrors, fnmr, fmr, attacks), strict=True)
     return (
@@ -76,7 +76,7 @@ def tandem_bounds(bpcer: Ends, apcer: Ends, fnmr: Ends, fmr: Ends, attacks: Ends
 
 
 def default_tandem_cost(verifier: VerifierErrors, costs: TandemCosts = TandemCosts()) -> float:
-    """Return the lesser t-DCF of a countermeasure that lets all through, and of one that none."""
+    """Return the lesser t-DCF of a countermeasure that accepts all, and one that accepts none."""
     return float(
         min(tandem_cost(0.0, 1.0, verifier, costs), tandem_cost(1.0, 0.0, verifier, costs))
     )
@@ -97,5 +97,5 @@ def min_tandem_cost(
     apcer = (other.size - np.searchsorted(other, at)) / other.size
     default = default_tandem_cost(verifier, costs)
     if default == 0.0:
-        raise ValueError("a verifier without an error leaves a countermeasure nothing to do")
+        raise ValueError("the verifier makes no error, so no cost can be normalized")
     return float(np.min(tandem_cost(bpcer, apcer, verifier, costs))) / default

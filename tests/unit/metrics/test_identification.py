@@ -122,5 +122,5 @@ def test_rates_galleries_and_thresholds_that_cannot_be_are_refused():
             metrics.fmr_for_fpir(rate, size)
     found = searches([[1.0, 0.0]], [0], [[0.0, 0.0]])
     for threshold in (math.nan, -math.inf):
-        with pytest.raises(ValueError, match="no threshold"):
+        with pytest.raises(ValueError, match="not a threshold"):
             metrics.identification_counts(found, threshold)
