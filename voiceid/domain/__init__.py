@@ -1,4 +1,4 @@
-"""The frozen values that every layer speaks in: no I/O, and no other module but `errors`."""
+"""The frozen values that every layer uses: no I/O, and no other module except `errors`."""
 
 from voiceid.domain.api_keys import ApiKey as ApiKey
 from voiceid.domain.api_keys import Scope as Scope

@@ -1,4 +1,4 @@
-"""Who may ask a service, and what."""
+"""The keys to a service, and the rights of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAME_MAX_CHARS = 64
 
 
 class Scope(enum.StrEnum):
-    """What a caller of the service may do."""
+    """A right of a caller of the service."""
 
     IDENTIFY = "identify"
     """Ask who is speaking: identify, diarize, listen."""
     VERIFY = "verify"
     """Ask whether it is a named speaker, and whether two clips are of one voice."""
     ENROLL = "enroll"
-    """Enrol new speakers, and add to those that there are."""
+    """Enrol new speakers, and add to enrolled ones."""
     READ = "read"
     """See speakers, scores, samples, the size of the gallery and its figures."""
     ADMIN = "admin"
@@ -37,22 +37,22 @@ class ApiKey(Value):
     Parameters
     ----------
     id : str
-        The part of the key that is no secret, by which it is found.
+        The part of the key that is not secret, by which it is found.
     name : str
-        What it is for: 1 to 64 visible characters.
+        Its use: 1 to 64 visible characters.
     scopes : tuple of Scope
     groups : tuple of str
         The only groups of speakers that it reaches; empty: all speakers.
     networks : tuple of str
-        The only addresses from which it is taken, e.g. ``10.0.0.0/8``; empty: all.
+        The only addresses from which it is accepted, e.g. ``10.0.0.0/8``; empty: all.
     requests_per_minute : int or None
-        None: as many as come.
+        None: no limit.
     created_at : datetime
         UTC.
     expires_at : datetime or None
         UTC; from then on it is refused.
 
-    Raises ApiKeyInvalid, SpeakerDetailInvalid: something of it cannot be.
+    Raises ApiKeyInvalid, SpeakerDetailInvalid: a field is not valid.
     """
 
     id: str
@@ -78,44 +78,44 @@ class ApiKey(Value):
         object.__setattr__(self, "networks", tuple(map(_network, self.networks)))
         if groups and Scope.ADMIN in self.scopes:
             raise ApiKeyInvalid(
-                "a key with the scope admin reaches every speaker, and no group alone",
+                "a key with the scope admin reaches every speaker, so it cannot have groups",
                 hint="Leave the groups out, or the scope.",
             )
         if self.requests_per_minute is not None and self.requests_per_minute < 1:
             raise ApiKeyInvalid(
-                f"{self.requests_per_minute} requests a minute are none", hint="Allow 1 or more."
+                f"{self.requests_per_minute} requests a minute allow none", hint="Allow 1 or more."
             )
 
     def allows(self, scope: Scope) -> bool:
-        """Whether it may do what a scope says."""
+        """Whether it has the right of a scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether its expiry has come."""
+        """Whether it has expired."""
         return is_expired(self.expires_at, now)
 
     def is_taken_from(self, address: str) -> bool:
-        """Whether it is taken from an address of IP; what is none of these is in no network."""
+        """Whether it is accepted from an IP address; other text is in no network."""
         if not self.networks:
             return True
         try:
-            found = ipaddress.ip_address(address)
+            ip = ipaddress.ip_address(address)
         except ValueError:
             return False
-        found = getattr(found, "ipv4_mapped", None) or found
-        return any(found in ipaddress.ip_network(network) for network in self.networks)
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        return any(ip in ipaddress.ip_network(network) for network in self.networks)
 
 
-def _scopes(given: tuple[str, ...]) -> tuple[Scope, ...]:
-    if unknown := [scope for scope in given if scope not in set(Scope)]:
+def _scopes(names: tuple[str, ...]) -> tuple[Scope, ...]:
+    if unknown := [scope for scope in names if scope not in set(Scope)]:
         raise ApiKeyInvalid(
-            f"{unknown[0]!r:.40} is not a scope", hint=f"There are: {', '.join(Scope)}."
+            f"{unknown[0]!r:.40} is not a scope", hint=f"Use one of: {', '.join(Scope)}."
         )
-    if not given:
+    if not names:
         raise ApiKeyInvalid(
             "a key without a scope may do nothing", hint=f"Name some of: {', '.join(Scope)}."
         )
-    return tuple(scope for scope in Scope if scope in given)
+    return tuple(scope for scope in Scope if scope in names)
 
 
 def _network(text: str) -> str:

@@ -1,4 +1,4 @@
-"""How many attempts to be accepted may fail, and those that did."""
+"""The limits of failed attempts to be accepted, and the failed attempts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AttemptLimits:
 
     max_failures: int = 5
     within_s: float = 900.0  # the seconds in which they are counted, and for which they lock
-    caller_max_failures: int | None = None  # of a caller who asks for many; None: as of a name
+    caller_max_failures: int | None = None  # for a caller with many speakers; None: as for a name
 
     @property
     def of_callers(self) -> AttemptLimits:
@@ -36,12 +36,12 @@ class FailedAttempts(Value):
     Parameters
     ----------
     name : str or None
-        Who was claimed, enrolled or not; None: it is a caller.
+        The claimed name, enrolled or not; None: these are of a caller.
     caller : str or None
     failures : int
-        How many failed.
+        The number of failed attempts.
     locked_until : datetime or None
-        UTC; None: attempts are taken.
+        UTC; None: not locked.
     """
 
     name: str | None
@@ -51,7 +51,7 @@ class FailedAttempts(Value):
 
 
 def caller_name(text: str) -> str:
-    """Return by what a caller is known; raises ConfigError."""
+    """Return the normal form of a caller's name; raises ConfigError."""
     name = text.strip() if isinstance(text, str) else ""
     if not 1 <= len(name) <= _CALLER_MAX_CHARS or has_invisible(name):
         raise ConfigError(

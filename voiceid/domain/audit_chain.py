@@ -18,23 +18,23 @@ from typing import Any
 from voiceid.errors import AuditBroken
 
 NO_HASH = "0" * 64
-"""What the first row names as the hash before it."""
+"""The hash before the first row."""
 SALT_BYTES = 16
 DECISION, CONFIGURATION, ERASURE = "decision", "configuration", "erasure"
-"""Kinds of events beside those of changes: the settings in use; a person left the record."""
+"""Kinds of events beside those of changes: the settings in use; an erasure from the record."""
 DECISIONS_BEFORE = "decisions_before"
-"""What an erasure of no speaker has: the time before which the decisions were forgotten."""
+"""Field of an erasure by age: decisions before this time were erased."""
 ACTOR: ContextVar[str | None] = ContextVar("voiceid_actor", default=None)
-"""Who acts, where that is not the user of the system that the process runs as."""
+"""The actor, if it is not the system user of the process."""
 _MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What is recorded.
+    """The options of the record.
 
     - `record`: ``off``, ``changes``, or ``all``: decisions too.
-    - `settings`: those that decide, as JSON; empty: they are not recorded.
+    - `settings`: the settings that decide, as JSON; empty: not recorded.
     """
 
     record: str = "changes"
@@ -50,7 +50,7 @@ class AuditOptions:
 class AuditHead:
     """The end of a chain: the number of its last row, and the hash; 0 and `NO_HASH` without rows.
 
-    `is_sealed`: whether what is stored of it bears the seal of the gallery's key, if there is one.
+    `is_sealed`: whether its stored form has the seal of the gallery's key, if there is a key.
     """
 
     number: int = 0
@@ -71,7 +71,7 @@ class AuditRow:
     kind : str
         A :class:`ChangeKind`, ``decision``, ``configuration`` or ``erasure``.
     speaker_id : int or None
-        Whom it is about; the number is never given again.
+        The speaker of the event; the number is never used again.
     content : bytes or None
         The salt (16 bytes) and JSON in UTF-8; None: it was erased, with the speaker or by age.
     commitment : str
@@ -96,7 +96,7 @@ class AuditRow:
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """What happened; None: it was erased.  Raises AuditBroken for what was changed."""
+        """The facts of the event; None: erased.  Raises AuditBroken if they were changed."""
         if self.content is None:
             return None
         if hashlib.sha256(self.content).hexdigest() != self.commitment:
@@ -128,7 +128,7 @@ def new_row(
 ) -> AuditRow:
     """Return the row that follows the end of a chain.
 
-    After an end that was not sealed it names no row: that it was changed is seen for ever.
+    After an end that was not sealed it names no row: so the change stays visible for ever.
     """
     text = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     content = os.urandom(SALT_BYTES) + text.encode("utf-8", "backslashreplace")
@@ -140,18 +140,18 @@ def new_row(
 
 
 def row_hash(bound: list[Any]) -> str:
-    """Return the SHA-256 of what is bound, as a list in JSON."""
+    """Return the SHA-256 of the bound fields, as a list in JSON."""
     return hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What the check of a chain found.
+    """The result of the check of a chain.
 
     Parameters
     ----------
     rows, erased : int
-        How many there are, and of how many the content was erased, with a speaker or by age.
+        The number of rows, and of those with erased content, with a speaker or by age.
     number : int
         Of the last row.
     hash : str
@@ -168,7 +168,7 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
@@ -223,14 +223,14 @@ class ChainCheck:
             self._erased += len(self._emptied.pop(row.speaker_id, []))
 
     def _forget(self, before: str, at: str) -> None:
-        """Take the decisions before a time for erased, and those of a clock that was ahead."""
+        """Count the decisions before a time as erased, and those of a clock that was ahead."""
         for speaker_id, rows in self._emptied.items():
             left = [row for row in rows if row.kind != DECISION or before <= row.time <= at]
             self._erased += len(rows) - len(left)
             self._emptied[speaker_id] = left
 
     def report(self, counter: AuditHead | None) -> AuditReport:
-        """Return what was found; ``counter`` is the end that is kept beside the rows, if any is."""
+        """Return the result; ``counter`` is the end that is kept beside the rows, if any."""
         last = self._last
         for speaker_id, rows in self._emptied.items():
             who = "it is of no speaker" if speaker_id is None else f"speaker {speaker_id} was not"

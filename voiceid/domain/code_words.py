@@ -1,4 +1,4 @@
-"""Spoken codes: the words that a speaker taught, and the code that is asked for once."""
+"""Spoken codes: the words that a speaker recorded, and the code to be said once."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voiceid.domain.values import Value
 from voiceid.errors import ConfigError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-"""The words of a code, unless others are named."""
+"""The default words of a code."""
 CODE_LENGTHS = (4, 8)
 """The fewest and the most words of a code."""
 CHALLENGE_S = 30.0
-"""Seconds for which a code is asked for."""
+"""Seconds for which a code is valid."""
 MIN_WORDS, MAX_WORDS = 4, 20
 MIN_ROUNDS, MAX_ROUNDS = 3, 10
 _WORD_MAX_CHARS = 40
@@ -23,7 +23,7 @@ _WORD_MAX_CHARS = 40
 
 @dataclass(frozen=True, slots=True)
 class SpokenWords(Value):
-    """The words of which codes are made for a speaker.
+    """The words for the codes of a speaker.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SpokenWords(Value):
     words : tuple of str
         In the order in which they were said.
     rounds : int
-        How many recordings there are of each.
+        The number of recordings of each.
     """
 
     speaker: str
@@ -63,17 +63,17 @@ class Challenge(Value):
 
 
 def spoken_words(words: Sequence[str]) -> tuple[str, ...]:
-    """Return words of which codes can be made; raises ConfigError."""
-    found = tuple(" ".join(word.split()) for word in words)
-    if not MIN_WORDS <= len(found) <= MAX_WORDS or len(set(map(str.casefold, found))) < len(found):
+    """Return words for codes; raises ConfigError if they are not usable."""
+    said = tuple(" ".join(word.split()) for word in words)
+    if not MIN_WORDS <= len(said) <= MAX_WORDS or len(set(map(str.casefold, said))) < len(said):
         raise ConfigError(
-            f"codes cannot be made of these words: {', '.join(found)[:80]}",
+            f"codes cannot be made of these words: {', '.join(said)[:80]}",
             hint=f"Name {MIN_WORDS} to {MAX_WORDS} different ones, e.g. the ten digits.",
         )
-    for word in found:
+    for word in said:
         if not 1 <= len(word) <= _WORD_MAX_CHARS or has_invisible(word):
             raise ConfigError(
                 f"{word!r:.60} cannot be a word of a code",
                 hint=f"A word has 1 to {_WORD_MAX_CHARS} visible characters.",
             )
-    return found
+    return said

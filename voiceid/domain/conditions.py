@@ -1,4 +1,4 @@
-"""What is known of the two sides of a comparison, beside their vectors."""
+"""The facts on the two sides of a comparison, beside their vectors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from voiceid.domain.speech import QualityReport
 def telephone_share(telephone: Sequence[float | None]) -> float:
     """Return the mean of posteriors, 0 to 1, that samples came over a telephone; unknown is 1.
 
-    On a telephone strangers are more alike, and thresholds are higher: doubt takes the higher one.
+    On a telephone strangers are more alike, and thresholds are higher: in doubt the higher is used.
     """
-    return sum(1.0 if one is None else one for one in telephone) / len(telephone)
+    return sum(1.0 if posterior is None else posterior for posterior in telephone) / len(telephone)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """On what a threshold depends: how much speech there is on either side, and its line.
+    """The facts that a threshold depends on: the speech on each side, and its line.
 
-    - `net_speech_s`, `snr_db`: of the clip; None when it is not known.
-    - `enrolled_speech_s`, `n_enrolled`: of all the samples that it is compared with.
-    - `telephone`: that both sides came over a telephone, 0 to 1: the product of their shares.
-    - `level_dbfs`: RMS level of the softest speech that is known of, or None.
+    - `net_speech_s`, `snr_db`: of the clip; None if not known.
+    - `enrolled_speech_s`, `n_enrolled`: of all samples that it is compared with.
+    - `telephone`: whether both sides came over a telephone, 0 to 1: the product of their shares.
+    - `level_dbfs`: RMS level of the softest speech, or None if not known.
     """
 
     net_speech_s: float | None
@@ -56,7 +56,7 @@ class Condition:
         )
 
     @classmethod
-    def of_two(cls, one: QualityReport, other: QualityReport) -> Condition:
-        """Return the condition of two clips: the one with less speech is the clip."""
-        clip, enrolled = sorted((one, other), key=lambda quality: quality.net_speech_s)
+    def of_two(cls, first: QualityReport, second: QualityReport) -> Condition:
+        """Return the condition of two clips: the one with less speech counts as the probe."""
+        clip, enrolled = sorted((first, second), key=lambda quality: quality.net_speech_s)
         return cls.of(clip, [enrolled])

@@ -1,4 +1,4 @@
-"""Where a gallery is kept: a file, or a database of a PostgreSQL server."""
+"""The place of a gallery: a file, or a database of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 _SCHEME = "postgresql+psycopg"
 _URL = re.compile(rf"{re.escape(_SCHEME)}://(?:[^@/?#\s]*@)?[^@/?#\s]*/[^@/?#\s;=]+(?:\?[^@#\s]*)?")
-"""Strict: of a password that is not quoted, a tail would be taken for another part, and shown."""
+"""Strict: the end of an unquoted password would be taken for another part, and shown."""
 _SHOWN = {"host", "port", "sslmode", "sslrootcert", "connect_timeout", "application_name"}
-"""Parameters of libpq that hold no secret."""
+"""Parameters of libpq that are not secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class DatabaseUrl:
     text: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        what = f"not {_SCHEME}://user:password@host:port/database, with / ? # @ in a name or a"
-        fault = ValueError(f"{what} password written as %2F %3F %23 %40")
+        form = f"not {_SCHEME}://user:password@host:port/database, with / ? # @ in a name or a"
+        fault = ValueError(f"{form} password written as %2F %3F %23 %40")
         if _URL.fullmatch(self.text) is None:
             raise fault
         try:
@@ -42,11 +42,11 @@ class DatabaseUrl:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, in every form in which an error may repeat it."""
+        """The secrets, in every form in which an error may repeat them."""
         parts = urlsplit(self.text)
-        given = [unquote(parts.password or "")]
-        given += [value for key, value in parse_qsl(parts.query) if "password" in key.lower()]
-        return tuple({form for text in given if text for form in (text, quote(text, safe=""))})
+        passwords = [unquote(parts.password or "")]
+        passwords += [value for key, value in parse_qsl(parts.query) if "password" in key.lower()]
+        return tuple({form for text in passwords if text for form in (text, quote(text, safe=""))})
 
 
 def database_at(text: str) -> Path | DatabaseUrl:

@@ -16,7 +16,7 @@ SCORE_SCALE = "cosine"
 
 
 class Outcome(enum.StrEnum):
-    """The three ends of a decision."""
+    """The three outcomes of a decision."""
 
     ACCEPTED = "accepted"
     """It is the claimed or the named speaker: the only outcome that opens a door."""
@@ -27,7 +27,7 @@ class Outcome(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Why a decision came out as it did."""
+    """The reason for a decision."""
 
     MATCH = "match"
     """Accepted: the score reaches the threshold."""
@@ -46,18 +46,18 @@ class Reason(enum.StrEnum):
     SPEAKER_DISABLED = "speaker_disabled"
     """Rejected: the best, or the claimed, speaker is disabled."""
     NO_CONSENT = "no_consent"
-    """Rejected: the best, or the claimed, speaker has no consent in force, or for the purpose."""
+    """Rejected: the best, or the claimed, speaker has no valid consent, or none for the purpose."""
     CLOCK_BEHIND = "clock_behind"
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"
     """Rejected: the recording was heard before, or the words of a code are pieces of recordings
     that were enrolled; it does not show who is speaking now."""
     CHALLENGE_FAILED = "challenge_failed"
-    """Rejected: the voice matches, and the clip is not the code that was asked for, or the speaker
-    taught no words of which to make one."""
+    """Rejected: the voice matches, but the clip is not the code that was asked for, or the speaker
+    has no recorded words for codes."""
     CHALLENGE_EXPIRED = "challenge_expired"
-    """Rejected (verify): the voice matches, and no code is asked for of this speaker by this caller
-    under this id, or it was answered before, or too late."""
+    """Rejected (verify): the voice matches, but this caller has no code with this id for the
+    speaker, or the code was answered before, or too late."""
 
     PRESENTATION_ATTACK = "presentation_attack"
     """Rejected: it would be accepted, but the countermeasure takes the clip for an attack."""
@@ -66,10 +66,10 @@ class Reason(enum.StrEnum):
 
 
 class Solo(enum.StrEnum):
-    """What becomes of an acceptance where several people speak in the clip."""
+    """The result of an acceptance when several people speak in the clip."""
 
     OFF = "off"
-    """It is not looked."""
+    """It is not checked."""
     WARN = "warn"
     """It stays accepted, with a warning and the parts."""
     REQUIRE = "require"
@@ -77,7 +77,7 @@ class Solo(enum.StrEnum):
 
 
 class Task(enum.StrEnum):
-    """What was asked (ISO/IEC 2382-37)."""
+    """The question (ISO/IEC 2382-37)."""
 
     VERIFY = "verify"
     """Is it this speaker?  1:1."""
@@ -89,7 +89,7 @@ class Task(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold(Value):
-    """A decision threshold, and where it comes from.
+    """A decision threshold, and its source.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Threshold(Value):
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Value):
-    """A speaker of the gallery, and how like the clip they sound.
+    """A speaker of the gallery, and the likeness to the clip.
 
     Parameters
     ----------
@@ -131,10 +131,10 @@ class VoicePart(Value):
     start_s, end_s : float
         Of the recording, in seconds.
     voice : int or None
-        Who speaks, counted from 1 in the clip; None: several at once.
+        The voice, counted from 1 in the clip; None: several at once.
     sounds_like : str or None
-        The enrolled speaker whose threshold the part reaches; None: of those that were asked about,
-        none, or there is too little speech in it to tell.
+        The enrolled speaker whose threshold the part reaches; None: it reaches no threshold of the
+        speakers in question, or has too little speech.
     score : float or None
         Cosine, -1 to 1, of the voice to that speaker; None without one.
     """
@@ -146,7 +146,7 @@ class VoicePart(Value):
     score: float | None = None
 
     def __str__(self) -> str:
-        """Return when it is and who speaks, for people."""
+        """Return the time and the voice, as a text."""
         who = "several at once" if self.voice is None else f"voice {self.voice}"
         if self.sounds_like is not None:
             who += f", like {self.sounds_like}"
@@ -162,22 +162,22 @@ class Decision:
     Parameters
     ----------
     speaker : SpeakerRef or None
-        Who was accepted (identify), or who was claimed (verify, whatever the outcome).
+        The accepted speaker (identify), or the claimed one (verify, for any outcome).
     score : float or None
         Raw cosine, -1 to 1, of the clip against the best (or the claimed) centroid; None when
         nothing was compared.
     threshold : Threshold or None
         None when nothing was compared.
     llr : float or None
-        Log-likelihood ratio of the score, a natural logarithm: how many times likelier it is if the
-        voice is theirs than if it is another's.  None where nothing has heard so little speech.
+        Log-likelihood ratio of the score, a natural logarithm: how much likelier the score is if
+        the voice is the speaker's than if it is another's.  None for too little speech.
     calibration : int or None
-        Number of the site's calibration that made the threshold and the LLR; None: they are of the
-        model's card.
+        Number of the site's calibration that made the threshold and the LLR; None: they come from
+        the model's card.
     margin : float or None
         Score minus the runner-up's; None without a runner-up.
     candidates : tuple of Candidate
-        Best first, at most as many as were asked for.
+        Best first, at most the requested number.
     quality : QualityReport or None
         Of the clip (compare: of the clip with less net speech); None when a vector was given.
     gallery_size : int
@@ -189,14 +189,14 @@ class Decision:
     detail : str
         The reason in a sentence, for people.
     more_speech_s : float or None
-        If the clip was not accepted: how much more net speech, in seconds, makes refusals of the
-        right people few at the rate that is aimed at; None: the clip has enough, the score is a
-        stranger's at any rate that was measured, or nothing was measured.
+        If the clip was not accepted: the further net speech, in seconds, with which few right
+        people are refused at the target rate; None: the clip has enough, the score is a stranger's
+        at every measured rate, or nothing was measured.
     parts : tuple of VoicePart
-        Who speaks when, where several people were found; else empty.
+        Who speaks when, if several people were found; else empty.
     replay_of : Replay or None
-        What was heard before, of which the clip is a recording, where ``replay.check`` is on; None:
-        nothing, or it is, to the sample, a recording that is enrolled.
+        The earlier recording that the clip repeats, if ``replay.check`` is on; None: there is none,
+        or the clip is identical to an enrolled recording.
     """
 
     task: Task
@@ -231,7 +231,7 @@ class Decision:
         return None if self.quality is None else self.quality.judged_speech_s
 
     def __bool__(self) -> bool:
-        """Refuse to be used as a truth value: a rejected decision is an object like any."""
+        """Refuse to be used as a truth value: a rejected decision is an object, too."""
         raise TypeError("a Decision has three outcomes; ask decision.accepted")
 
     def to_dict(self) -> dict[str, Any]:

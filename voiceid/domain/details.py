@@ -1,4 +1,4 @@
-"""What is known of speakers and samples beside the voice, and what may stand there."""
+"""The details of speakers and samples beside the voice, and their valid values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAG_MAX_CHARS = 64
 _KEY_MAX_CHARS = 64
 _VALUE_MAX_CHARS = 1024
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of what cannot be seen, or breaks a line."""
+"""Unicode categories of invisible characters, or of line breaks."""
 _BLANK = re.compile(
     "[\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u2065\\u2800\\u3164\\ufe00-\\ufe0f\\uffa0"
     "\\ufff0-\\ufff8\\U0001d159\\U000e0000-\\U000e0fff]"
@@ -29,34 +29,34 @@ _BLANK = re.compile(
 above leave it out, with the blank of braille and the note without a head."""
 
 
-def tag(what: str, text: str) -> str:
+def tag(kind: str, text: str) -> str:
     """Return the name of a group or a label: NFKC, case-folded, without outer white space.
 
-    - `what`: ``group`` or ``label``, for the message.
+    - `kind`: ``group`` or ``label``, for the message.
 
-    Raises `SpeakerDetailInvalid`: empty, over 64 characters, or with characters that cannot be
-    seen, or ``;``, which parts several in a list.
+    Raises `SpeakerDetailInvalid`: empty, over 64 characters, or with invisible characters, or
+    with ``;``, which separates several in a list.
     """
     if not isinstance(text, str):
-        raise SpeakerDetailInvalid(f"a {what} is a text, not {type(text).__name__}")
+        raise SpeakerDetailInvalid(f"a {kind} is a text, not {type(text).__name__}")
     folded = unicodedata.normalize("NFKC", text).casefold()  # which may undo the form
     name = unicodedata.normalize("NFKC", folded).strip()
     unseen = has_invisible(name) or has_blank(name)
     if not name or len(name) > _TAG_MAX_CHARS or ";" in name or unseen:
         raise SpeakerDetailInvalid(
-            f"{text!r} cannot be a {what}",
-            hint=f"A {what} has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
+            f"{text!r} cannot be a {kind}",
+            hint=f"A {kind} has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
         )
     return name
 
 
 def has_blank(text: str) -> bool:
-    """Whether a text holds what is a letter or a symbol by its category, and shows nothing."""
+    """Whether a text holds a letter or a symbol, by its category, that is blank."""
     return _BLANK.search(text) is not None
 
 
 def has_invisible(text: str) -> bool:
-    """Whether a text holds control characters or others that cannot be seen."""
+    """Whether a text holds control characters or other invisible ones."""
     return not text.isprintable() and any(unicodedata.category(ch) in _INVISIBLE for ch in text)
 
 
@@ -74,7 +74,7 @@ def moment(text: str) -> datetime:
 
 
 def expiry(text: str) -> datetime:
-    """Return from when on something is expired: a bare date includes that day, in UTC.
+    """Return the moment of an expiry: a bare date includes that day, in UTC.
 
     ``90d`` is 90 days from now.  Raises SpeakerDetailInvalid.
     """
@@ -91,7 +91,7 @@ def expiry(text: str) -> datetime:
 
 
 def _in_iso(text: str) -> str:
-    """Return how a date such as 31.12.2026 is to be written, if it can only be one day."""
+    """Return how to write a date such as 31.12.2026, if it can only be one day."""
     match = re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", text.strip())
     if match is None:
         return ""
@@ -125,24 +125,24 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
 
 @dataclass(frozen=True, slots=True)
 class Consent(Value):
-    """What a person agreed to, and who wrote it down.
+    """The consent of a person, and who recorded it.
 
     Parameters
     ----------
     text : str
         The version of the text that was agreed to: 1 to 64 visible characters, no ``;``.
     purposes : tuple of str
-        What the voice may be used for, e.g. ``door``; in any case.
+        The uses of the voice, e.g. ``door``; upper and lower case are equal.
     until : datetime or None
         When it ends; taken as UTC when it has no offset.
     recorded_by : str
-        Who wrote it down, e.g. an id of a key to the service; empty: the user of the system.
+        Who recorded it, e.g. the id of a key to the service; empty: the user of the system.
     recorded_at : datetime or None
         None: when it is stored.
     withdrawn_at : datetime or None
         When the person withdrew it.
     withdrawn_by : str
-        Who wrote the withdrawal down.
+        Who recorded the withdrawal.
 
     Raises `SpeakerDetailInvalid`.
     """
@@ -167,7 +167,7 @@ class Consent(Value):
 
     @classmethod
     def of_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` gave; raises KeyError, TypeError, ValueError."""
+        """Return the consent of `to_dict`; raises KeyError, TypeError, ValueError."""
         times = {
             name: None if facts[name] is None else datetime.fromisoformat(facts[name])
             for name in ("until", "recorded_at", "withdrawn_at")
@@ -188,13 +188,13 @@ def system_user() -> str:
         return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
-def _seen(what: str, text: str) -> str:
+def _seen(kind: str, text: str) -> str:
     """Return a text of 1 to 64 visible characters; raises SpeakerDetailInvalid."""
     name = unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else ""
     unseen = has_invisible(name) or has_blank(name)
     if not name or len(name) > _TAG_MAX_CHARS or ";" in name or unseen:
         raise SpeakerDetailInvalid(
-            f"{text!r:.80} cannot be {what}",
+            f"{text!r:.80} cannot be {kind}",
             hint=f"It has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
         )
     return name
@@ -202,16 +202,16 @@ def _seen(what: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerDetails:
-    """What is to be known of a speaker from now on; what is not named stays as it is.
+    """The new details of a speaker; details that are not given stay unchanged.
 
     - `groups`, `not_groups`: to be in, and not to be in: 1 to 64 visible characters, no ``;``, in
       any case.
     - `metadata`: values, at most 1024 characters, by key of 1 to 64; None removes the key.
-    - `expires_at`: from when on the speaker is accepted no more; taken as UTC when it has no
+    - `expires_at`: the time from which the speaker is never accepted; taken as UTC when it has no
       offset.
-    - `never_expires`: take the expiry away.
+    - `never_expires`: remove the expiry.
     - `enabled`: False: the speaker stays, and is never accepted.
-    - `consents`: what the person agreed to, beside what there is.
+    - `consents`: consents to add.
 
     Raises `SpeakerDetailInvalid`.
     """
@@ -229,11 +229,11 @@ class SpeakerDetails:
         out_of = dict.fromkeys(tag("group", g) for g in self.not_groups)
         if both := into.keys() & out_of.keys():
             raise SpeakerDetailInvalid(
-                f"the group {min(both)} is both given and taken away", hint="Name it once."
+                f"the group {min(both)} is both added and removed", hint="Name it once."
             )
         if self.expires_at is not None and self.never_expires:
             raise SpeakerDetailInvalid(
-                "an expiry is both given and taken away", hint="Give one of the two."
+                "an expiry is both set and removed", hint="Use one of the two."
             )
         object.__setattr__(self, "groups", tuple(into))
         object.__setattr__(self, "not_groups", tuple(out_of))

@@ -13,7 +13,7 @@ from voiceid.domain.speech import Embedding, EmbeddingSpace
 from voiceid.domain.values import Value, json_of
 
 _EDGE_S = 0.1
-"""Beside a change of who speaks: where it is, is known to some frames of 17 ms."""
+"""Time beside a change of voice: the change is known to a few frames of 17 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ class VoiceTurn(Value):
 
 @dataclass(frozen=True, slots=True)
 class VoiceLink(Value):
-    """With which voice of an earlier recording a voice was compared, and is the same.
+    """The voice of an earlier recording that a voice matches.
 
     Parameters
     ----------
     clip : str
         That recording.
     voice : str
-        What the voice is called there without links.
+        The name of the voice there without links.
     score, threshold : float
-        Cosine of the two, and what it had to reach.
+        Cosine of the two, and its threshold.
     """
 
     clip: str
@@ -70,14 +70,14 @@ class DiarizedVoice:
     speech_s, alone_s : float
         How long it speaks, in seconds, and how long of it alone.
     decision : Decision or None
-        Who it is, and how sure that is; None where names were not asked for.
+        The speaker, with the scores; None if names were not asked for.
     embedding : Embedding or None
-        Of what it says alone; None where that is too little, or names were not asked for.
+        Of its parts alone; None if they are too short, or names were not asked for.
     own_name : str or None
-        What an unknown voice that has a name of `LinkedVoices` is called without them, as
-        ``enroll --voice`` takes it.
+        The name without `LinkedVoices` of an unknown voice that they named; ``enroll --voice``
+        takes it.
     link : VoiceLink or None
-        Why it is the voice of an earlier recording; None: it is not, or none was asked about.
+        The match with a voice of an earlier recording; None: there is none, or no check was made.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Diarization:
     group : str or None
         The only group in which names were looked for.
     unheard : tuple of str
-        What of the source was not heard, in a few words each.
+        The parts of the source that were not heard, in a few words each.
     elapsed_ms : float
         From the call to the answer.
     """
@@ -143,8 +143,8 @@ class Diarization:
     @property
     def overlap_s(self) -> float:
         """How long at least two voices speak, in seconds."""
-        found = stretches(self.turns)
-        return sum(end_s - start_s for start_s, end_s, names in found if len(names) > 1)
+        spans = stretches(self.turns)
+        return sum(end_s - start_s for start_s, end_s, names in spans if len(names) > 1)
 
     def alone(self, voice: str) -> tuple[tuple[float, float], ...]:
         """Return where one voice speaks and no other does, as starts and ends in seconds.
@@ -165,7 +165,7 @@ class Diarization:
         Raises
         ------
         ValueError
-            The form is none of these.
+            The form is not one of these.
         """
         return turn_formats.text(form, self.clip, self.turns)
 
@@ -188,15 +188,15 @@ def stretches(turns: Iterable[VoiceTurn]) -> list[tuple[float, float, frozenset[
         [(turn.start_s, 1, turn.voice) for turn in turns]
         + [(turn.end_s, -1, turn.voice) for turn in turns]
     )
-    found: list[tuple[float, float, frozenset[str]]] = []
+    spans: list[tuple[float, float, frozenset[str]]] = []
     speaking: dict[str, int] = {}
     before_s = edges[0][0] if edges else 0.0
     for at_s, change, voice in edges:
         if at_s > before_s:
-            found.append((before_s, at_s, frozenset(v for v, n in speaking.items() if n > 0)))
+            spans.append((before_s, at_s, frozenset(v for v, n in speaking.items() if n > 0)))
             before_s = at_s
         speaking[voice] = speaking.get(voice, 0) + change
-    return found
+    return spans
 
 
 def alone(turns: Sequence[VoiceTurn], voice: str) -> tuple[tuple[float, float], ...]:

@@ -1,4 +1,4 @@
-"""What an enrolment did, or why it did nothing."""
+"""The result of an enrolment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voiceid.domain.values import Value, json_of
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentProblem(Value):
-    """One thing that speaks against an enrolment.
+    """One problem of an enrolment.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class EnrollmentProblem(Value):
     overridden : bool
         Whether it was.
     left_out : bool
-        Whether the clip was left out for it, as enrolments of many people do.
+        Whether the clip was left out because of it, as enrolments of many people do.
     """
 
     code: str
@@ -66,7 +66,7 @@ class EnrollmentClip(Value):
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentReport:
-    """What an enrolment did, or why it did nothing.
+    """The result of an enrolment.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ class EnrollmentReport:
     clips : tuple of EnrollmentClip
         Those given, in order.
     net_speech_s, missing_speech_s : float
-        Net speech of the speaker with these clips, and how much the minimum lacks.
+        Net speech of the speaker with these clips, and the speech missing to the minimum.
     problems : tuple of EnrollmentProblem
-        All that was found; those overridden say so.
+        All problems; ``overridden`` marks those that were overridden.
     """
 
     name: str
@@ -100,7 +100,7 @@ class EnrollmentReport:
 
     @property
     def blocking(self) -> tuple[EnrollmentProblem, ...]:
-        """The problems that were neither overridden nor met by leaving a clip out."""
+        """The problems that were neither overridden nor solved by leaving out a clip."""
         return tuple(p for p in self.problems if not p.overridden and not p.left_out)
 
     @property

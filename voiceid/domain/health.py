@@ -1,4 +1,4 @@
-"""What an examination of an installation found."""
+"""The findings of an examination of an installation."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from voiceid.domain.values import Value
 
 
 class Health(enum.StrEnum):
-    """How something is."""
+    """The state of a part."""
 
     OK = "ok"
     """Nothing needs to be done."""
     WARNING = "warning"
-    """It may keep voiceid from its work one day."""
+    """It may stop voiceid from working later."""
     ERROR = "error"
-    """It keeps voiceid from its work."""
+    """It stops voiceid from working."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding(Value):
-    """One thing that was looked at.
+    """One finding.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Finding(Value):
     message : str
         What was found.
     hint : str
-        What to do about it; empty when nothing needs to be done.
+        What to do about it; empty if nothing needs to be done.
     """
 
     subject: str

@@ -1,4 +1,4 @@
-"""Work of a service that goes on after its request was answered."""
+"""Work of a service that continues after its request was answered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voiceid.domain.values import json_of
 
 
 class JobKind(enum.StrEnum):
-    """What a job does; the unit of its progress is in the text of each."""
+    """The kind of work of a job; the text of each gives the unit of progress."""
 
     DIARIZE = "diarize"
     """Seconds of the recording are counted."""
@@ -25,7 +25,7 @@ class JobKind(enum.StrEnum):
 
 
 class JobState(enum.StrEnum):
-    """How a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class JobState(enum.StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is done."""
+        """Whether the job is over."""
         return self not in {JobState.QUEUED, JobState.RUNNING}
 
 
@@ -48,7 +48,7 @@ _UNITS: Mapping[JobKind, str] = {
 
 
 class JobPicture(NamedTuple):
-    """What was drawn of the result of a job: what it shows, and the bytes of a PNG."""
+    """A picture of the result of a job: its title, and the bytes of a PNG."""
 
     title: str
     png: bytes
@@ -56,7 +56,7 @@ class JobPicture(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job, as the database has it.
+    """A job, as stored in the database.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ class Job:
     key_id : str or None
         The key of the caller; None: it came without one.
     request : mapping
-        What was asked; empty once the job is over.
+        The request; empty once the job is over.
     done, total : float or None
-        How far it is, of how much; None: not known.
+        The progress, and its end; None: not known.
     result : object or None
-        What came of it, ready for JSON: the answer, or the problem of a job that failed.
+        The result, ready for JSON: the answer, or the problem of a job that failed.
     is_forgotten : bool
-        The result was dropped, because a voice was erased meanwhile.
+        The result was deleted, because a voice was erased meanwhile.
     n_starts : int
-        How often a process began it.
+        How often a process started it.
     created_at, updated_at : datetime
         UTC.
     """

@@ -1,4 +1,4 @@
-"""What happens while a live source is heard."""
+"""The events while a live source is heard."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from voiceid.domain.values import Value, json_of
 
 
 class LiveEventKind(enum.StrEnum):
-    """What an event of a live source is."""
+    """The kind of an event of a live source."""
 
     SPEECH_STARTED = "speech_started"
-    """A turn begins: somebody speaks."""
+    """A turn begins: a person speaks."""
     DECISION = "decision"
-    """Who speaks is decided; once a turn, as soon as it is certain, else at its end."""
+    """The speaker is decided; once a turn, as soon as it is certain, else at its end."""
     CHALLENGE = "challenge"
-    """Who spoke is asked for a code, which the next turn must be."""
+    """The speaker is asked for a code; the next turn must be the code."""
     SPEECH_ENDED = "speech_ended"
     """The turn is over: silence, another voice, a turn that is too long, or no more sound."""
     TURN = "turn"
-    """The whole turn, when nothing more will be said about it."""
+    """The whole turn; it is the last event about it."""
     AUDIO_LOST = "audio_lost"
     """Sound came faster than it could be heard, and some was not heard."""
     AUDIO_TOO_LOUD = "audio_too_loud"
-    """Sound is nearly full scale throughout: of another format, as a rule, than it is taken for."""
+    """Sound is nearly full scale throughout: it is usually read in the wrong format."""
     STREAM_LOST = "stream_lost"
     """The source gives no more sound, and is opened again."""
     STREAM_BACK = "stream_back"
@@ -44,15 +44,15 @@ class LiveEvent(Value):
     at_s : float
         How far the sound was heard, in seconds since listening began, without what was lost.
     time : datetime
-        When it was said, UTC.
+        The time of the event, UTC.
     turn : int or None
-        Which turn it is about, counted from 1.
+        The number of its turn, counted from 1.
     start_s, end_s : float or None
         Of the turn, on the clock of ``at_s``; no end while it goes on.
     delay_ms : float or None
         From the arrival of the sound that the event needed to the event.
     decision : Decision or None
-        Of ``decision`` and ``turn``; None in a turn about which nothing was decided.
+        Of ``decision`` and ``turn``; None in a turn without a decision.
     challenge : Challenge or None
         Of ``challenge``: the speaker, and the words to be said.
     detail : str
@@ -72,7 +72,7 @@ class LiveEvent(Value):
 
     @property
     def since_start_s(self) -> float | None:
-        """How long after the turn began, in seconds of sound; None: it is about no turn."""
+        """Seconds of sound since the turn began; None: it is not about a turn."""
         return None if self.start_s is None else self.at_s - self.start_s
 
     def to_dict(self) -> dict[str, Any]:

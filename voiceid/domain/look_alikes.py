@@ -1,10 +1,10 @@
-"""Which characters look like which, so that no name passes for another one.
+"""Characters that look alike, so that no name can be mistaken for another one.
 
 The relation is that of UTS 39 (https://www.unicode.org/reports/tr39/, confusables.txt of Unicode
-10), for single characters against ASCII letters and digits, and Greek against Cyrillic.  It is
-taken between the forms under which names are unique, where case is gone: what looks alike in
-either case is alike.  Of what is alike within ASCII only 0 and o, 1 and l are here: case being
-gone, Ian and Lan would be one name.  The dotless i of Turkish is a letter of its own.
+10), for single characters against ASCII letters and digits, and Greek against Cyrillic.  It
+compares the forms under which names are unique, which have no case: characters that look alike in
+either case are alike.  Within ASCII only 0 and o, 1 and l are included: without case, Ian and Lan
+would be one name.  The dotless i of Turkish is a letter of its own.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _ALIKE: Mapping[str, str] = {
     "φ": "ф",
     "ψ": "ѱ",
 }
-"""Characters, folded, by the one that they look like."""
+"""Folded characters, by the character that they look like."""
 
 _LOOKS: dict[str, str] = {}
-"""What a character looks like: itself if it is a key above, and often another in its other case."""
+"""The look of a character: itself if it is a key above, and often another in its other case."""
 for _look, _characters in _ALIKE.items():
     for _character in (_look, *_characters):
         _LOOKS[_character] = _LOOKS.get(_character, "") + _look
@@ -69,7 +69,7 @@ _MOST_SKELETONS = 64
 def alternatives(key: str) -> Iterator[tuple[str, ...]]:
     """Yield, for each character of a name's key, those that look like it; itself is among them.
 
-    An accent belongs to the letter before it, and stays with it.
+    An accent belongs to the letter before it.
     """
     for base, marks in _letters(key):
         looks = _LOOKS.get(base, (base,))
@@ -78,7 +78,7 @@ def alternatives(key: str) -> Iterator[tuple[str, ...]]:
 
 
 def skeletons(key: str) -> set[str]:
-    """Return what a name's key looks like, as keys of which two that look alike share one."""
+    """Return the looks of a name's key: two keys that look alike have one in common."""
     apart = (key if key.isascii() else unicodedata.normalize("NFD", key)).translate(_ONE_LOOK)
     if _SEVERAL_LOOKS.isdisjoint(apart):
         return {apart}

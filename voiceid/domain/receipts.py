@@ -1,4 +1,4 @@
-"""What is said, and signed, of an erasure."""
+"""The signed receipt of an erasure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Backup(Value):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was erased, where remains of it were looked for, and what is known to be left.
+    """What was erased, where remains were searched, and which remains are known.
 
     Parameters
     ----------
@@ -51,18 +51,18 @@ class Receipt:
 
     @staticmethod
     def signed_bytes(facts: Mapping[str, Any]) -> bytes:
-        """Return what is signed: the facts as JSON, keys sorted, without spaces, in UTF-8."""
+        """Return the signed bytes: the facts as JSON, keys sorted, without spaces, in UTF-8."""
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode("utf-8", "surrogatepass")
 
     @classmethod
     def of_dict(cls, document: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` gave; raises ValueError for anything else."""
+        """Return the receipt of `to_dict`; raises ValueError for other values."""
         if not isinstance(document, Mapping) or document.keys() != {"receipt", "signed"}:
-            raise ValueError("it is no receipt")
+            raise ValueError("it is not a receipt")
         facts, signed = document["receipt"], document["signed"]
         if not isinstance(facts, dict) or facts.get("format") != RECEIPT_FORMAT:
-            raise ValueError("it is no receipt of an erasure")
+            raise ValueError("it is not a receipt of an erasure")
         if facts.get("version") != RECEIPT_VERSION:
             raise ValueError(f"it is of version {facts.get('version')!r:.20}")
         expected = {"algorithm", "public_key", "signature"}
@@ -73,7 +73,7 @@ class Receipt:
         return cls(facts, str(signed["public_key"]), str(signed["signature"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the receipt as its file has it."""
+        """Return the receipt in the form of its file."""
         signed = {
             "algorithm": ALGORITHM,
             "public_key": self.public_key,

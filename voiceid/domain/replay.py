@@ -11,10 +11,10 @@ from voiceid.domain.values import Value
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """Whether an acceptance must be of a recording that was not heard before.
+    """Whether an acceptance needs a recording that was not heard before.
 
-    - `check`: also whether fingerprints of what is enrolled and accepted are kept.
-    - `keep_days`: of acceptances; those of what is enrolled stay as long as it.
+    - `check`: also whether fingerprints of enrolled and accepted recordings are kept.
+    - `keep_days`: for acceptances; those of enrolled recordings stay as long as they.
     """
 
     check: bool = False
@@ -22,7 +22,7 @@ class ReplayOptions:
 
 
 class HeardAs(enum.StrEnum):
-    """What a recording was that was heard before."""
+    """The use of a recording that was heard before."""
 
     ENROLLMENT = "enrollment"
     """It was enrolled."""
@@ -45,6 +45,6 @@ class Replay(Value):
     heard_at: datetime
 
     def __str__(self) -> str:
-        """Return what it was, for people."""
+        """Return the use and the time, as a text."""
         how = "enrolled" if self.heard_as is HeardAs.ENROLLMENT else "accepted"
         return f"{how} on {self.heard_at:%Y-%m-%d at %H:%M} UTC"

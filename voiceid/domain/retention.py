@@ -1,4 +1,4 @@
-"""How long a speaker is kept."""
+"""The rules for how long speakers are kept."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from voiceid.domain.speaker import Speaker, consent_end
 from voiceid.domain.values import Value, json_of
 
 _LAST = datetime.max.replace(tzinfo=UTC)
-"""No time ends later, however far away the date is that it is counted from."""
+"""The latest end of any time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """After how many days a speaker, or what was decided, is erased; None: not by that rule.
+    """After how many days a speaker, or a decision, is erased; None: not by that rule.
 
     - `max_age_days`: since the enrolment.
     - `unused_days`: since the last acceptance, or the enrolment.
@@ -33,12 +33,12 @@ class RetentionRules:
 
 @dataclass(frozen=True, slots=True)
 class PrivacyOptions:
-    """How long speakers are kept, and when a service looks.
+    """How long speakers are kept, and when a service applies the rules.
 
     - `erase_withdrawn_after_days`: after a withdrawal; 0: at once.
-    - `run_at_h`: the hour, in UTC, of a service's run each night; None: it makes none.
-    - `learn_again`: a run removes adaptations that were learned from speakers who are gone, and
-      learns the one in use again from those who remain.
+    - `run_at_h`: the hour, in UTC, of a service's run each night; None: no run.
+    - `learn_again`: a run removes adaptations that were learned from erased speakers, and learns
+      the one in use again from the others.
     - `receipts`: the folder into which a run writes the receipts of its erasures; None: none.
     """
 
@@ -51,10 +51,10 @@ class PrivacyOptions:
     def ends(
         self, speaker: Speaker, last_used: datetime | None, now: datetime
     ) -> Iterator[tuple[str, datetime]]:
-        """Yield each rule that ends the time of a speaker, and when it does.
+        """Yield each rule that ends the time of a speaker, and the time of its end.
 
-        ``last_used`` is of the last acceptance; None: it is not known.  What happened cannot be
-        later than the speaker's last change, or than now: a clock was wrong.
+        ``last_used`` is the time of the last acceptance; None: not known.  A time later than the
+        speaker's last change or than now is not used: a clock was wrong.
         """
         latest = min(speaker.updated_at, now)
         withdrawn = speaker.withdrawn_at and min(speaker.withdrawn_at, latest)
@@ -72,16 +72,16 @@ class PrivacyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What a withdrawal of consent came to.
+    """The result of a withdrawal of consent.
 
     Parameters
     ----------
     speaker : Speaker
         Disabled since then.
     erase_at : datetime
-        From when the speaker is due to be erased, UTC.
+        When the speaker is due to be erased, UTC.
     receipt : Receipt or None
-        Of the erasure, where that was done at once.
+        Of the erasure, if it was done at once.
     """
 
     speaker: Speaker
@@ -109,18 +109,18 @@ class DueErasure(Value):
 
 @dataclass(frozen=True, slots=True)
 class RetentionRun(Value):
-    """What a run of the rules erased, and what will go next.
+    """The erasures of a run of the rules, and those that are due next.
 
     Parameters
     ----------
     due : tuple of DueErasure
-        Erased by the run, or, of a dry run, what it would erase.
+        Erased by the run, or, in a dry run, those it would erase.
     upcoming : tuple of DueErasure
-        What will be due in the 30 days that follow, by date.
+        Those due in the next 30 days, by date.
     dry_run : bool
         Whether nothing was changed.
     decisions : int
-        Of how many decisions in the audit chain the content was erased.
+        The number of decisions in the audit chain whose content was erased.
     receipts : tuple of Receipt
         Of the erasures, in the order of ``due``.
     """

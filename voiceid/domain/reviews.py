@@ -1,4 +1,4 @@
-"""What a review of the enrolled speakers finds, and what merging and splitting do."""
+"""The results of a review of the enrolled speakers, of merging and of splitting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Likeness:
     score : float
         Cosine of their centroids, -1 to 1.
     threshold : Threshold
-        From which they count as one voice.
+        From this they count as one voice.
     """
 
     score: float
@@ -52,7 +52,7 @@ class Inspection:
         Cosine of each sample, by id, to the centroid of the others that agree; empty for one sample
         alone.
     outliers : mapping of int to float
-        The threshold that each of the samples misses that do not fit, by id.
+        The threshold that each sample that does not fit misses, by id.
     nearest : Candidate or None
         The other speaker whose centroid is nearest.
     likeness : Likeness or None
@@ -68,7 +68,7 @@ class Inspection:
     likeness: Likeness | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields; the matrix as lists, what is known of a sample with the sample."""
+        """Return the fields; the matrix as lists, the scores of a sample with the sample."""
         samples = [
             {
                 **sample.to_dict(),
@@ -84,7 +84,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Merge(Value):
-    """Two speakers made one, or how that would be.
+    """Two speakers merged into one, or the result of a dry run.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Merge(Value):
     odd : tuple of int
         Samples of ``other`` that do not agree with those of ``into``, by id.
     merged : Speaker or None
-        As it is now; None for a dry run.
+        After the merge; None for a dry run.
     n_repeats : int
         Recordings that both had, of which one was dropped.
     """
@@ -110,7 +110,7 @@ class Merge(Value):
 
 @dataclass(frozen=True, slots=True)
 class Split(Value):
-    """Samples that were given to a new speaker, or would be.
+    """Samples that were moved to a new speaker, or would be.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a service takes on at a time."""
+"""The limits of the load of a service."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class ServiceLimits:
     - `max_body_bytes`: of a request; more is refused before it is decoded.
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
-    - `max_wait_s`: a request that has waited for one so long is refused.
-    - `max_streams`: live streams that are heard at once, and clients that watch decisions.
+    - `max_wait_s`: a request that has waited this long for one is refused.
+    - `max_streams`: live streams at once, and clients that watch decisions.
     - `max_jobs`: jobs that wait; more are refused.
     - `max_job_clips`: recordings in the request of a job.
     - `job_kept_s`: how long a job that is over can be asked for.
-    - `max_connections`: that are open at once; a request on more is refused.
-    - `stall_timeout_s`: a request of which nothing arrives for so long is given up.
+    - `max_connections`: open at once; a request on a further one is refused.
+    - `stall_timeout_s`: a request that sends no bytes for this long is ended.
     """
 
     max_body_bytes: int = 64 << 20

@@ -1,4 +1,4 @@
-"""Who is enrolled, with what, and at which point of the change feed."""
+"""Enrolled speakers, their samples, and the revisions of the change feed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def speaker_name(text: str) -> str:
 
 
 def _searched_name(text: str) -> str:
-    """Return a name that may be of an older gallery, which allowed more; `SpeakerNameInvalid`."""
+    """Return a name, maybe of an older gallery, which allowed more; `SpeakerNameInvalid`."""
     if not isinstance(text, str):
         raise SpeakerNameInvalid(
             f"a speaker's name is a text, not {type(text).__name__}", hint="Pass a str."
@@ -61,7 +61,7 @@ def speaker_key(name: str) -> str:
     return _key(name) if isinstance(name, str) else _searched_name(name)
 
 
-@functools.lru_cache(maxsize=1 << 14)  # an import asks for each name's several times
+@functools.lru_cache(maxsize=1 << 14)  # an import needs each several times
 def _key(name: str) -> str:
     return unicodedata.normalize("NFKC", _searched_name(name)).casefold()
 
@@ -72,7 +72,7 @@ class Standing(enum.StrEnum):
     ACTIVE = "active"
     """May be accepted."""
     EXPIRED = "expired"
-    """The expiry has come: never accepted."""
+    """Expired: never accepted."""
     DISABLED = "disabled"
     """Never accepted, until enabled again."""
     NO_CONSENT = "no_consent"
@@ -80,14 +80,14 @@ class Standing(enum.StrEnum):
 
 
 def is_expired(expires_at: datetime | None, now: datetime) -> bool:
-    """Return whether an expiry has come: from its very moment on."""
+    """Return whether an expiry has been reached: from its very moment on."""
     return expires_at is not None and now >= expires_at
 
 
 def is_consented(consents: Sequence[Consent], now: datetime, purpose: str | None = None) -> bool:
     """Return whether a consent holds at a moment: for a purpose, or for any.
 
-    Without a purpose, a speaker of whom no consent was ever recorded is not refused.
+    Without a purpose, a speaker without any recorded consent is not refused.
     """
     if purpose is None and not consents:
         return True
@@ -98,13 +98,13 @@ def is_consented(consents: Sequence[Consent], now: datetime, purpose: str | None
 
 
 def consent_end(consents: Sequence[Consent]) -> datetime | None:
-    """Return when the last consent ends; None: never, or there is none."""
+    """Return when the last consent ends; None: never, or there is no consent."""
     ends = [consent.ends_at for consent in consents]
     return None if None in ends else max(filter(None, ends), default=None)
 
 
 def standing(who: Speaker | Enrolled, now: datetime, purpose: str | None = None) -> Standing:
-    """Return how a speaker stands at a moment, for a purpose if one is named."""
+    """Return the standing of a speaker at a moment, for a purpose if one is named."""
     if who.disabled_at is not None:
         return Standing.DISABLED
     if is_expired(who.expires_at, now):
@@ -131,7 +131,7 @@ class Speaker:
     groups : tuple of str
         In order of their names.
     metadata : mapping of str to str
-        For the operator; nothing here depends on it.
+        For the operator; voiceid does not use it.
     expires_at : datetime or None
         UTC; from then on the speaker is never accepted.
     disabled_at : datetime or None
@@ -159,7 +159,7 @@ class Speaker:
         return self.consents[-1].withdrawn_at if self.consents else None
 
     def standing(self, now: datetime | None = None, purpose: str | None = None) -> Standing:
-        """Return how the speaker stands, now or at a moment in UTC, for a purpose if named."""
+        """Return the standing, now or at a moment in UTC, for a purpose if named."""
         return standing(self, now or datetime.now(UTC), purpose)
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerRef(Value):
-    """A speaker, as decisions carry them.
+    """A speaker in a decision.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
     `telephone`, 0 to 1, is the share of the samples behind the centroid that came over a telephone;
-    `n_samples` and `net_speech_s` are of them too.
+    `n_samples` and `net_speech_s` are of the same samples.
     """
 
     speaker: SpeakerRef
@@ -200,7 +200,7 @@ class Enrolled:
     consents: tuple[Consent, ...] = ()
 
     def standing(self, now: datetime, purpose: str | None = None) -> Standing:
-        """Return how the speaker stands at a moment in UTC, for a purpose if one is named."""
+        """Return the standing at a moment in UTC, for a purpose if one is named."""
         return standing(self, now, purpose)
 
     def against(
@@ -227,10 +227,10 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnrolledVoice:
-    """An enrolment with its centroid, as the database has them when it is asked about a recording.
+    """An enrolment with its centroid, as read from the database for a recording.
 
     - `vector` (dim,): of unit length.
-    - `is_replay`: whether that recording, to the sample, is enrolled, by any speaker.
+    - `is_replay`: whether an identical recording is enrolled, by any speaker.
     """
 
     enrolled: Enrolled
@@ -251,7 +251,7 @@ class Sample:
     overrides : tuple of str
         Codes of the problems that ``--force``, or collecting, overrode when it was enrolled.
     label : str
-        Where it was recorded, e.g. ``phone``; empty when that was not said.
+        Where it was recorded, e.g. ``phone``; empty if not given.
     """
 
     id: int
@@ -272,7 +272,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class NewSample:
-    """A sample about to be written: an utterance with a vector; for the rest see `Sample`."""
+    """A sample to be written: an utterance with a vector; for other fields see `Sample`."""
 
     utterance: Utterance
     overrides: tuple[str, ...] = ()
@@ -282,7 +282,7 @@ class NewSample:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewSpeakers:
-    """Speakers about to be written together with their samples, column by column.
+    """Speakers to be written together with their samples, column by column.
 
     `names` (n,) are free, no two with one key; `owners` (m,) are ascending positions of speakers,
     none left out; `vectors` (m, dim) are of unit length.  For the other columns (m,) see `Sample`.
@@ -318,7 +318,7 @@ EMPTY_REVISION = Revision(0, "")
 
 
 class FeedEntry(NamedTuple):
-    """An entry of the change feed: from its revision on, a centroid is another, or is gone."""
+    """An entry of the change feed: at its revision a centroid was changed or removed."""
 
     revision: Revision
     centroid_id: int

@@ -1,4 +1,4 @@
-"""Embeddings, and what is known of a clip."""
+"""Embeddings, and the measurements of a clip."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)  # no slots: the id is computed once
 class EmbeddingSpace:
-    """What makes two embeddings comparable.
+    """The space of embeddings; only those of one space are comparable.
 
     - `weights_sha256`: of the checkpoint.
-    - `frontend`, `windowing`, `speech`: canonical descriptions of what is before the encoder.
-    - `compensation`: the beginning of the hash of what is done to its embeddings before anything
-      else is; empty: nothing is, and they are as the encoder makes them.
-    - `adaptation`: what is done to its embeddings: the method, and the beginning of its hash, or
-      empty.
+    - `frontend`, `windowing`, `speech`: canonical descriptions of the steps before the encoder.
+    - `compensation`: the beginning of the hash of the first step after the encoder; empty: the
+      embeddings are as the encoder makes them.
+    - `adaptation`: the method of an adaptation of the embeddings, and the beginning of its hash,
+      or empty.
     """
 
     model: str
@@ -78,8 +78,8 @@ class Embedding:
     vector : (dim,) float32, read-only
         Unit length.
     telephone : float or None
-        Posterior, 0 to 1, that the speech came over a telephone, by what the encoder made of it;
-        None: that is not known.
+        Posterior, 0 to 1, that the speech came over a telephone, by the encoder's output; None:
+        not known.
     """
 
     vector: Float32Array
@@ -98,16 +98,16 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport(Value):
-    """What was measured on one clip.
+    """The measurements of one clip.
 
     Parameters
     ----------
     duration_s : float or None
-        Length of the decoded audio; None where an embedding came without its recording.
+        Length of the decoded audio; None for an embedding without its recording.
     net_speech_s : float
         Length of the speech that the detector found, without padding.
     snr_db : float or None
-        Speech against the rest of the clip; None when there is no rest to compare with.
+        Speech against the background; None if there is no background to compare with.
     clipped_fraction : float or None
         Share of samples on a flat top at full scale, 0 to 1; None as for ``duration_s``.
     bandwidth_hz : float or None
@@ -117,13 +117,13 @@ class QualityReport(Value):
     level_dbfs : float or None
         RMS level of the speech, 0 dBFS being a full-scale square wave.
     warnings : tuple of str
-        What a person should know, e.g. ``narrowband``, ``noisy``, ``clipped``, ``truncated``.
+        Warnings, e.g. ``narrowband``, ``noisy``, ``clipped``, ``truncated``.
     judged_speech_s : float or None
-        How much of the net speech the embedding is of: at most what ``speech.max_speech_s`` admits.
-        None where it is not known.
+        The net speech that was embedded: at most ``speech.max_speech_s``.  None if it is not
+        known.
     unheard : tuple of str
-        What of the source was not heard or not judged, in a few words each: other audio tracks,
-        bytes behind the sound, speech beyond the limit.
+        The parts of the source that were not heard or not judged, in a few words each: other audio
+        tracks, bytes after the sound, speech beyond the limit.
     telephone : float or None
         As of `Embedding`.
     """
@@ -167,23 +167,23 @@ _TEXTS = ("warnings", "unheard")
 UNHEARD_CODES = frozenset(
     {"other_tracks", "opposite_phase", "unheard_data", "partly_judged", "truncated"}
 )
-"""The warnings that say that not all of a source was heard or judged."""
+"""The warnings that not all of a source was heard or judged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
-    """The speech that an embedding is of, and where in the recording it is.
+    """The speech of an embedding, and its place in the recording.
 
     Parameters
     ----------
     samples : (n,) float32
         At 16 kHz, -1 to 1: frames of 512 samples, one after the other; the last may be shorter.
     frames : (k,) int64
-        The number of each frame in what was heard of the recording.
+        The number of each frame in the part of the recording that was heard.
     spans : tuple of (float, float)
-        What that is, in seconds; empty: all of it.
+        That part, in seconds; empty: all of the recording.
     encoded : (channels, m) float32, or None
-        What the encoder made of the samples before it summed up; None: that is not there.
+        The encoder's frames of the samples; None: not available.
     """
 
     samples: Float32Array
@@ -193,8 +193,8 @@ class Speech:
 
     def at_s(self, sample: int) -> float:
         """Return where in the recording a sample is, in seconds."""
-        frame, rest = divmod(sample, 512)
-        heard_s = float(self.frames[frame] * 512 + rest) / 16_000
+        frame, offset = divmod(sample, 512)
+        heard_s = float(self.frames[frame] * 512 + offset) / 16_000
         for start_s, end_s in self.spans:
             if heard_s < end_s - start_s:
                 return start_s + heard_s
@@ -204,11 +204,11 @@ class Speech:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
-    """One clip after the only way from audio to a vector.
+    """One clip, measured and embedded.
 
     `embedding` is None exactly when there was too little speech; `name` is the file's, ``<stdin>``,
     ``<bytes>`` or ``<array>``; `pcm_sha256`, of the decoded samples, is the recording's identity;
-    `speech` is there if it was asked for and embedded.
+    `speech` is set if it was asked for and embedded.
     """
 
     name: str
@@ -227,12 +227,12 @@ class EmbeddedClip:
     """A clip that was embedded elsewhere, to be identified or searched for.
 
     - `vector` (dim,): any length but zero; it is scaled to unit length.
-    - `space`: where it was embedded, or the id of that space.
-    - `net_speech_s`: behind it, in seconds; None: only a threshold that the call sets accepts.
-    - `telephone`: that the speech came over a telephone, 0 to 1, as `Embedding` has it; None: not
-      known, and the higher threshold of a telephone holds.
+    - `space`: the space of the vector, or its id.
+    - `net_speech_s`: its speech, in seconds; None: only a threshold that the call sets accepts.
+    - `telephone`: whether the speech came over a telephone, 0 to 1, as in `Embedding`; None: not
+      known, so the higher threshold of a telephone is used.
 
-    Raises AudioInvalid unless these two are what they should be.
+    Raises AudioInvalid if one of these two is not valid.
     """
 
     vector: npt.ArrayLike
@@ -246,13 +246,13 @@ class EmbeddedClip:
         if seconds is not None and not (is_real and 0.0 <= seconds <= _MOST_SPEECH_S):
             raise AudioInvalid(
                 f"net_speech_s of the embedded clip is {type(seconds).__name__} {seconds!s:.20},"
-                " and not seconds of speech",
-                hint="Pass a finite number, 0 or more, or None where it is not known.",
+                " which is not a number of seconds",
+                hint="Pass a finite number, 0 or more, or None if it is not known.",
             )
         share = self.telephone
         is_real = isinstance(share, Real) and not isinstance(share, bool)
         if share is not None and not (is_real and 0.0 <= share <= 1.0):
             raise AudioInvalid(
-                f"telephone of the embedded clip is {share!r:.20}, and not 0 to 1 or None",
-                hint="Pass what the embedding says, or None where it is not known.",
+                f"telephone of the embedded clip is {share!r:.20}, which is not 0 to 1 or None",
+                hint="Pass the value of the embedding, or None if it is not known.",
             )

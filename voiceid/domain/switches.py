@@ -1,4 +1,4 @@
-"""A change of the model: what there is in the database of it, and how far it is."""
+"""A switch of the model: its record in the database, and its progress."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from voiceid.domain.values import json_of
 
 @dataclass(frozen=True, slots=True)
 class ModelSwitch:
-    """A change from the embedding space of one model to that of another.
+    """A switch from the embedding space of one model to that of another.
 
     Parameters
     ----------
     after_sample : int
-        Samples of higher ids were made by the change, or later.
+        Samples with higher ids were made by the switch, or later.
     started_at : datetime
         UTC.
     switched_at : datetime or None
@@ -37,7 +37,7 @@ class ModelSwitch:
 
 
 def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
-    """Return the space used where the settings name ``space_id``; switches, oldest first."""
+    """Return the space in use if the settings name ``space_id``; ``switches``, oldest first."""
     for old, new in switches:
         if old == space_id:
             space_id = new
@@ -47,17 +47,17 @@ def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
 def joined(space_id: str, changes: Iterable[tuple[str, str]]) -> set[str]:
     """Return the spaces whose samples are of the same recordings as those of ``space_id``."""
     pairs = [set(pair) for pair in changes]
-    found = {space_id}
+    spaces = {space_id}
     while True:
-        more = found.union(*(pair for pair in pairs if pair & found))
-        if more == found:
-            return found
-        found = more
+        more = spaces.union(*(pair for pair in pairs if pair & spaces))
+        if more == spaces:
+            return spaces
+        spaces = more
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchStatus:
-    """How far a change of the model is.
+    """The progress of a switch of the model.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ class SwitchStatus:
     speakers : int
         Enrolled with the old model.
     recordings, prepared, waiting : int
-        Of their samples: all, those that the new model has too, and those whose kept audio it has
-        not heard yet.
+        Of their samples: all, those that the new model has too, and those whose kept audio it
+        has not embedded yet.
     partly : tuple of str
-        Names of speakers who come over with fewer samples than they had.
+        Names of speakers who are switched with fewer samples than before.
     behind : tuple of str
-        Names of speakers who must enrol again: too little audio of them is kept.
+        Names of speakers who must enrol again, because too little of their audio is kept.
     unusable : tuple of str
         Kept recordings that gave the new model nothing just now, and why; not among ``waiting``.
     """

@@ -34,16 +34,16 @@ def text(form: str, clip: str, turns: Sequence[Turn]) -> str:
 
 
 def tokens(names: Iterable[str]) -> dict[str, str]:
-    """Return each name as one word, for formats whose fields end at a blank; all differ."""
-    found: dict[str, str] = {}
+    """Return each name as one word, for formats whose fields end at a blank; all are different."""
+    words: dict[str, str] = {}
     for name in dict.fromkeys(names):
         word = base = "_".join(name.split()) or "_"
         number = 1
-        while word in found.values():
+        while word in words.values():
             number += 1
             word = f"{base}_{number}"
-        found[name] = word
-    return found
+        words[name] = word
+    return words
 
 
 def clock(at_s: float, point: str) -> str:
