@@ -124,9 +124,9 @@ class ModelInUse:
 
     def _alone(self, source: AudioSource, voice: str) -> Spans:
         """Return where a voice speaks alone, by its name; raises AudioInvalid: there is none."""
-        from voiceid.diarization import Wanted  # noqa: PLC0415 - for this alone
+        from voiceid.diarization import Request  # noqa: PLC0415 - for this alone
 
-        wanted = Wanted(name=self.namer(naming_of(None, None, None, None), time.perf_counter()))
+        wanted = Request(name=self.namer(naming_of(None, None, None, None), time.perf_counter()))
         found = self.diarizer.diarize(source, wanted)
         if spans := found.alone(voice):
             return spans

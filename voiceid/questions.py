@@ -147,10 +147,10 @@ class Questions:
         progress: Callable[[str, float, float | None], None] | None,
     ) -> Diarization:
         """Say who spoke when; each voice is looked for as an identification would, if at all."""
-        from voiceid.diarization import LinkedVoices, Wanted  # noqa: PLC0415 - for this alone
+        from voiceid.diarization import LinkedVoices, Request  # noqa: PLC0415 - for this alone
 
         started, are_wanted = time.perf_counter(), names is not False
-        wanted = Wanted.of(speakers, search.group if are_wanted else None, progress)
+        wanted = Request.of(speakers, search.group if are_wanted else None, progress)
 
         def ask(model: ModelInUse) -> Diarization:
             namer = model.namer(search, started) if are_wanted else None

@@ -1,4 +1,4 @@
-"""When each person speaks: what all windows say of each moment, weighed, and the turns in it."""
+"""The turns of each person: the weighted activity in all windows, and the turns that it makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPEAKS = 0.35
 """Probability from which a person speaks: chosen on the AMI cuts trn*, where at 0.5 24 % of the
 speech is missed, and at 0.3 19 %.  An offset under the onset was no better."""
 _PAD_S, _GAP_S, _LEAST_S = 0.05, 0.5, 0.2
-"""Kept on both sides of a turn; a pause up to which it goes on; the shortest turn."""
+"""Padding on both sides of a turn; the longest pause within a turn; the shortest turn."""
 _RATE_HZ = 16_000
 
 
@@ -49,7 +49,7 @@ def spoken(probability: Float32Array) -> list[tuple[float, float]]:
 
 
 def _total(windows: Sequence[Window], parts: Iterator[tuple[Window, Float32Array]]) -> Float32Array:
-    """Return the sum (frames of the recording,) of what is given of the frames of windows."""
+    """Return the sum (frames of the recording,) of values of the frames of windows."""
     n_frames = windows[-1].first + len(windows[-1].activity) if windows else 0
     total = np.zeros(n_frames, np.float32)
     for window, values in parts:
@@ -60,7 +60,7 @@ def _total(windows: Sequence[Window], parts: Iterator[tuple[Window, Float32Array
 def _of(
     windows: Sequence[Window], people: Labels, person: int
 ) -> Iterator[tuple[Window, Float32Array]]:
-    """Yield, weighed, how active a person is in the frames of the windows that have the person."""
+    """Yield the weighted activity of a person in the frames of the windows that have the person."""
     ends = np.cumsum([len(window.pieces) for window in windows])
     for window, end in zip(windows, ends, strict=True):
         own = people[end - len(window.pieces) : end]
@@ -69,9 +69,9 @@ def _of(
 
 
 def _activity(window: Window, theirs: npt.NDArray[np.bool_]) -> Float32Array:
-    """Return how active a person is in each frame; ``theirs`` says which pieces are the person's.
+    """Return the activity of a person in each frame; ``theirs`` marks the person's pieces.
 
-    Where a voice of the window is of two people, a frame is of the one whose piece is nearest.
+    If a voice of the window is of two people, a frame belongs to the one with the nearest piece.
     """
     frames = np.arange(len(window.activity))
     active = np.zeros(len(frames), np.float32)
@@ -87,7 +87,7 @@ def _activity(window: Window, theirs: npt.NDArray[np.bool_]) -> Float32Array:
 
 
 def _weights(window: Window) -> Float32Array:
-    """Return how much a window counts (frames,): least at its edges, where it knows least."""
+    """Return the weight of a window (frames,): least at its edges, where it is least certain."""
     n = len(window.activity)
     ramp = np.minimum(np.arange(n) + 1, n - np.arange(n))
     return np.asarray((ramp / ramp.max()) ** 2, np.float32)

@@ -1,8 +1,8 @@
 """Which voices of all windows are one person: average linkage of cosines, and a last look at each.
 
 Two voices of one window are different people.  For linkage such a pair counts as opposite: it keeps
-small groups apart, and one window in which the model is wrong does not part two large ones.  At the
-end the voices of each window go to different people, the best way together.
+small groups apart, but one wrong window does not separate two large groups.  At the end the voices
+of each window are assigned to different people, with the highest total likeness.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _MOST_AT_ONCE = 2000
-"""Groups between which all distances are kept, 32 MB; more are joined in blocks of these first."""
+"""Most groups with all distances in memory, 32 MB; more are first joined in blocks of this size."""
 _APART = -1.0
 """In place of the cosine of two voices of one window."""
 _LEAST_WEIGHT_S = 0.05
-"""Of a piece in which others speak as well."""
+"""Weight of a piece in which others speak as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """What makes a person.
+    """The limits for a person.
 
     - `threshold`: mean cosine of two groups from which they are one person.
-    - `piece_s`: pieces of less speech are given to the people whom the others make.
-    - `least_s`: and so are groups of less speech.
+    - `piece_s`: shorter pieces are assigned to the people of the longer ones.
+    - `least_s`: so are groups with less speech.
     - `fewest`, `most`: how many people there may be.
 
     Chosen on the AMI cuts trn*: a DER of 26.2 % at a threshold of 0.3, 27.1 at 0.25.
@@ -60,7 +60,7 @@ class Pieces:
 
     @property
     def weights(self) -> Floats:
-        """How much each counts (n,)."""
+        """The weight of each (n,)."""
         return np.maximum(self.alone_s, _LEAST_WEIGHT_S)
 
     def by_window(self) -> list[Labels]:
@@ -89,7 +89,7 @@ def grouped(pieces: Pieces, by: Grouping) -> Labels:
 
 
 def _people(pieces: Pieces, by: Grouping) -> tuple[Labels, Float32Array]:
-    """Return the person of each piece, -1: of a group that is too small, and all people's vectors.
+    """Return the person of each piece, -1 if its group is too small, and all people's vectors.
 
     The vectors (people, dim) have unit length.
     """
@@ -125,9 +125,9 @@ def _tree(pieces: Pieces, groups: Labels) -> Floats:
     cosines = np.clip(means @ means.T, -1.0, 1.0)
     voices = pieces.voices[:, 1]
     for window in pieces.by_window():
-        one, other = np.meshgrid(window, window)
-        apart = voices[one] != voices[other]
-        cosines[groups[one[apart]], groups[other[apart]]] = _APART
+        left, right = np.meshgrid(window, window)
+        apart = voices[left] != voices[right]
+        cosines[groups[left[apart]], groups[right[apart]]] = _APART
     distances = (1.0 - cosines)[np.triu_indices(len(means), 1)]
     tree: Floats = linkage(distances, "average") if len(means) > 1 else np.empty((0, 4))
     return tree
@@ -142,21 +142,21 @@ def _means(pieces: Pieces, groups: Labels) -> Float32Array:
 
 
 def _cut(tree: Floats, speech_s: Floats, by: Grouping) -> Labels:
-    """Return the number of the person of each group (groups,), -1: it is too small for one."""
+    """Return the number of the person of each group (groups,), -1 if it is too small."""
     from scipy.cluster.hierarchy import fcluster  # noqa: PLC0415 - for this alone
 
     if len(speech_s) == 1:
         return np.zeros(1, np.int64)
-    found = _large(fcluster(tree, 1.0 - by.threshold, "distance"), speech_s, by.least_s)
+    people = _large(fcluster(tree, 1.0 - by.threshold, "distance"), speech_s, by.least_s)
     most = len(speech_s) if by.most is None else by.most
-    wanted = min(max(int(found.max()) + 1, by.fewest), most)
-    n_groups = wanted
-    while int(found.max()) + 1 != wanted and n_groups <= len(speech_s):
-        found = _large(_numbered(tree, n_groups), speech_s, by.least_s)
+    n_people = min(max(int(people.max()) + 1, by.fewest), most)
+    n_groups = n_people
+    while int(people.max()) + 1 != n_people and n_groups <= len(speech_s):
+        people = _large(_numbered(tree, n_groups), speech_s, by.least_s)
         n_groups += 1
-    if int(found.max()) + 1 != wanted:  # there are as many only if small groups count
-        found = _large(_numbered(tree, wanted), speech_s, 0.0)
-    return found
+    if int(people.max()) + 1 != n_people:  # only with small groups there are enough
+        people = _large(_numbered(tree, n_people), speech_s, 0.0)
+    return people
 
 
 def _numbered(tree: Floats, n_groups: int) -> Labels:
@@ -178,14 +178,14 @@ def _large(labels: Labels, speech_s: Floats, least_s: float) -> Labels:
 
 
 def _separated(pieces: Pieces, people: Labels, centres: Float32Array) -> Labels:
-    """Return people (n,) such that different voices of a window are different ones.
+    """Return people (n,) such that different voices of a window are different people.
 
-    Of a voice of a window that is two people's, the parts stay different as well.
+    If a voice of a window is of two people, its parts stay different as well.
     """
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - for this alone
 
     voices, weights = pieces.voices[:, 1], pieces.weights
-    found = people.copy()
+    separated = people.copy()
     for window in pieces.by_window():
         _, part = np.unique(np.stack([voices[window], people[window]]), axis=1, return_inverse=True)
         likeness = np.zeros((part.max() + 1, len(centres)))
@@ -193,5 +193,5 @@ def _separated(pieces: Pieces, people: Labels, centres: Float32Array) -> Labels:
         best = likeness.argmax(axis=1)
         taken, person = linear_sum_assignment(likeness, maximize=True)
         best[taken] = person
-        found[window] = best[part]
-    return found
+        separated[window] = best[part]
+    return separated

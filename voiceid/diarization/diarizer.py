@@ -22,25 +22,25 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.segmenter import Segmenter
 
 Namer: TypeAlias = Callable[[Utterance | None], Decision]
-"""Decides whose voice an utterance is; None: there is nothing that the voice says alone."""
+"""Decides whose voice an utterance is; None: the voice never speaks alone."""
 Progress: TypeAlias = Callable[[str, float, float | None], None]
-"""Receives what is done, ``hear`` or ``name``; of how many seconds it is done; and, if that is
-known, of how many in all: of the recording, or of what the voices say alone."""
+"""Receives the step, ``hear`` or ``name``; the seconds that are done; and the total seconds, if
+known: of the recording, or of the parts that the voices speak alone."""
 
 _LONGER = 6.0
-"""Times as long as other recordings: nothing but the result grows with its length."""
+"""Factor on the limit of length: only the result grows with the length of a recording."""
 _HEARD_S, _LEAST_PART_S = 20.0, 0.3
-"""So much of what a voice says alone is measured, the longest parts first, and none shorter."""
+"""Measured of the parts that a voice speaks alone: at most this much, and no shorter part."""
 _RATE_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a call wants to know of a recording.
+class Request:
+    """The options of a diarization.
 
-    - `speakers`: the fewest and the most people who speak, where that is known.
+    - `speakers`: the fewest and the most people who speak, if known.
     - `name`: decides who each voice is; None: names are not asked for.
-    - `group`: the only group in which it looks.
+    - `group`: the only group that is searched.
     """
 
     speakers: tuple[int, int] | None = None
@@ -51,48 +51,48 @@ class Wanted:
     @classmethod
     def of(
         cls, speakers: int | tuple[int, int] | None, group: str | None, progress: Progress | None
-    ) -> Wanted:
-        """Return what is asked without names; raises ConfigError."""
-        found = (speakers, speakers) if isinstance(speakers, int) else speakers
-        if found is not None and not _are_counts(found):
+    ) -> Request:
+        """Return the options without names; raises ConfigError."""
+        counts = (speakers, speakers) if isinstance(speakers, int) else speakers
+        if counts is not None and not _are_counts(counts):
             raise ConfigError(
-                f"speakers is {speakers!r:.40}, and not how many people speak",
+                f"speakers is {speakers!r:.40}, which is not a number of people",
                 hint="Pass 2, for example, or the fewest and the most: (2, 4).",
             )
-        return cls(found, None, group, progress)
+        return cls(counts, None, group, progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Diarizer:
-    """Says who spoke when.  Safe to share among threads."""
+    """Finds who spoke when.  Safe to share among threads."""
 
     embedder: Embedder
     segmenter: Segmenter
 
-    def diarize(self, source: AudioSource, wanted: Wanted) -> Diarization:
+    def diarize(self, source: AudioSource, request: Request) -> Diarization:
         """Return who spoke when in a recording; raises AudioError, ModelError."""
-        started = time.perf_counter()
-        found = self.embedder.listened(source, lambda stream: self._heard(stream, wanted), _LONGER)
-        return replace(found, elapsed_ms=(time.perf_counter() - started) * 1e3)
+        started, hear = time.perf_counter(), lambda stream: self._heard(stream, request)
+        diarization = self.embedder.listened(source, hear, _LONGER)
+        return replace(diarization, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
-    def _heard(self, stream: AudioStream, wanted: Wanted) -> Diarization:
+    def _heard(self, stream: AudioStream, request: Request) -> Diarization:
         encoder, workers = self.embedder.encoder, self.embedder.workers
         # 1. Hear the voices of each window.
-        blocks = _shown(stream, wanted.progress)
+        blocks = _shown(stream, request.progress)
         windows = list(windows_of(blocks, self.segmenter, encoder, workers))
-        # 2. Find the people that they are.
+        # 2. Join them to people.
         pieces = _joined(windows)
-        fewest, most = wanted.speakers or (1, None)
+        fewest, most = request.speakers or (1, None)
         people = grouped(pieces, Grouping(fewest=fewest, most=most))
         # 3. Find their turns.
         turns = turns_of(windows, people, stream.duration_s)
-        # 4. Measure what each says alone, and decide who it is.
+        # 4. Measure the parts that each person speaks alone, and decide who it is.
         heard = [Heard(person, None, None) for person in dict.fromkeys(t.voice for t in turns)]
-        if wanted.name is not None:
-            utterances = self._utterances(stream, turns, windows, people, wanted.progress)
+        if request.name is not None:
+            utterances = self._utterances(stream, turns, windows, people, request.progress)
             heard = [
-                Heard(one.voice, utterances[one.voice], wanted.name(utterances[one.voice]))
-                for one in heard
+                Heard(h.voice, utterances[h.voice], request.name(utterances[h.voice]))
+                for h in heard
             ]
         # 5. Give each name once.
         voices_, turns = named(heard, turns, encoder)
@@ -103,7 +103,7 @@ class Diarizer:
             voices=voices_,
             turns=turns,
             embedding_space=encoder.space,
-            group=wanted.group,
+            group=request.group,
             unheard=tuple(stream.unheard.values()),
             elapsed_ms=0.0,
         )
@@ -116,7 +116,7 @@ class Diarizer:
         people: Labels,
         progress: Progress | None,
     ) -> Mapping[str, Utterance | None]:
-        """Return what each voice says alone, measured, with the embedding that its pieces make."""
+        """Return the utterance of each voice's parts alone, with the embedding of its pieces."""
         heard = dict[str, Utterance | None].fromkeys(turn.voice for turn in turns)
         where = {voice: alone(turns, voice) for voice in heard}
         own = _own_pieces(windows, people, where)
@@ -135,8 +135,8 @@ class Diarizer:
         return heard
 
 
-def _are_counts(given: object) -> bool:
-    pair = given if isinstance(given, tuple) and len(given) == 2 else (0, 0)  # noqa: PLR2004
+def _are_counts(value: object) -> bool:
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)  # noqa: PLR2004
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
     return whole and 1 <= pair[0] <= pair[1]
 
@@ -157,7 +157,7 @@ def _own_pieces(
 ) -> Mapping[str, Sequence[Piece]]:
     """Return the pieces of each voice, a person's number, whose middle is where it is alone.
 
-    Of a voice that has none there, all.
+    If a voice has no such piece, all its pieces.
     """
     own: dict[str, list[tuple[float, Piece]]] = {}
     pieces = ((window.first, piece) for window in windows for piece in window.pieces)
@@ -179,15 +179,15 @@ def _embedding(pieces: Sequence[Piece]) -> Embedding:
     """Return the mean of the embeddings of pieces, by their lengths."""
     lengths = np.array([piece.alone_s for piece in pieces], np.float32)
     made = [piece.embedding for piece in pieces]
-    shares = [one.telephone for one in made if one.telephone is not None]
+    shares = [embedding.telephone for embedding in made if embedding.telephone is not None]
     telephone = float(np.average(shares, weights=lengths)) if len(shares) == len(made) else None
     return Embedding(
-        unit(lengths @ np.stack([one.vector for one in made])), made[0].space, telephone
+        unit(lengths @ np.stack([embedding.vector for embedding in made])), made[0].space, telephone
     )
 
 
 def _shown(stream: AudioStream, progress: Progress | None) -> Iterator[Float32Array]:
-    """Yield the blocks of a recording, and say how far it was heard."""
+    """Yield the blocks of a recording, and report the progress."""
     n_heard = 0
     for block in stream.blocks():
         yield block
@@ -197,7 +197,7 @@ def _shown(stream: AudioStream, progress: Progress | None) -> Iterator[Float32Ar
 
 
 def _longest(spans: Spans) -> Spans:
-    """Return the longest of spans, in order of time, as far as they are needed."""
+    """Return the longest spans, in order of time, up to the speech that is needed."""
     left_s = _HEARD_S
     chosen = []
     for start_s, end_s in sorted(spans, key=lambda span: span[0] - span[1]):
@@ -219,7 +219,7 @@ def _samples(stream: AudioStream, chosen: Mapping[str, Spans]) -> dict[str, Floa
     rate_hz = stream.sample_rate_hz
     lengths = [round(end_s * rate_hz) - round(start_s * rate_hz) for start_s, end_s, _ in parts]
     ends = np.round(np.cumsum(lengths) * (_RATE_HZ / rate_hz)).astype(np.int64)
-    found: dict[str, list[Float32Array]] = {}
+    by_voice: dict[str, list[Float32Array]] = {}
     for (_, _, voice), piece in zip(parts, np.split(samples, ends[:-1]), strict=True):
-        found.setdefault(voice, []).append(piece)
-    return {voice: np.concatenate(pieces) for voice, pieces in found.items()}
+        by_voice.setdefault(voice, []).append(piece)
+    return {voice: np.concatenate(pieces) for voice, pieces in by_voice.items()}

@@ -1,7 +1,7 @@
 """Unknown voices of many recordings: which are the same, one name each.
 
-Voices are numbered in each recording by itself, and `enroll --voice unknown-2` takes such a number.
-A link has a letter, so that the one cannot be taken for the other.
+Each recording numbers its own voices, and `enroll --voice unknown-2` takes such a number.  A linked
+voice has a letter, so that it cannot be confused with a number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Likeness: TypeAlias = Callable[[DiarizedVoice, DiarizedVoice, int], tuple[float,
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An unknown voice that was heard, where most of it was."""
+    """An unknown voice, from the recording with most of its speech."""
 
     name: str
     clip: str
@@ -34,8 +34,8 @@ class _Known:
 class LinkedVoices:
     """The unknown voices of the recordings that were heard with it; see `VoiceID.diarize`.
 
-    Pass the same object with each recording, one after the other.  It keeps an embedding for each
-    voice, and grows with nothing else.
+    Pass the same object with each recording, one after the other.  It keeps one embedding for each
+    voice, and nothing else.
     """
 
     def __init__(self) -> None:
@@ -44,19 +44,19 @@ class LinkedVoices:
         self._letters = _letters()
 
     def named(
-        self, found: Diarization, likeness: Likeness, margin: float, is_taken: Callable[[str], bool]
+        self, talk: Diarization, likeness: Likeness, margin: float, is_taken: Callable[[str], bool]
     ) -> Diarization:
-        """Return a diarization whose unknown voices have the names of those that they are.
+        """Return a diarization whose unknown voices have the names of the known voices they match.
 
-        Each is another's voice if their score reaches the threshold, and leads by the margin over
-        the score with the next; two of one recording are never one.  Raises SpaceMismatch.
+        A voice matches if the score reaches the threshold, and leads the next score by the margin;
+        two voices of one recording never match the same one.  Raises SpaceMismatch.
 
         - `is_taken`: whether a speaker is enrolled by a name.
         """
         if self._space is not None:
-            self._space.require_same(found.embedding_space)
-        self._space = found.embedding_space
-        unknown = [voice for voice in found.voices if voice.speaker is None]
+            self._space.require_same(talk.embedding_space)
+        self._space = talk.embedding_space
+        unknown = [voice for voice in talk.voices if voice.speaker is None]
         links = self._links(unknown, likeness, margin)
         called: dict[str, DiarizedVoice] = {}
         for voice in unknown:
@@ -70,13 +70,13 @@ class LinkedVoices:
             else:
                 name = self._known[at].name
             called[voice.name] = replace(voice, name=name, own_name=voice.name, link=shown)
-            self._keep(name, found.clip, voice, at)
+            self._keep(name, talk.clip, voice, at)
         return replace(
-            found,
-            voices=tuple(called.get(voice.name, voice) for voice in found.voices),
+            talk,
+            voices=tuple(called.get(voice.name, voice) for voice in talk.voices),
             turns=tuple(
                 replace(turn, voice=called[turn.voice].name) if turn.voice in called else turn
-                for turn in found.turns
+                for turn in talk.turns
             ),
         )
 
@@ -102,7 +102,7 @@ class LinkedVoices:
         }
 
     def _keep(self, name: str, clip: str, voice: DiarizedVoice, at: int | None) -> None:
-        """Keep a voice in place of the one that it is, if more of it was heard."""
+        """Keep a voice in place of the voice that it matches, if it has more speech."""
         if voice.embedding is None:
             return
         if at is None:

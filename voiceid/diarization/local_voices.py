@@ -1,8 +1,8 @@
-"""The voices of each window of a recording: where each speaks, and what it sounds like there.
+"""The voices of each window of a recording: where each speaks, and its embeddings.
 
-The segmentation model numbers up to three voices in each window as it likes, so what a voice of
-one window has to do with one of the next is for its embeddings to say.  What a voice says alone is
-heard once, and embedded in pieces: the model takes some pairs who speak in turn for one.
+The segmentation model numbers up to three voices in each window in any order, so the embeddings
+show which voices of two windows are one.  The parts that a voice speaks alone are encoded once, and
+embedded in pieces: the model takes some pairs who speak in turn for one.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from voiceid.speech.segmenter import (
 FRAME_S: Final = STEP_SAMPLES / 16_000
 """From frame to frame: 17 ms."""
 STEP_FRAMES = 444
-"""7.5 s from window to window: an edge of 2.5 s is in two.  On the AMI cuts trn* a DER of 26.2 %,
+"""Step of the windows, 7.5 s: edges of 2.5 s are in two.  On the AMI cuts trn* a DER of 26.2 %,
 and with a window every 5 s 26.5 to 27.5.  See benchmarks/results/diarization.md."""
 EDGE_SAMPLES = (LEAST_SAMPLES - STEP_SAMPLES) // 2
-"""A frame of 991 samples says who speaks in the 270 in its middle."""
+"""A frame of 991 samples shows who speaks in the 270 samples in its middle."""
 _SPEAKS = 0.5
 """Probability from which a voice speaks."""
 _QUIET = 0.3
-"""Probability up to which another does not."""
+"""Probability up to which another voice does not speak."""
 _PIECES, _PIECE_S = 4, 1.3
-"""Of a voice of a window so many pieces are embedded at most, each of so many seconds at most."""
+"""Most pieces of a voice of a window that are embedded, and the most seconds of each."""
 _LONGEST = round(_PIECE_S / FRAME_S)
 _LEAST_PIECE_S = 0.4
 
@@ -93,10 +93,10 @@ def windows_of(
 
 
 def cut(blocks: Iterable[Float32Array]) -> Iterator[tuple[int, Float32Array]]:
-    """Yield the first frame and the samples of each window; the last ends where all ends."""
+    """Yield the first frame and the samples of each window; the last ends with the recording."""
     kept, first, n_kept = [np.empty(0, np.float32)], 0, 0
     step = STEP_FRAMES * STEP_SAMPLES
-    held = first  # the frame at which what is kept begins: a step before the next window
+    held = first  # the frame where the kept samples begin: a step before the next window
     for block in blocks:
         kept.append(block)
         n_kept += len(block)
@@ -151,7 +151,7 @@ def _pieces(samples: Float32Array, activity: Float32Array, encoder: Encoder) -> 
 def _embedded(
     samples: Float32Array, parts: Sequence[npt.NDArray[np.int64]], encoder: Encoder
 ) -> list[Embedding]:
-    """Return the embeddings of parts of one voice, which are heard as one."""
+    """Return the embeddings of parts of one voice, which are encoded together."""
     if not parts:
         return []
     joined = np.concatenate([spoken(samples, part) for part in parts])
@@ -164,13 +164,13 @@ def _embedded(
 def split(frames: npt.NDArray[np.int64], n_frames: int, least: int) -> list[npt.NDArray[np.int64]]:
     """Return pieces of frames (n,) that rise: those of the middle of a window of so many frames.
 
-    Of few, those nearest to it; of many, the middles of equal parts.  A piece has fewer frames than
-    ``least`` only where it is the only one.
+    Of few frames, those nearest to it; of many, the middles of equal parts.  A piece has fewer
+    frames than ``least`` only if it is the only one.
     """
     n_middle = int((np.abs(frames - n_frames / 2) <= STEP_FRAMES / 2).sum())
     taken = _nearest(frames, n_frames, max(n_middle, _LONGEST, least))
-    wanted = min(round(len(taken) / _LONGEST), len(taken) // least, _PIECES)
-    parts = np.array_split(taken, max(1, wanted))
+    n_pieces = min(round(len(taken) / _LONGEST), len(taken) // least, _PIECES)
+    parts = np.array_split(taken, max(1, n_pieces))
     longest = max(_LONGEST, least)
     starts = [max(0, len(part) - longest) // 2 for part in parts]
     return [part[at : at + longest] for part, at in zip(parts, starts, strict=True)]

@@ -1,4 +1,4 @@
-"""What the voices of a recording are called: each name once, else by number."""
+"""The names of the voices of a recording: each name once, else a number."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from voiceid.speech.encoder import Encoder
 
 UNKNOWN = "unknown-"
 _BOTH_S = 1.0
-"""Two who speak at once for so long are two people."""
+"""Two voices that speak at once for this long are two people."""
 _DIFFERENT_FMR = 0.1
-"""False match rate whose threshold two voices do not reach that are certain to be different."""
+"""Two voices below the threshold of this false match rate are certain to be different."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard of a voice alone, and who it is; None: names were not asked for."""
+    """The utterance of a voice alone, and the decision; None: names were not asked for."""
 
     voice: str
     utterance: Utterance | None
@@ -56,7 +56,7 @@ def named(
     the higher score has it.
     """
     kept: dict[str, Heard] = {}
-    same: dict[str, str] = {}  # the voices that are another's, by theirs
+    same: dict[str, str] = {}  # the voice that each joined voice belongs to
     for voice in sorted(heard, key=lambda voice: -voice.score):
         name = voice.speaker
         if name is not None and name in kept:
@@ -89,14 +89,14 @@ def joined(turns: Iterator[VoiceTurn]) -> tuple[VoiceTurn, ...]:
     return tuple(kept)
 
 
-def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encoder) -> bool:
+def _differ(left: Heard, right: Heard, turns: Sequence[VoiceTurn], encoder: Encoder) -> bool:
     """Whether two voices are certain to be of different people."""
-    both = {one.voice, other.voice}
+    both = {left.voice, right.voice}
     together = [turn for turn in turns if turn.voice in both]
     at_once_s = sum(end - start for start, end, names in stretches(together) if names == both)
     if at_once_s >= _BOTH_S:
         return True
-    first, second = one.utterance, other.utterance
+    first, second = left.utterance, right.utterance
     if first is None or second is None or first.embedding is None or second.embedding is None:
         return False
     speech_s = min(first.quality.net_speech_s, second.quality.net_speech_s)
@@ -104,7 +104,7 @@ def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encod
 
 
 def _refused(voice: Heard, name: str) -> Heard:
-    """Return a voice that is not the speaker whom it sounds like, since another is."""
+    """Return a voice without the name that another voice has, with a higher score."""
     if (decision := voice.decision) is None:
         return voice
     detail = f"{decision.detail}; another voice of the recording is {name}, with a higher score"
@@ -115,7 +115,7 @@ def _refused(voice: Heard, name: str) -> Heard:
 
 
 def _names(speakers: Sequence[str | None]) -> Iterator[str]:
-    """Yield the name of each voice; one that is not known has a number that no speaker has."""
+    """Yield the name of each voice; an unknown voice has a number that is no speaker's name."""
     taken = {speaker_key(name) for name in speakers if name is not None}
     free = (name for n in itertools.count(1) if (name := f"{UNKNOWN}{n}") not in taken)
     for speaker in speakers:
