@@ -1,9 +1,9 @@
 """Which voice says which part of a segment of a transcript.
 
 A segment is cut between words only, and its parts in order are all of its text.  A word has the
-voice that speaks for most of its time.  Where words have no times, they share the time in which
-anybody speaks during the segment, by their lengths; such times are rough, so a part of less than a
-second goes to its neighbour, and a cut moves to the end of a sentence nearby.
+voice that speaks for most of its time.  Words without times share the time of speech in the
+segment, by their lengths.  Such times are rough, so a part of less than a second goes to its
+neighbour, and a cut moves to the end of a sentence nearby.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from voiceid.domain import VoiceTurn
 from voiceid.domain.diarizations import stretches
 
 HIDDEN = "\0"
-"""Stands in a segment's text for each character that is not spoken, as those of a tag are."""
+"""Replaces, in a segment's text, each character that is not spoken, such as those of a tag."""
 _NEAR_S = 0.5
-"""A word beside a turn is of that turn's voice: recognisers are not more exact than this."""
+"""A word this near to a turn is of its voice: recognisers are not more exact."""
 _SAME_S, _ROUNDING_S = 1e-3, 1e-6
 _LEAST_S, _SENTENCE_S = 1.0, 1.5
-"""Of segments without times of words: the shortest part, and how far off a sentence may end.
-Judgements, not measured: people of one segment who speak a quarter faster or slower than each other
-put a cut in the middle of 8 s off by half a second to one."""
+"""For segments without times of words: the shortest part, and how far away a sentence may end.
+Judged, not measured: if one person of a segment speaks a quarter faster than the other, a cut in
+the middle of 8 s is wrong by half a second to one."""
 _FAR_CHARS = 40
-"""A word is looked for so far beyond the word before it; between the two is what has no time."""
+"""A word is searched this far after the word before it; text between has no time."""
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Scripts that put no blanks between words: Thai, Lao, Burmese, Khmer, kana and Han."""
 _UNIT = re.compile(rf"[^\w\s]*[{_UNSPACED}][^\w\s]*|(?:(?![{_UNSPACED}])\S)+")
 _MARKS = 6
-"""A sentence ends with so many marks at most."""
+"""The most marks at the end of a sentence."""
 _SENTENCE = re.compile(r"[.?!\u2026\u3002\uff1f\uff01][^\w\s]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a recogniser heard from start to end, in seconds; NaN: it does not say when."""
+    """A word of a recogniser, from start to end in seconds; NaN: the time is not known."""
 
     text: str
     start_s: float = math.nan
@@ -59,7 +59,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Some text of a transcript, with `HIDDEN` for what is not spoken, and its words."""
+    """Some text of a transcript, with `HIDDEN` for unspoken characters, and its words."""
 
     text: str
     start_s: float
@@ -74,9 +74,9 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one voice says of a segment.
+    """The part of a segment that one voice says.
 
-    - `voice`: None: none was heard there.
+    - `voice`: None: no voice was heard there.
     - `text`: of the segment's text, where it begins and ends.
     - `words`: of the segment's words, where they begin and end.
     """
@@ -90,7 +90,7 @@ class Part:
 
 @dataclass(slots=True)
 class _Unit:
-    """The least that is of one voice: a word, or a character of a script without blanks."""
+    """The smallest unit of one voice: a word, or a character of a script without blanks."""
 
     number: int
     first: int
@@ -106,12 +106,12 @@ class _Unit:
 
 
 class Speech:
-    """Who speaks when, to be asked about any time."""
+    """The turns of all voices, with the voice of any time."""
 
     def __init__(self, turns: Iterable[VoiceTurn]) -> None:
-        found = [stretch for stretch in stretches(turns) if stretch[2]]
-        self._stretches = found
-        self._starts = [start_s for start_s, _, _ in found]
+        spoken = [stretch for stretch in stretches(turns) if stretch[2]]
+        self._stretches = spoken
+        self._starts = [start_s for start_s, _, _ in spoken]
 
     def during(self, start_s: float, end_s: float) -> Iterator[tuple[float, float, frozenset[str]]]:
         """Yield starts, ends and voices of the speech in some time, cut to it."""
@@ -123,18 +123,18 @@ class Speech:
             at += 1
 
     def voice(self, start_s: float, end_s: float, before: str | None) -> str | None:
-        """Return the voice that speaks most in some time, or beside it; None: there is none.
+        """Return the voice that speaks most in some time, or beside it; None: no voice.
 
-        Of several that do, the one that spoke before, else the first by name.
+        Of several equal ones, the voice that spoke before, else the first by name.
         """
         spoken_s: dict[str, float] = {}
         for first_s, last_s, voices in self.during(start_s, max(end_s, start_s + _SAME_S)):
             for voice in voices:
                 spoken_s[voice] = spoken_s.get(voice, 0.0) + last_s - first_s
         most_s = max(spoken_s.values(), default=0.0)
-        found = frozenset(voice for voice, s in spoken_s.items() if s >= most_s - _SAME_S)
-        found = found or self._beside(start_s, end_s)
-        return before if before in found else min(found, default=None)
+        loudest = frozenset(voice for voice, s in spoken_s.items() if s >= most_s - _SAME_S)
+        loudest = loudest or self._beside(start_s, end_s)
+        return before if before in loudest else min(loudest, default=None)
 
     def _beside(self, start_s: float, end_s: float) -> frozenset[str]:
         at = bisect.bisect_right(self._starts, start_s)
@@ -146,7 +146,7 @@ class Speech:
         return self._stretches[max(0, at - 1) + index][2] if off_s <= _NEAR_S else frozenset()
 
     def spans(self, start_s: float, end_s: float) -> list[tuple[float, float]]:
-        """Return where anybody speaks in some time, or all of it."""
+        """Return the spans of speech in some time, or all of the time."""
         return [span[:2] for span in self.during(start_s, end_s)] or [(start_s, end_s)]
 
     def shared(
@@ -157,24 +157,24 @@ class Speech:
         done_s = [0.0, *itertools.accumulate(last_s - first_s for first_s, last_s in spans)]
         step_s = done_s[-1] / max(1, sum(sizes))
         ends = [step_s * end for end in itertools.accumulate(sizes)]
-        found = []
+        shares = []
         for left_s, right_s in itertools.pairwise([0.0, *ends]):
             first = min(bisect.bisect_right(done_s, left_s + _ROUNDING_S), len(spans)) - 1
             last = max(min(bisect.bisect_left(done_s, right_s - _ROUNDING_S), len(spans)), 1) - 1
             begin_s = spans[first][0] + left_s - done_s[first]
-            found.append((begin_s, max(begin_s, spans[last][0] + right_s - done_s[last])))
-        return found
+            shares.append((begin_s, max(begin_s, spans[last][0] + right_s - done_s[last])))
+        return shares
 
 
 def _places(segment: Segment) -> list[int]:
-    """Return where each word stands in the text of its segment; -1: it is not found there."""
-    found, at = [], 0
+    """Return the place of each word in the text of its segment; -1: the word is not there."""
+    places, at = [], 0
     for word in segment.words:
         text = word.text.strip()
         place = segment.text.find(text, at, at + len(text) + _FAR_CHARS) if text else -1
-        found.append(place)
+        places.append(place)
         at = at if place < 0 else place + len(text)
-    return found
+    return places
 
 
 def words_of(segment: Segment) -> Iterator[re.Match[str]]:
@@ -183,8 +183,8 @@ def words_of(segment: Segment) -> Iterator[re.Match[str]]:
 
 
 def parts(segment: Segment, speech: Speech) -> list[Part]:
-    """Return the parts of a segment, in order: at least one, and together all of it."""
-    spans = [one.span() for one in words_of(segment) if one[0].strip(HIDDEN)]
+    """Return the parts of a segment, in order: at least one; together they are the segment."""
+    spans = [word.span() for word in words_of(segment) if word[0].strip(HIDDEN)]
     units = [_Unit(number, *span) for number, span in enumerate(spans)]
     if not segment.is_timed or not units:
         return [Part(None, segment.start_s, segment.end_s, slice(None), slice(None))]
@@ -195,20 +195,20 @@ def parts(segment: Segment, speech: Speech) -> list[Part]:
     if not is_timed:
         _settle(units, segment, speech)
     cuts = _changes(units)
-    if segment.words and max(places) < 0:  # which words are whose cannot be known
+    if segment.words and max(places) < 0:  # the voice of each word cannot be known
         most = speech.voice(segment.start_s, segment.end_s, None)
         cuts, units[0].voice = [0], most or units[0].voice
     return _cut(segment, units, cuts, places)
 
 
 def _give_times(units: Sequence[_Unit], segment: Segment, places: Sequence[int]) -> bool:
-    """Give units the times of the words that stand in them; return whether there are any."""
+    """Give units the times of the words in them; return whether any word has a time."""
     ends = [unit.end for unit in units]
-    found = False
+    is_timed = False
     for word, first in zip(segment.words, places, strict=True):
         if first < 0 or not word.is_timed:
             continue
-        found = True
+        is_timed = True
         at, end = bisect.bisect_right(ends, first), first + len(word.text.strip())
         while at < len(units) and units[at].first < end:
             unit = units[at]
@@ -216,22 +216,22 @@ def _give_times(units: Sequence[_Unit], segment: Segment, places: Sequence[int])
             unit.start_s = min(had.start_s, word.start_s)
             unit.end_s = max(had.end_s, word.end_s)
             at += 1
-    return found
+    return is_timed
 
 
 def _share_rest(units: Sequence[_Unit], segment: Segment, speech: Speech) -> None:
     """Give units without times the time between their neighbours, or all of the segment."""
     before_s = segment.start_s
     for is_free, run in itertools.groupby(units, lambda unit: unit.is_free):
-        found = list(run)
+        members = list(run)
         if is_free:
-            after = found[-1].number + 1
+            after = members[-1].number + 1
             after_s = units[after].start_s if after < len(units) else segment.end_s
-            sizes = [_size(unit, segment) for unit in found]
+            sizes = [_size(unit, segment) for unit in members]
             times = speech.shared(before_s, max(before_s, after_s), sizes)
-            for unit, span in zip(found, times, strict=True):
+            for unit, span in zip(members, times, strict=True):
                 unit.start_s, unit.end_s = span
-        before_s = found[-1].end_s
+        before_s = members[-1].end_s
 
 
 def _size(unit: _Unit, segment: Segment) -> int:
@@ -242,12 +242,12 @@ def _give_voices(units: Sequence[_Unit], speech: Speech) -> None:
     voice = None
     for unit in units:
         unit.voice = voice = speech.voice(unit.start_s, unit.end_s, voice) or voice
-    for unit in reversed(units):  # those before the first that has one
+    for unit in reversed(units):  # units before the first with a voice
         unit.voice = voice = unit.voice or voice
 
 
 def _changes(units: Sequence[_Unit]) -> list[int]:
-    """Return the numbers of the units with which parts begin."""
+    """Return the numbers of the units that begin a part."""
     return [i for i, unit in enumerate(units) if i == 0 or unit.voice != units[i - 1].voice]
 
 

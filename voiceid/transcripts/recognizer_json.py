@@ -1,13 +1,13 @@
-"""JSON of speech recognisers: openai-whisper, WhisperX, faster-whisper, whisper.cpp and their kin.
+"""JSON of speech recognisers: openai-whisper, WhisperX, faster-whisper, whisper.cpp and others.
 
-What is known of their shapes (from their writers, which are the documentation):
+The known shapes (from the code that writes them, the only documentation):
 
 - ``segments``: objects with ``start``, ``end`` in seconds and ``text``, and perhaps ``words`` with
   ``word``, ``start``, ``end``: openai-whisper ``--output_format json`` (words begin with a blank),
   WhisperX (they do not, and a number has no time; the same words once more in ``word_segments``),
   the verbose JSON of OpenAI's service (``words`` beside ``segments``, without punctuation);
-- a list of such objects, or one a line: what programs that use faster-whisper write, whose words
-  may be arrays of start, end, word, probability (they were named tuples);
+- a list of such objects, or one a line: programs that use faster-whisper write it; words may be
+  arrays of start, end, word, probability (they were named tuples);
 - ``transcription``: whisper.cpp ``-oj``, with ``offsets`` in milliseconds and ``timestamps``, and
   ``tokens`` with ``-ojf``;
 - ``chunks`` with ``timestamp``: [start, end], the last end perhaps null: Transformers.
@@ -30,20 +30,20 @@ _LISTS = ("segments", "transcription", "chunks")
 
 
 class RecognizerJson:
-    """A transcript in JSON; all that is not about voices stays as it is."""
+    """A transcript in JSON; only what concerns voices is changed."""
 
     def __init__(self, text: str) -> None:
         self._root, self._has_lines = _read(text)
-        found, self._key = self._root, None
-        if isinstance(found, dict):
-            self._key = next((k for k in _LISTS if isinstance(found.get(k), list)), None)
-            found = found.get(self._key) if self._key else None
-        if not isinstance(found, list) or (found and not any(map(_is_segment, found))):
+        items, self._key = self._root, None
+        if isinstance(items, dict):
+            self._key = next((k for k in _LISTS if isinstance(items.get(k), list)), None)
+            items = items.get(self._key) if self._key else None
+        if not isinstance(items, list) or (items and not any(map(_is_segment, items))):
             raise Unfit(
-                "its JSON has no list of segments, which are objects with text, start and end"
+                "its JSON has no list of segments: objects with text, start and end"
                 f" (in {', '.join(_LISTS)}, or as the whole)"
             )
-        self._items: list[Any] = found
+        self._items: list[Any] = items
         self._is_ascii = text.isascii()
         self._end = text[len(text.rstrip()) :]
         indent = re.match(r"\s*[\[{]\r?\n([ \t]+)", text)
@@ -55,18 +55,18 @@ class RecognizerJson:
 
     @property
     def strange(self) -> tuple[str, ...]:
-        """What is no segment and stays as it is, in a few words."""
+        """A few words on the entries that are not segments; they stay unchanged."""
         n = sum(not _is_segment(item) for item in self._items)
         of = len(self._items)
-        return (f"{n} of {of} segments have no text, or are no objects",) if n else ()
+        return (f"{n} of {of} segments have no text, or are not objects",) if n else ()
 
     def segments(self, names: Iterable[str]) -> list[Segment | None]:
-        """Return the segments, and None for what is none; ``names`` are of no matter here."""
+        """Return the segments, None for other entries; ``names`` is not used."""
         del names
         return [self._segment(number) for number in range(len(self._items))]
 
     def spoken(self, segment: Segment) -> Segment:
-        """Return a segment with what is not spoken hidden."""
+        """Return a segment, with text that is not spoken hidden."""
         return segment
 
     def plain(self, text: str) -> str:
@@ -74,13 +74,13 @@ class RecognizerJson:
         return " ".join(text.split())
 
     def _words_beside(self) -> list[Any]:
-        """Return the words of the service of OpenAI, which stand beside the segments."""
+        """Return the words of OpenAI's service, which are beside the segments."""
         inside = any(isinstance(item, dict) and item.get("words") for item in self._items)
         words = self._root.get("words") if isinstance(self._root, dict) else None
         return words if isinstance(words, list) and not inside else []
 
     def _segment(self, number: int) -> Segment | None:
-        """Return a segment; None for what is none."""
+        """Return a segment; None if the value is not a segment."""
         item = self._items[number]
         if not _is_segment(item):
             return None
@@ -101,8 +101,8 @@ class RecognizerJson:
     def named(
         self, segments: Sequence[Segment | None], parts_of: Mapping[int, Sequence[Part]]
     ) -> str:
-        """Return the file with the parts of segments, by their numbers, in their place."""
-        del segments  # their text is that of the file
+        """Return the file with segments replaced by their parts; parts are by segment number."""
+        del segments  # the text of their words is in the file
         made: list[Any] = []
         for number, item in enumerate(self._items):
             cut = parts_of.get(number)
@@ -133,19 +133,19 @@ class RecognizerJson:
 
 
 def _read(text: str) -> tuple[Any, bool]:
-    """Return what is in JSON, and whether it is one object a line."""
+    """Return the value of the JSON, and whether it is one object a line."""
     try:
         return json.loads(text), False
     except json.JSONDecodeError as error:
         lines = [line for line in text.split("\n") if line.strip()]
-        if error.msg != "Extra data" or len(lines) < 2:  # noqa: PLR2004 - of which one is no list
-            raise Unfit(f"it is no JSON: {error}") from error
+        if error.msg != "Extra data" or len(lines) < 2:  # noqa: PLR2004 - one object is not a list
+            raise Unfit(f"it is not JSON: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise Unfit(f"it is no JSON: {error}") from error
+        raise Unfit(f"it is not JSON: {error}") from error
     try:
         return [json.loads(line) for line in lines], True
     except (ValueError, RecursionError) as error:
-        raise Unfit(f"it is no JSON, and not one object a line: {error}") from error
+        raise Unfit(f"it is neither JSON nor one JSON object a line: {error}") from error
 
 
 def _is_segment(item: object) -> bool:
@@ -162,17 +162,17 @@ def _words(item: Mapping[str, Any]) -> list[Any]:
     return words
 
 
-def _word(given: object) -> Word:
-    if isinstance(given, list) and len(given) >= 3:  # noqa: PLR2004 - start, end, word
-        given = dict(zip(("start", "end", "word"), given, strict=False))
-    if not isinstance(given, dict):
+def _word(value: object) -> Word:
+    if isinstance(value, list) and len(value) >= 3:  # noqa: PLR2004 - start, end, word
+        value = dict(zip(("start", "end", "word"), value, strict=False))
+    if not isinstance(value, dict):
         return Word("")
-    text = given.get("word", given.get("text"))
-    return Word(text if isinstance(text, str) else "", *_times(given))
+    text = value.get("word", value.get("text"))
+    return Word(text if isinstance(text, str) else "", *_times(value))
 
 
 def _times(item: Mapping[str, Any]) -> tuple[float, float]:
-    """Return start and end in seconds, NaN for what is no time."""
+    """Return start and end in seconds; NaN if a value is not a time."""
     offsets, pair = item.get("offsets"), item.get("timestamp")
     if isinstance(offsets, dict):
         return _number(offsets.get("from")) / 1000, _number(offsets.get("to")) / 1000
@@ -185,16 +185,16 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
-        found = float(value)
+        number = float(value)
     except OverflowError:
         return math.nan
-    return found if math.isfinite(found) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _cut(item: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
     """Yield a segment for each part: all fields are copied, and those of time, text and voice set.
 
-    Blanks between two parts go where the segment has none before its text.
+    Blanks between two parts are dropped if the segment has none before its text.
     """
     words, key = _words(item), "words" if isinstance(item.get("words"), list) else "tokens"
     for number, part in enumerate(parts):
@@ -211,7 +211,7 @@ def _cut(item: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[dict[str, A
 
 
 def _set_times(item: dict[str, Any], part: Part, *, first: bool, last: bool) -> None:
-    """Set the times at which a segment was cut; the others stay, but for an end before a start."""
+    """Set the times of the cuts of a segment; others stay, except an end before a start."""
     last = last and not _times(item)[1] < part.start_s
     pairs = [(0, part.start_s)] * (not first) + [(1, part.end_s)] * (not last)
     for at, time_s in pairs:
@@ -229,7 +229,7 @@ def _set_times(item: dict[str, Any], part: Part, *, first: bool, last: bool) -> 
 
 
 def _with_voice(item: Any, voice: str | None) -> Any:
-    """Return a segment or word with the voice in place of what it had; what is none, as it is."""
+    """Return a segment or word with the voice in place of an old one; other values unchanged."""
     if not isinstance(item, dict):
         return item
     if voice is None:
@@ -237,15 +237,15 @@ def _with_voice(item: Any, voice: str | None) -> Any:
     return {**item, "speaker": voice}
 
 
-def _said(spans: Sequence[tuple[float, float, str | None]], given: Any) -> str | None:
+def _said(spans: Sequence[tuple[float, float, str | None]], word: Any) -> str | None:
     """Return the voice of a word by its time, among parts by their starts."""
-    middle_s = _word(given).middle_s
+    middle_s = _word(word).middle_s
     at = bisect.bisect_right(spans, middle_s, key=lambda span: span[0]) - 1
     return spans[at][2] if at >= 0 and middle_s <= spans[at][1] else None
 
 
 def _count(before: Sequence[Any], after: Sequence[Any]) -> None:
-    """Go on counting where the ids of segments were their numbers."""
+    """Renumber the segments if their ids were their numbers."""
     ids = [item.get("id") if isinstance(item, dict) else None for item in before]
     if not ids or type(ids[0]) is not int or ids != list(range(ids[0], ids[0] + len(ids))):
         return

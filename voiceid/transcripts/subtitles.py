@@ -1,7 +1,7 @@
-"""Subtitles: SubRip (SRT) and WebVTT, read line by line, so that what is not a cue stays.
+"""Subtitles: SubRip (SRT) and WebVTT, read line by line, so that all other lines stay.
 
-No library: pysubs2 1.8 drops notes, styles, settings and voices of WebVTT, webvtt-py 0.6 text with
-an arrow and cues with a bad line of times, and srt knows SubRip alone.
+No library is used: pysubs2 1.8 drops notes, styles, settings and voices of WebVTT, webvtt-py 0.6
+drops text with an arrow and cues with a bad line of times, and srt only knows SubRip.
 A cue is found by its line of times alone, as W3C's "WebVTT: The Web Video Text Tracks Format" (6.1)
 has it; SubRip has no standard, and its cues last until the next, blank lines or not.
 """
@@ -22,15 +22,15 @@ _INSIDE = re.compile(rf"<{_CLOCK}>")
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s.<>/]*)[^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _VOICE = re.compile(r"<v(?:[ \t.\n][^<>]*)?>|</v>")
 _FORMER = re.compile(r"\s*\[SPEAKER_\d+\]: ")
-"""What WhisperX writes before the text of a subtitle."""
+"""The prefix of a subtitle's text by WhisperX."""
 _DEEPEST = 16
-"""So many tags within one another are opened again where a cue is cut."""
+"""At most this many nested tags are opened again where a cue is cut."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
 class _Cue:
-    """One subtitle: its identifier (None: it has no line for one), times, settings and text."""
+    """One subtitle: its identifier (None: it has no such line), times, settings and text."""
 
     number: str | None
     when: str
@@ -41,7 +41,7 @@ class _Cue:
 
 
 class Subtitles:
-    """A file of subtitles; all that is not a voice stays as it is."""
+    """A file of subtitles; only voices are changed."""
 
     def __init__(self, text: str) -> None:
         ends = _LINE_END.findall(text)
@@ -57,7 +57,7 @@ class Subtitles:
 
     @property
     def strange(self) -> tuple[str, ...]:
-        """What looks like times and is none, in a few words each."""
+        """A few words on each line that looks like times, but is not."""
         strange = [
             number
             for number, line in enumerate(self._lines, start=1)
@@ -65,13 +65,13 @@ class Subtitles:
         ]
         if not strange:
             return ()
-        others = f", nor have {len(strange) - 1} after it" if len(strange) > 1 else ""
-        return (f"line {strange[0]} has an arrow and no times{others}: it was taken for text",)
+        others = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        return (f"line {strange[0]} has an arrow but no times{others}: it was taken for text",)
 
     def segments(self, names: Iterable[str]) -> list[Segment | None]:
-        """Return the cues, and None for each line that is of none.
+        """Return the cues, and None for each line outside a cue.
 
-        The names that were there before are left out; in SubRip those that are ``names``.
+        Names that were there before are left out; in SubRip only those in ``names``.
         """
         former = tuple(f"{one_line(name)}: " for name in names)
         return [self._segment(item, former) for item in self._items]
@@ -88,7 +88,7 @@ class Subtitles:
         return Segment(text.removeprefix(name), item.start_s, item.end_s)
 
     def spoken(self, segment: Segment) -> Segment:
-        """Return a segment with what is not spoken hidden."""
+        """Return a segment, with text that is not spoken hidden."""
         text = _TAG.sub(lambda tag: HIDDEN * len(tag[0]), segment.text)
         return replace(segment, text=text)
 
@@ -140,7 +140,7 @@ class Subtitles:
 
 
 def _items(lines: Sequence[str], *, is_vtt: bool) -> Iterator[_Cue | str]:
-    """Yield the cues of a file, and each line that is of none, in order."""
+    """Yield the cues of a file, and each line outside a cue, in order."""
     whens = [(i, times) for i, line in enumerate(lines) if (times := _WHEN.fullmatch(line))]
     heads = [_has_number(lines, i, is_vtt=is_vtt) for i, _ in whens]
     at = 0
@@ -180,7 +180,7 @@ def _seconds(parts: Sequence[str | None]) -> float:
 
 
 def _timed_words(text: str, cue: _Cue) -> Iterator[Word]:
-    """Yield what stands between times within a cue: such captions are shown word by word."""
+    """Yield the text between times within a cue: such captions are shown word by word."""
     times = list(_INSIDE.finditer(text))
     starts = [cue.start_s, *(_seconds(at.groups()) for at in times)]
     places = [0, *(at.end() for at in times)]
@@ -192,7 +192,7 @@ def _timed_words(text: str, cue: _Cue) -> Iterator[Word]:
 
 
 def _still_open(text: str, before: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the tags that are open after a text, each with what closes it."""
+    """Return the tags that are open after a text, each with its closing tag."""
     still_open = list(before)
     for tag in _TAG.finditer(text):
         if tag[0].startswith("{"):

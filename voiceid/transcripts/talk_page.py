@@ -1,6 +1,6 @@
-"""Who spoke when as a page that plays the recording: one file, which needs nothing but a browser.
+"""Who spoke when as a page that plays the recording: one file that only needs a browser.
 
-The recording stays where it is, and the page links to it; where it is not found there, a person
+The page links to the recording, which stays where it is; if the link does not work, a person
 chooses the file.  Names and words are text, never markup: each is escaped.  A content security
 policy forbids the page to load anything but sound.
 """
@@ -20,17 +20,17 @@ from voiceid.domain.turn_formats import short_clock
 from voiceid.transcripts.transcript import TranscriptLine
 
 _COLOURS = 7
-"""As many as the page's style has, of which a reader tells no more apart."""
+"""The colours of the page's style: a reader cannot distinguish more."""
 
 
 def talk_page(
-    found: Diarization, lines: Iterable[TranscriptLine] = (), audio: str | None = None
+    talk: Diarization, lines: Iterable[TranscriptLine] = (), audio: str | None = None
 ) -> str:
-    """Return a page that plays a recording, lights up who speaks, and jumps where it is clicked.
+    """Return a page that plays a recording, highlights who speaks, and jumps to a clicked place.
 
     Parameters
     ----------
-    found : Diarization
+    talk : Diarization
         Who speaks when.
     lines : iterable of TranscriptLine
         What they say; without lines the page lists the turns.
@@ -38,19 +38,19 @@ def talk_page(
         Path of the recording, from the folder of the page, or its address; without it the page
         asks for the file.
     """
-    names = [voice.name for voice in found.voices]
-    turns = [(turn.start_s, turn.end_s, names.index(turn.voice)) for turn in found.turns]
-    said = list(lines) or [TranscriptLine(t.start_s, t.end_s, t.voice, "") for t in found.turns]
+    names = [voice.name for voice in talk.voices]
+    turns = [(turn.start_s, turn.end_s, names.index(turn.voice)) for turn in talk.turns]
+    said = list(lines) or [TranscriptLine(t.start_s, t.end_s, t.voice, "") for t in talk.turns]
     times = [(_time(line.start_s), _time(line.end_s)) for line in said]
     facts = {
-        "duration_s": round(found.duration_s, 3),
+        "duration_s": round(talk.duration_s, 3),
         "turns": [(_time(start_s), _time(end_s), voice) for start_s, end_s, voice in turns],
         "lines": times,
     }
     page = Path(__file__).with_suffix(".html").read_text("utf-8")
     return Template(page).substitute(
-        title=_text(found.clip),
-        summary=_text(_summary(found)),
+        title=_text(talk.clip),
+        summary=_text(_summary(talk)),
         source="" if audio is None else f' src="{_text(_link(audio))}"',
         hidden="" if audio is None else " hidden",
         colours="\n".join(f".v{i} {{ --own: var(--v{i}); }}" for i in range(_COLOURS)),
@@ -61,7 +61,7 @@ def talk_page(
         names="\n".join(
             f'<li class="{_class(i)}"><bdi>{_text(name)}</bdi></li>' for i, name in enumerate(names)
         ),
-        lanes="\n".join(_lane(i, turns, found.duration_s) for i in range(len(names))),
+        lanes="\n".join(_lane(i, turns, talk.duration_s) for i in range(len(names))),
         lines="\n".join(_line(line, names) for line in said),
         data=json.dumps(facts).replace("<", "\\u003c"),
     )
@@ -73,7 +73,7 @@ def _text(text: str) -> str:
 
 
 def _link(path: str) -> str:
-    """Return a path as the address of what is there; a colon in its name is no scheme."""
+    """Return a path as the address of what is there; a colon in its name is not a scheme."""
     if path.startswith("file:"):
         return path
     return quote(path if path.startswith((".", "/")) else f"./{path}", errors="surrogateescape")
@@ -87,10 +87,10 @@ def _time(at_s: float) -> float | None:
     return round(at_s, 3) if math.isfinite(at_s) else None
 
 
-def _summary(found: Diarization) -> str:
-    times = (found.duration_s, found.speech_s, found.overlap_s)
+def _summary(talk: Diarization) -> str:
+    times = (talk.duration_s, talk.speech_s, talk.overlap_s)
     length, speech, overlap = map(short_clock, times)
-    n = len(found.voices)
+    n = len(talk.voices)
     voices = f"{n} voice{'s' * (n != 1)}"
     return f"{length}, {voices}; {speech} of speech, {overlap} of it several at once."
 

@@ -29,19 +29,19 @@ from voiceid.transcripts.subtitles import Subtitles
 
 _BOM = "\ufeff"
 _CHAR_S = 0.1
-"""So long a character of the last segment is taken to last, where that does not say its end."""
+"""Assumed length of a character of the last segment, if its end is not stated."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
-    """What one voice says.
+    """The words of one voice.
 
     Parameters
     ----------
     start_s, end_s : float
-        In the recording, in seconds; NaN: the transcript does not say.
+        In the recording, in seconds; NaN: not in the transcript.
     voice : str or None
-        The name of the voice; None: none was heard there.
+        The name of the voice; None: no voice was heard there.
     text : str
         Without tags, on one line.
     """
@@ -61,9 +61,9 @@ class NamedTranscript:
     data : bytes
         The file, in the format in which it came.
     lines : tuple of TranscriptLine
-        What it says, in the order of the file.
+        Its lines, in the order of the file.
     unused : tuple of str
-        What of it has no name, and why, in a few words each.
+        The parts without a name, and why, in a few words each.
     """
 
     data: bytes
@@ -80,12 +80,12 @@ class Transcript:
         The content of the file: SubRip, WebVTT, or JSON of openai-whisper, WhisperX,
         faster-whisper, whisper.cpp, OpenAI's service or Transformers.
     name : str
-        What it is called in messages.
+        Its name in messages.
 
     Raises
     ------
     TranscriptInvalid
-        It is none of these.
+        It is not in one of these formats.
     """
 
     def __init__(self, data: bytes, name: str = "the transcript") -> None:
@@ -113,18 +113,18 @@ class Transcript:
             why = error.strerror if isinstance(error, OSError) else error
             raise TranscriptInvalid(f"{path} cannot be read: {why}") from error
 
-    def named(self, found: Diarization) -> NamedTranscript:
+    def named(self, talk: Diarization) -> NamedTranscript:
         """Return the transcript with the names of the voices that say its words.
 
-        A segment or cue is cut where the voice changes: between words by their times, where it
-        has such; else by their share of the time, at the end of a sentence where one is near, and
-        into no part of less than a second.  Names that it had before are replaced.
+        A segment or cue is cut where the voice changes: between words by their times, if it has
+        them; else by their share of the time, at the end of a sentence if one is near, and never
+        into parts of less than a second.  Names that it had before are replaced.
 
         - In JSON segments, and their words, have the field ``speaker``; all others stay.
         - In WebVTT a cue begins with ``<v NAME>``, in SubRip with ``NAME: ``.
         """
-        speech = Speech(found.turns)
-        segments = self._file.segments([voice.name for voice in found.voices])
+        speech = Speech(talk.turns)
+        segments = self._file.segments([voice.name for voice in talk.voices])
         parts_of = {
             number: parts(self._file.spoken(_ended(segment)), speech)
             for number, segment in enumerate(segments)
@@ -138,7 +138,7 @@ class Transcript:
         ]
         text = self._file.named(segments, parts_of)
         data = ((_BOM if self._marked else "") + text).encode("utf-8", "surrogateescape")
-        unused = [*self._notes, *self._file.strange, *_nameless(segments, parts_of, found)]
+        unused = [*self._notes, *self._file.strange, *_nameless(segments, parts_of, talk)]
         return NamedTranscript(data, tuple(lines), tuple(unused))
 
     def _shown(self, text: str) -> str:
@@ -150,7 +150,7 @@ class Transcript:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             self._notes.append("it is UTF-16, and was written in UTF-8")
             return data.decode("utf-16", "replace")
-        text = data.decode("utf-8", "surrogateescape")  # what is no UTF-8 is written as it was
+        text = data.decode("utf-8", "surrogateescape")  # other bytes are written unchanged
         if re.search("[\udc80-\udcff]", text):
             self._notes.append("it is not UTF-8: its bytes were kept, and names written in UTF-8")
         return text
@@ -164,10 +164,10 @@ def _require_at_most(limit: Limit, n: int) -> None:
 def _file(text: str) -> RecognizerJson | Subtitles:
     if text.lstrip()[:1] in {"{", "["}:
         return RecognizerJson(text)
-    found = Subtitles(text)
-    if not found.is_one:
+    subtitles = Subtitles(text)
+    if not subtitles.is_one:
         raise Unfit("it has no line of times, such as 00:00:01,000 --> 00:00:02,500")
-    return found
+    return subtitles
 
 
 def _ended(segment: Segment) -> Segment:
@@ -178,12 +178,12 @@ def _ended(segment: Segment) -> Segment:
 
 
 def _nameless(
-    segments: Sequence[Segment | None], parts_of: Mapping[int, Sequence[Part]], found: Diarization
+    segments: Sequence[Segment | None], parts_of: Mapping[int, Sequence[Part]], talk: Diarization
 ) -> Iterator[str]:
     """Yield why some segments have no name."""
     reasons = {
         "have no times that can be used": 0,
-        f"begin after the recording ends, at {found.duration_s:.1f} s": 0,
+        f"begin after the recording ends, at {talk.duration_s:.1f} s": 0,
         "are where no voice was heard": 0,
     }
     untimed, late, unheard = reasons
@@ -194,7 +194,7 @@ def _nameless(
         if not _ended(segment).is_timed:
             reasons[untimed] += 1
         else:
-            reasons[late if segment.start_s > found.duration_s else unheard] += 1
+            reasons[late if segment.start_s > talk.duration_s else unheard] += 1
     for reason, n in reasons.items():
         if n:
             yield f"{n} of {len(parts_of)} segments {reason}, and have no name"

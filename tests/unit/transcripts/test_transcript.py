@@ -203,7 +203,7 @@ not --> believe it.
 a: b <c> & -> d: Well.
 """
     )
-    assert found.unused == ("line 8 has an arrow and no times: it was taken for text",)
+    assert found.unused == ("line 8 has an arrow but no times: it was taken for text",)
     cut = named(SRT, talk((0, 5, "alice"), (5, 9, "bob"))).data.decode()
     assert "2\n00:00:03,000 --> 00:00:05,059 X1:40 X2:600\nalice: He said it twice.\n\n3\n" in cut
     assert "bob: I did\nnot --> believe it.\n\n4\n" in cut
@@ -325,7 +325,7 @@ def test_what_cannot_be_named_is_said() -> None:
     ]
     found = named(json.dumps(segments))
     assert found.unused == (
-        "2 of 9 segments have no text, or are no objects",
+        "2 of 9 segments have no text, or are not objects",
         "3 of 7 segments have no times that can be used, and have no name",
         "1 of 7 segments begin after the recording ends, at 20.0 s, and have no name",
         "1 of 7 segments are where no voice was heard, and have no name",
@@ -342,15 +342,15 @@ def test_what_cannot_be_named_is_said() -> None:
         (b" \n", "it is empty"),
         (b"Hello.", "no line of times"),
         (b"\x00\x01\x02", "no line of times"),
-        (b"{", "no JSON"),
+        (b"{", "JSON"),
         (b'{"a": 1}', "no list of segments"),
         (b'{"segments": 1}', "no list of segments"),
         (b"[1, 2]", "no list of segments"),
-        (b'{"a": 1}\n{"a"}', "not one object a line"),
+        (b'{"a": 1}\n{"a"}', "one JSON object a line"),
         (b'{"a": 1}\n{"b": 1}', "no list of segments"),
         (b'[[0, 0, 1.0, 2.0, " text"]]', "no list of segments"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[" + b"9" * 5000 + b"]", "no JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b"[" + b"9" * 5000 + b"]", "JSON"),
         (b"\xff\xfe1", "no line of times"),
     ],
 )
