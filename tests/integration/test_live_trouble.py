@@ -61,7 +61,7 @@ def test_sound_of_another_format_than_it_is_taken_for_is_said_once(opened: Voice
     events = opened.listen().feed(misread, RATE)
     [said] = [event for event in events if event.kind.value == "audio_too_loud"]
     assert (said.turn, round(said.at_s)) == (None, 8)
-    assert "of another format" in said.detail
+    assert "in the wrong format" in said.detail
 
 
 def test_a_listener_of_the_gallery_that_fails_is_called_once_a_turn(opened: VoiceID, talk) -> None:

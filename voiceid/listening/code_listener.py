@@ -1,4 +1,4 @@
-"""Asks each who speaks for a spoken code, and decides by the answer."""
+"""Asks each speaker for a spoken code, and decides by the answer."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Recording: TypeAlias = tuple[Float32Array, int]
 
 
 class CodeListener(Listener):
-    """Asks who is recognized for a code; the next turn is the answer, and alone is accepted.
+    """Asks a recognized speaker for a code; only the next turn, the answer, can be accepted.
 
-    Each turn is heard when it is over, as a recording.  What does not end while the code is asked
-    for is no answer, but a turn like the first.
+    Each turn is heard when it is over, as a recording.  A turn that ends after the code has expired
+    is not an answer, but a new turn.
 
     Parameters
     ----------
     detector, options : see :class:`Listener`
     recognize : callable
-        Receives a turn; returns the code that who speaks is asked for, or the decision that
+        Receives a turn; returns the code that the speaker is asked for, or the decision that
         accepts no speaker.  Raises VoiceIDError.
     answer : callable
         Receives a turn and the code that it must be; returns the decision.  Raises VoiceIDError.
@@ -47,7 +47,7 @@ class CodeListener(Listener):
         super().__init__(detector, options)
 
     def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
-        """Yield the code that is asked for, or the decision."""
+        """Yield the code to be said, or the decision."""
         yield self._of_turn(LiveEventKind.SPEECH_ENDED, turn, why)
         said = (turn.frames.reshape(-1), _RATE_HZ)
         code, self._code = self._code, None
@@ -55,11 +55,11 @@ class CodeListener(Listener):
             if code is not None and datetime.now(UTC) < code.expires_at:
                 turn.decision = self._answer(said, code)
             else:
-                found = self._recognize(said)
-                if isinstance(found, Challenge):
-                    self._code, why = found, "a code is asked for"
+                answer = self._recognize(said)
+                if isinstance(answer, Challenge):
+                    self._code, why = answer, "a code is asked for"
                 else:
-                    turn.decision = found
+                    turn.decision = answer
         except VoiceIDError as error:
             why = f"nothing was decided: {error}"
         if self._code is not None:

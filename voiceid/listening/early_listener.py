@@ -17,7 +17,7 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.quality import FRAME_SAMPLES
 
 _CHANGE_FRAMES = 8
-"""Frames from look to look whether there is a window more, to compare."""
+"""Frames between two checks for a further window to compare."""
 
 
 class Decider(Protocol):
@@ -27,24 +27,24 @@ class Decider(Protocol):
         """Return the embedder of the model in use; each turn asks for it."""
 
     def decide(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
-        """Return who speaks in what was heard of a turn so far; None: it cannot be said yet.
+        """Return who speaks in the part of a turn so far; None: not known yet.
 
-        - `in_sequence`: it is one look of several.
+        - `in_sequence`: it is one check of several.
         - `is_last`: the turn is over.
         """
 
     def alone(self, decision: Decision, turn: Utterance) -> Decision:
-        """Return what becomes of an acceptance within a turn because of the whole of it."""
+        """Return an acceptance within a turn, changed if the whole turn requires it."""
 
     def record(self, decision: Decision, heard: Utterance) -> Decision:
-        """Record what a turn comes to, of what was heard until then; return what is shown."""
+        """Record the decision of a turn, with its speech until then; return what is shown."""
 
     def keep(self, decision: Decision, speech: Callable[[], Speech]) -> None:
-        """Keep the speech of a turn within which it was accepted, to know it again."""
+        """Store the speech of a turn with an acceptance, to recognise it later."""
 
 
 class EarlyListener(Listener):
-    """Decides while a turn goes on, and ends it where another voice does.
+    """Decides while a turn goes on, and ends it where another voice begins.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ class EarlyListener(Listener):
         super().__init__(self._embedder.detector, options)
 
     def _follow(self, turn: LiveTurn) -> LiveEvent:
-        with contextlib.suppress(VoiceIDError):  # the decision asks the same, and says why not
+        with contextlib.suppress(VoiceIDError):  # the decision gives the reason
             self._embedder = self._decider.embedder()
         self._change = VoiceChange(self._embedder.encoder)
         return super()._follow(turn)
 
     def _look(self, turn: LiveTurn) -> Iterator[LiveEvent]:
-        """End the turn where another voice goes on; else look who it is, if that is due."""
+        """End the turn where another voice begins; else identify the speaker, if that is due."""
         at_frame = self._changed_at(turn)
         if at_frame is not None:
             following = turn.split(at_frame, LEAD_FRAMES)
@@ -77,7 +77,7 @@ class EarlyListener(Listener):
                 yield self._decided(turn, decision)
 
     def _changed_at(self, turn: LiveTurn) -> int | None:
-        """Return the frame of the turn at which another voice goes on, or None."""
+        """Return the frame of the turn where another voice begins, or None."""
         if turn.n_frames % _CHANGE_FRAMES:
             return None
         kept = self._detector.options.kept_frames(
@@ -115,14 +115,14 @@ class EarlyListener(Listener):
         return self._embedder.of_frames(name, turn.frames, turn.is_speech, rate_hz, clipping)
 
     def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
-        turn.is_decided = True  # once, even if it cannot be recorded, and so is not given
+        turn.is_decided = True  # once, even if it cannot be recorded and is not given
         heard, turn.heard = turn.heard, None
         assert heard is not None  # noqa: S101 - it was decided about; for mypy
         turn.decision = self._decider.record(decision, heard)
         return self._of_turn(LiveEventKind.DECISION, turn)
 
     def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
-        """Yield what is said at the end of a turn."""
+        """Yield the events at the end of a turn."""
         yield self._of_turn(LiveEventKind.SPEECH_ENDED, turn, why)
         if not turn.is_decided:
             decision = self._asked(turn, is_last=True)
@@ -136,7 +136,7 @@ class EarlyListener(Listener):
         yield self._of_turn(LiveEventKind.TURN, turn, detail)
 
     def _checked(self, turn: LiveTurn, decision: Decision) -> Decision | None:
-        """Return what becomes of an acceptance because of the whole turn; None: it has an error."""
+        """Return an acceptance, changed if the whole turn requires it; None: an error."""
         try:
             return self._decider.alone(decision, self._heard(turn))
         except VoiceIDError as error:
@@ -144,7 +144,7 @@ class EarlyListener(Listener):
             return None
 
     def _keep_rest(self, turn: LiveTurn, decision: Decision) -> None:
-        """Have it known what was said after an acceptance within the turn."""
+        """Store the speech after an acceptance within the turn."""
         embedder = self._embedder
         try:
             self._decider.keep(decision, lambda: embedder.speech_of(turn.frames, turn.is_speech))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 
 CODE_SILENCE_S = 1.5
-"""What ends a spoken code: its words may have a second between them."""
+"""The silence that ends a spoken code: its words may be a second apart."""
 _STARTING, OF_LAST = 3, 5
 """Frames of 32 ms: a turn begins when three of the last five are speech; a click is one or two."""
 
 
 class Endpointer:
-    """Follows whether somebody speaks; for one source and one thread.
+    """Detects the turns of a source; for one source and one thread.
 
     - `silence_frames`: frames without speech that end a turn.
     """
@@ -34,7 +34,7 @@ class Endpointer:
             self.is_speaking = True
 
     def reset(self) -> None:
-        """Forget what was heard: nothing is heard, or a turn begins."""
+        """Forget the frames so far: for silence, or the start of a turn."""
         self._last.clear()
         self._silent = 0
         self.is_speaking = False

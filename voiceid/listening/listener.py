@@ -1,4 +1,4 @@
-"""Hears samples as they arrive, and finds the turns of who speaks."""
+"""Hears samples as they arrive, and finds the turns of the speakers."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
 from voiceid.speech.vad import SpeechDetector
 
 LEAD_FRAMES = 31
-"""1 s before a turn: the background, and what the speech detector needs longer to hear."""
+"""1 s before a turn: the background, and speech that the detector finds late."""
 _SILENCE_S = (0.2, 10.0)
 _FRAMES_AT_ONCE = 31
-"""1 s: so much is heard again at most, when the detector forgets."""
+"""1 s: at most this much is heard again after the detector is reset."""
 _LATE_S = 1.0
-"""With sound that waited longer, it is looked at the end of turns only, until that is made up."""
+"""If sound waited longer than this, decisions are made only at the end of turns for a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """How a live source is heard.
+    """The options of listening to a live source.
 
-    - `silence_s`: without speech, after which a turn is over.
-    - `longest_s`: after which a turn is ended, and another begins.
+    - `silence_s`: time without speech that ends a turn.
+    - `longest_s`: time after which a turn is ended, and another begins.
     - `channel`: as `AudioOptions` has it.
-    - `name`: of the source, for people.
+    - `name`: the name of the source in messages.
 
     Raises `ConfigError`: the silence is out of range.
     """
@@ -54,12 +54,12 @@ class LiveOptions:
         if not isinstance(self.silence_s, Real) or not least <= self.silence_s <= most:
             raise ConfigError(
                 f"silence_s is {self.silence_s!r:.20}, not {least:g} to {most:g} s",
-                hint="It is how long somebody is silent when a turn is over.",
+                hint="It is the time without speech that ends a turn.",
             )
 
 
 class Listener:
-    """Finds the turns of who speaks, as samples arrive.  For one source, and one thread at a time.
+    """Finds the turns of speakers, as samples arrive.  For one source, and one thread at a time.
 
     Subclasses decide about a turn: in `_look` while it goes on, in `_settle` when it is over.
 
@@ -89,7 +89,7 @@ class Listener:
 
     @property
     def at_s(self) -> float:
-        """How much sound was heard, in seconds."""
+        """Sound that was heard, in seconds."""
         return self._n_frames * FRAME_S
 
     def feed(
@@ -104,8 +104,8 @@ class Listener:
         rate_hz : int
             The same from call to call, as the number of channels.
         arrived : float, optional
-            The ``time.perf_counter()`` at which they came.  With those that have waited for long,
-            it is not looked before a turn ends, until that is made up.
+            The ``time.perf_counter()`` at which they came.  If they have waited for long, decisions
+            are made only at the end of turns, until the delay is gone.
 
         Raises
         ------
@@ -134,13 +134,13 @@ class Listener:
         return events
 
     def event(self, kind: LiveEventKind, detail: str) -> LiveEvent:
-        """Return an event about no turn, now."""
+        """Return an event that is not about a turn, now."""
         return LiveEvent(kind, self.at_s, datetime.now(UTC), detail=detail)
 
     def _hear(self, samples: Float32Array) -> Iterator[LiveEvent]:
-        """Hear whole frames one after the other: what comes out does not depend on the blocks.
+        """Hear whole frames one after the other: the result does not depend on the blocks.
 
-        The detector forgets each turn: after some voices it would not hear their next turns.
+        The detector is reset after each turn: after some voices it would miss their next turns.
         """
         frames, at = samples.reshape(-1, FRAME_SAMPLES), 0
         while at < len(frames):
@@ -158,7 +158,7 @@ class Listener:
 
     @property
     def _waited_s(self) -> float:
-        """Since the newest sound arrived; if that is not known, since its last frame was taken."""
+        """Time since the newest sound arrived; if not known, since its last frame was taken."""
         return time.perf_counter() - (self._began if self._arrived is None else self._arrived)
 
     @property
@@ -198,12 +198,12 @@ class Listener:
         return self._of_turn(LiveEventKind.SPEECH_STARTED, turn)
 
     def _look(self, turn: LiveTurn) -> Iterator[LiveEvent]:
-        """Yield what is said while a turn goes on."""
+        """Yield the events while a turn goes on."""
         del turn
         return iter(())
 
     def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
-        """Yield what is said at the end of a turn."""
+        """Yield the events at the end of a turn."""
         raise NotImplementedError
 
     def _end(self, why: str) -> Iterator[LiveEvent]:

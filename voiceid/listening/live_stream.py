@@ -21,7 +21,7 @@ from voiceid.errors import AudioError, AudioInvalid, VoiceIDError
 from voiceid.listening.listener import Listener
 
 _MOST_WAITING_S = 10.0
-"""Sound that waits to be heard; more is not read, or is dropped where the source does not wait."""
+"""Most sound that waits to be heard; more is not read, or is dropped if the source cannot wait."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 """Before a source is opened again: doubled each time, until it gives sound."""
 
@@ -54,11 +54,11 @@ _Item: TypeAlias = _Piece | _Notice | _End
 
 
 class LiveStream:
-    """What happens while a source is heard: an iterator, and an asynchronous one.
+    """The events while a source is heard: an iterator, and an asynchronous one.
 
     Used in a ``with`` or ``async with`` statement, or closed with :meth:`close`.  A microphone or
-    an address is read by a thread of its own.  Where it breaks off it is opened again, for as long
-    as it takes; where it cannot be heard as fast as it comes, sound is dropped.  Events say both.
+    an address is read by a thread of its own.  If it breaks off, it is opened again, for as long
+    as it takes; if sound comes faster than it can be heard, some is dropped.  Events report both.
     """
 
     def __init__(self, source: LiveSource, listener: Listener) -> None:
@@ -67,7 +67,7 @@ class LiveStream:
         self._events = self._threaded() if source.goes_on else self._direct()
         self._pending: Future[LiveEvent | None] | None = None
         self._awaited: asyncio.Future[LiveEvent | None] | None = None
-        self._is_refused = False  # the newest sound was no sound
+        self._is_refused = False  # the newest samples were not sound
 
     def __enter__(self) -> Self:
         return self
@@ -82,10 +82,10 @@ class LiveStream:
         self.close()
 
     def close(self) -> None:
-        """Stop listening; what goes on ends without a decision.
+        """Stop listening; a turn that goes on ends without a decision.
 
-        A thread that waits for standard input or a file object goes on to wait until that gives
-        something, or ends.
+        A thread that waits for standard input or a file object waits until that gives bytes, or
+        ends.
         """
         self._closed.set()
         if self._pending is not None:
@@ -93,7 +93,7 @@ class LiveStream:
 
     @property
     def heard_s(self) -> float:
-        """How much sound was heard, in seconds."""
+        """Sound that was heard, in seconds."""
         return self._listener.at_s
 
     def __iter__(self) -> Iterator[LiveEvent]:
@@ -114,7 +114,7 @@ class LiveStream:
     async def __anext__(self) -> LiveEvent:
         """Return the next event; a thread waits for it, which does not hold up the program's end.
 
-        To be cancelled loses nothing: the next call waits for the same event.
+        A cancelled call loses no event: the next call waits for the same one.
         """
         if self._pending is None:
             self._pending, self._awaited = Future(), None
@@ -142,7 +142,7 @@ class LiveStream:
         yield from self._listener.finish()
 
     def _threaded(self) -> Iterator[LiveEvent]:
-        """Hear what a thread reads."""
+        """Hear the samples that a thread reads."""
         waiting = _Waiting(self._source.waits, self._closed)
         reader = threading.Thread(
             target=_read, args=(self._source, waiting, self._closed), daemon=True
@@ -164,7 +164,7 @@ class LiveStream:
     def _hear(
         self, samples: npt.NDArray[Any], rate_hz: int, arrived: float | None = None
     ) -> Iterator[LiveEvent]:
-        """Hear a piece; one of other channels or another rate is a new beginning."""
+        """Hear a piece; other channels or another rate start a new listener."""
         listener = self._listener
         try:
             yield from listener.feed(samples, rate_hz, arrived=arrived)
@@ -183,7 +183,7 @@ class LiveStream:
 
 
 def _wait(stream: LiveStream, pending: Future[LiveEvent | None]) -> None:
-    """Have a future hold the next event of a stream, or the error."""
+    """Set the result of a future to the next event of a stream, or the error."""
     try:
         _set(pending, next(stream, None))
     except BaseException as error:  # noqa: BLE001 - raised where the event is awaited
@@ -197,7 +197,7 @@ def _set(pending: Future[LiveEvent | None], event: LiveEvent | None) -> None:
 
 
 class _Waiting:
-    """What was read, until it is heard; never more than some seconds."""
+    """The sound that was read but not heard yet; at most some seconds."""
 
     def __init__(self, source_waits: bool, closed: threading.Event) -> None:
         self._source_waits, self._closed = source_waits, closed
@@ -218,7 +218,7 @@ class _Waiting:
             self._ready.notify()
 
     def get(self) -> _Item | None:
-        """Return the next item; None: there was none for a while."""
+        """Return the next item; None: nothing came for a while."""
         with self._ready:
             if not self._items:
                 self._ready.wait(0.25)

@@ -1,4 +1,4 @@
-"""What was heard of one turn."""
+"""The sound of one turn."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class LiveTurn:
     - `first_frame`: where it begins, counted since listening began.
     - `lead`: frames before that are kept with it: the background, and the start of a first sound.
     - `clipping`: of the source when it began.
-    - `looked_s`: net speech at the last look.
-    - `is_decided`: nothing more is looked at.
-    - `decision`, `error`: what it came to, when it was looked at.
-    - `heard`: what was heard of it at the last look, until it is decided.
+    - `looked_s`: net speech at the last check.
+    - `is_decided`: no more checks are made.
+    - `decision`, `error`: the result of the last check.
+    - `heard`: the utterance at the last check, until it is decided.
     """
 
     number: int
@@ -69,7 +69,7 @@ class LiveTurn:
 
     @property
     def end_s(self) -> float:
-        """Where its last speech ends, or what was heard of it so far, in the same seconds."""
+        """Where its last speech ends, or the sound of it so far, in the same seconds."""
         return self.start_s + self.duration_s - self._n_silent * FRAME_S
 
     @property
@@ -100,10 +100,10 @@ class LiveTurn:
         """
         background = min(lead, self.lead)
         first = self.first_frame + at_frame - self.lead
-        rest = LiveTurn(self.number + 1, first, background, self.clipping)
+        following = LiveTurn(self.number + 1, first, background, self.clipping)
         both = list(zip(self._frames, self._is_speech, strict=True))
         for frame, is_speech in both[:background] + both[at_frame:]:
-            rest.add(frame, is_speech)
+            following.add(frame, is_speech)
         del self._frames[at_frame:], self._is_speech[at_frame:]
         self._n_speech = sum(self._is_speech)
-        return rest
+        return following

@@ -1,4 +1,4 @@
-"""Sound that no microphone gives: samples of another format than they are taken for."""
+"""Sound that no microphone gives: samples that are read in the wrong format."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from voiceid.speech.quality import FRAME_S
 _STEP_FRAMES = 31
 """1 s."""
 _TOO_LOUD_DBFS, _LONG_S = -12.0, 8
-"""So loud in each second, for so many: speech in full scale is for 4 s at most (test-other, not
-clipped); mu-law, A-law, bytes, floats, doubles and swapped bytes that are read as 16 bits for 9."""
+"""The level in each second, and the seconds: full-scale speech has it for 4 s at most (test-other,
+not clipped); mu-law, A-law, bytes, floats, doubles and swapped bytes read as 16 bits for 9."""
 
 
 class Loudness:
@@ -22,8 +22,8 @@ class Loudness:
         self._long_s = 0
 
     def push(self, frame: Float32Array) -> str:
-        """Take the next frame; return what is to be said, once while it lasts, else nothing."""
-        self._power.append(float(frame.var()))  # an offset of a sound card is no sound
+        """Take the next frame; return the warning, once while it lasts, else an empty text."""
+        self._power.append(float(frame.var()))  # an offset of a sound card is not sound
         if len(self._power) < _STEP_FRAMES:
             return ""
         level_dbfs = 10 * np.log10(np.mean(self._power) + 1e-12)
@@ -33,6 +33,6 @@ class Loudness:
             return ""
         return (
             f"{_LONG_S * _STEP_FRAMES * FRAME_S:.0f} s of sound are nearly full scale throughout"
-            f" ({level_dbfs:.0f} dBFS): they are of another format than they are taken for, or far"
+            f" ({level_dbfs:.0f} dBFS): they are read in the wrong format, or are far"
             " too loud"
         )

@@ -20,7 +20,7 @@ _LEAST_FRAMES = 5
 
 
 class SpokenAnswer:
-    """What a source gives until somebody has spoken and is silent, or for so long.
+    """The sound of a source until a person has spoken and is silent, or for a limited time.
 
     ``opened`` is called once there is sound, so that a person is asked to speak only then.
 
@@ -54,7 +54,7 @@ class SpokenAnswer:
         self.heard: Float32Array = np.concatenate(self._blocks)
 
     def _speech(self, source: LiveSource, detector: SpeechDetector) -> Generator[bool]:
-        """Yield of each frame whether it is speech."""
+        """Yield for each frame whether it is speech."""
         frames, waiting = detector.frames(), np.empty(0, np.float32)
         with contextlib.closing(source.pieces()) as pieces:
             for samples, rate_hz in pieces:
@@ -66,6 +66,6 @@ class SpokenAnswer:
                 waiting = np.concatenate([waiting, *blocks])
                 n = len(waiting) - len(waiting) % FRAME_SAMPLES
                 if n:
-                    found = frames.probabilities(waiting[:n]) >= detector.options.threshold
-                    yield from found.tolist()
+                    is_speech = frames.probabilities(waiting[:n]) >= detector.options.threshold
+                    yield from is_speech.tolist()
                 waiting = waiting[n:]

@@ -1,4 +1,4 @@
-"""Where in a turn another voice goes on: windows of the speech, compared as they come."""
+"""Where another voice begins in a turn: windows of the speech, compared as they come."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _WINDOW = 32_000
 _FMR = 0.01
 """False match rate at which a window must agree with the voice before it."""
 _MOST = 6
-"""Windows that the voice before is known by."""
+"""Windows that represent the voice before."""
 _BORDER = 28_000
-"""The change is taken to be so long before the end of the first window that does not agree, where
-the encoder makes no frames."""
+"""If the encoder makes no frames, the change is assumed this long before the end of the first
+window that does not agree."""
 
 
 class VoiceChange:
-    """Compares the newest speech of one turn with what was before; for one thread."""
+    """Compares the newest speech of one turn with the speech before; for one thread."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -29,11 +29,11 @@ class VoiceChange:
         self._end = 0
 
     def is_due(self, n_samples: int) -> bool:
-        """Whether so much speech has another window."""
+        """Whether this much speech has another window."""
         return n_samples >= self._end + _WINDOW
 
     def at(self, samples: Float32Array) -> int | None:
-        """Return the sample at which another voice goes on, or None.
+        """Return the sample where another voice begins, or None.
 
         - `samples` (n,): the speech of the turn so far.
         """
@@ -49,21 +49,21 @@ class VoiceChange:
         return None
 
     def _border(self, samples: Float32Array) -> int:
-        """Return where the newest window, or the one before it, parts best."""
+        """Return the clearest change in the newest window, or the one before it."""
         start = self._end - 2 * _WINDOW
         encoded = self._encoder.encode(samples[start : self._end])[1]
         if (
             encoded is None
-            or (found := clearest_change(self._encoder, encoded, 2 * _WINDOW)) is None
+            or (change := clearest_change(self._encoder, encoded, 2 * _WINDOW)) is None
         ):
             return self._end - _BORDER
-        return start + found[0]
+        return start + change[0]
 
     @property
     def may_alternate(self) -> bool:
-        """Whether two may alternate quickly in the windows so far, none of which differs.
+        """Whether two people may alternate quickly in the windows so far, none of which differs.
 
-        Of less than two windows that is not known: the turn is to be looked at as a clip is.
+        With less than two windows this is not known: the turn is checked as a clip is.
         """
         if len(self._encoded) < 2:  # noqa: PLR2004 - nothing was compared
             return self._encoder.makes_frames
