@@ -1,4 +1,4 @@
-"""What an index must do, and what all kinds share."""
+"""The protocol of an index, and the code that all kinds share."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Hits: TypeAlias = tuple[Ids, Float32Array]
 """Ids and cosines, best first."""
 
 GENUINE_COSINE = 0.6
-"""Of the queries that losses are measured with: what a short clip has with its speaker."""
+"""Cosine of the queries that losses are measured with: that of a short clip with its speaker."""
 _MIXED = 8
-"""Voices that the other part of such a query is mixed of: like the gallery, near no speaker."""
+"""Number of voices in the other part of such a query: like the gallery, not near any speaker."""
 ROUNDING = 1e-5
-"""More than two ways to add up a cosine in float32 differ: a few 1e-7 at 512 components."""
+"""More than the difference of two ways to sum a cosine in float32: some 1e-7 at 512 components."""
 
 
 class Tier(enum.StrEnum):
@@ -34,9 +34,9 @@ class Tier(enum.StrEnum):
     EXACT = "exact"
     """Every vector, float32."""
     COMPACT = "compact"
-    """8-bit codes of all, then exactly those who may be nearest: no speaker is lost."""
+    """8-bit codes of all, then exact scores of those who may be nearest: no speaker is lost."""
     TWO_STAGE = "two-stage"
-    """4-bit codes of all, 8-bit codes of some, then exactly: see `MissRate`."""
+    """4-bit codes of all, 8-bit codes of some, then exact scores: see `MissRate`."""
 
 
 HNSW = "hnsw"
@@ -54,7 +54,7 @@ class IndexOptions:
     """How galleries are searched.
 
     - `kind`: ``auto``: by size and loss; or a `Tier`; or ``hnsw``, with PostgreSQL alone.
-    - `max_miss_rate`: 0 to 1: no tier is used whose miss rate may be higher (upper bound of 95 %).
+    - `max_miss_rate`: 0 to 1: a tier is used only if the 95 % upper bound of its rate is lower.
     """
 
     kind: str = "auto"
@@ -65,11 +65,11 @@ class IndexOptions:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise ConfigError(
-                f"there is no index of kind {self.kind!r}; there are {', '.join(_KINDS)}"
+                f"there is no index of kind {self.kind!r}; use one of {', '.join(_KINDS)}"
             )
 
     def tier(self, size: int, dim: int) -> Tier:
-        """Return the tier that a gallery of ``size`` vectors of ``dim`` components is to have."""
+        """Return the tier for a gallery of ``size`` vectors of ``dim`` components."""
         by_size = Tier.COMPACT if size < _TWO_STAGE_FROM else Tier.TWO_STAGE
         tier = by_size if self.kind == "auto" else Tier(self.kind)
         if size < (_COMPACT_FROM if self.kind == "auto" else 1):
@@ -81,7 +81,7 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class MissRate:
-    """How often a search loses the mate whom an exact search would put first.
+    """The rate at which a search loses the speaker that an exact search would put first.
 
     The queries are made from the gallery itself, at a cosine of 0.6 with their mate.
     """
@@ -104,24 +104,24 @@ class MissRate:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """The index of a space against the database.
+    """The state of the index of a space, compared with the database.
 
     Parameters
     ----------
     kind, path : str
         A `Tier`, and the file; or ``pgvector`` or ``hnsw``, and the database.
     state : str
-        ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
-        (the next search makes it again).
+        ``current``, ``behind`` (the next search updates it), ``missing`` or ``damaged``
+        (the next search rebuilds it).
     vectors, enrolled : int or None
         Speakers in the index (None: it cannot be read), and in the database.
     revision, database_revision : int or None
-        Of the change feed: what the index has seen, and what there is.
+        Of the change feed: the revision of the index, and that of the database.
     is_due : bool
-        Whether so much has changed that the file is to be written again, in the background.
+        Whether so much has changed that the file must be written again, in the background.
     miss_rate, miss_rate_upper : float or None
-        How often a search loses the mate whom an exact search would put first, measured when the
-        index was made, and the upper bound of 95 %; None where no speaker can be lost.
+        The rate at which a search loses the speaker that an exact search would put first, measured
+        when the index was made, and its 95 % upper bound; None if no speaker can be lost.
     """
 
     space: str
@@ -152,19 +152,19 @@ class Gallery(Protocol):
         """
 
     def size(self, reader: Reader, group: str | None = None) -> int:
-        """Return how many centroids :meth:`search` looks at."""
+        """Return how many centroids :meth:`search` compares."""
 
     def sync(self, reader: Reader) -> bool:
-        """Follow the database to the reader's snapshot; return whether nothing erased is left."""
+        """Follow the database to the reader's snapshot; return whether all erased rows are gone."""
 
     def rebuild(self, reader: Reader) -> None:
-        """Make again what is kept beside the rows, whatever it was."""
+        """Rebuild the index from the rows."""
 
     def save(self) -> None:
-        """Keep what later processes start sooner with; a failure is not an error."""
+        """Write the file that lets later processes start faster; a failure is not an error."""
 
     def status(self, reader: Reader) -> IndexStatus:
-        """Compare what is kept with the database; nothing is changed."""
+        """Compare the index with the database; nothing is changed."""
 
 
 def require_query(query: Float32Array, space_id: str, dim: int) -> None:
@@ -172,7 +172,7 @@ def require_query(query: Float32Array, space_id: str, dim: int) -> None:
     if query.shape != (dim,) or not np.all(np.isfinite(query)):
         raise IndexFault(
             f"a query of shape {query.shape} cannot be searched for in {space_id}",
-            hint=f"It takes finite vectors of {dim} components.",
+            hint=f"Pass a finite vector of {dim} components.",
         )
 
 
@@ -188,7 +188,7 @@ def checked(ids: Ids, vectors: Float32Array, dim: int) -> Float32Array:
     if ids.dtype != np.int64 or ids.ndim != 1 or vectors.shape != (len(ids), dim):
         raise ValueError(f"ids {ids.shape} and vectors {vectors.shape} do not fit {dim} dimensions")
     if len(np.unique(ids)) != len(ids):
-        raise ValueError("an id comes twice")
+        raise ValueError("an id occurs twice")
     if not np.all(np.isfinite(vectors)):
         raise ValueError("a vector is not finite")
     return np.ascontiguousarray(vectors, dtype=np.float32)
@@ -222,7 +222,7 @@ def confirmed(
 ) -> list[tuple[int, float]] | None:
     """Return hits with the cosines of their rows (n, dim) in the database, best first.
 
-    None: the rows are not those of the hits, or not what an index said that they are.
+    None: the rows are not those of the hits, or their scores differ from those of the index.
     """
     scored = answer(ranked(as_ids(ids), vectors, query, len(ids)))
     there = dict(scored)
@@ -256,7 +256,7 @@ def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
 def nearest_of_rows(
     reader: Reader, space_id: str, query: Float32Array, k: int, group: str | None
 ) -> Hits:
-    """Search every row of a snapshot that the index cannot be brought to."""
+    """Search every row of a snapshot that the index cannot follow to."""
     among = None if group is None else as_ids(reader.centroids.group(group, space_id))
     best = nothing()
     for table in reader.centroids.batches(space_id):

@@ -1,4 +1,4 @@
-"""Vectors as few bytes, and fast scans over them that say who may be nearest.
+"""Vectors as few bytes, and fast scans over them that find who may be nearest.
 
 FAISS's codes of 8 bits a component, and of 4 bits for every four components ("fast scan": Andre,
 Kermarrec and Le Scouarnec, Quicker ADC, 2019).  No score in an answer comes from a code.
@@ -21,11 +21,11 @@ Codes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]
 
 _COMPONENTS_A_CODE = 4
-"""Of the product quantiser: at 192 components 48 codes of 4 bits, and two more: 25 bytes."""
+"""The product quantiser's: at 192 components 48 codes of 4 bits, and two more: 25 bytes."""
 TRAINED_ON = 32_768
 """Vectors that both quantisers are trained on, at most."""
 _LEAST = 1024
-"""Vectors to train on, at least: random directions come in for those that are not there."""
+"""Least vectors to train on: random directions are added if there are fewer."""
 _SLACK = 0.25
 """Share of a component's trained range that is added at both ends: others lie beyond it."""
 _STEPS = 255
@@ -34,7 +34,7 @@ _BLOCK = 64
 
 
 Scan: TypeAlias = Callable[[Float32Array, int], tuple[Float32Array, Positions]]
-"""A pass over codes: scores and positions (n, count) of what seems nearest to (n, dim)."""
+"""A pass over codes: scores and positions (n, count) of the nearest codes to (n, dim)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +67,13 @@ class Bytes:
         return scores + np.float32(query @ (self.low + self.step / 2))
 
     def scan(self, codes: Codes, reach: float) -> Scan:
-        """Return a pass over (n, dim) codes, of which it makes a copy.
+        """Return a pass over a copy of (n, dim) codes.
 
-        The query becomes eight bits too, which is faster and changes a cosine by no more than its
-        length times ``reach``, the greatest length of a code less 128 (Cauchy-Schwarz): so much is
+        The query becomes eight bits too, which is faster.  It changes a cosine by at most its
+        length times ``reach``, the greatest length of a code minus 128 (Cauchy-Schwarz): this is
         added.
         """
-        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code less 128
+        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code minus 128
         index: Any = faiss.IndexScalarQuantizer(codes.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
         _fill(index, codes)
 
@@ -91,13 +91,13 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Four bits for every four components of turned vectors, and one code of what they keep.
+    """Four bits for every four components of rotated vectors, and one code of the share they keep.
 
     The share that codes keep differs from vector to vector (0.90 on average, standard deviation
     0.04), so the last code adds the genuine cosine times what the share lacks of the whole.
 
     ``turn`` is a rotation (dim, dim), see `_balanced`.  Of ``centroids``, (dim / 4 + 2, 16, 4), the
-    last but one has what is added; the last is empty, because FAISS scans codes by two.
+    last but one has the addition; the last is empty, because FAISS scans pairs of codes.
     """
 
     turn: Float32Array
@@ -140,7 +140,7 @@ class Products:
         return np.concatenate([codes, level[:, None].astype(np.uint8)], axis=1)
 
     def scan(self, codes: Codes) -> Scan:
-        """Return a pass over (n, dim / 8 + 1) codes, of which it makes a copy."""
+        """Return a pass over a copy of (n, dim / 8 + 1) codes."""
         quantizer = _quantizer(self.centroids)
         plain: Any = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
         plain.pq = quantizer
@@ -152,7 +152,7 @@ class Products:
             dim = queries.shape[1]
             turned = np.zeros((len(queries), index.d), dtype=np.float32)
             turned[:, :dim] = queries @ self.turn
-            turned[:, dim] = 1  # for what the last code adds
+            turned[:, dim] = 1  # for the addition of the last code
             scores, positions = index.search(turned, count)
             return scores, positions
 
@@ -194,17 +194,17 @@ def _quantizer(centroids: Float32Array) -> Any:
 
 
 def _lacks(quantizer: Any, codes: Codes, turned: Float32Array) -> Float32Array:
-    """Return what the scores (n,) of genuine queries lack, as codes keep so much of vectors."""
+    """Return the shortfall of genuine scores (n,) when codes keep this share of vectors."""
     kept: Float32Array = np.einsum("nd,nd->n", quantizer.decode(codes), turned)
     return GENUINE_COSINE * (1 - kept)
 
 
 def reach_of(codes: Codes) -> float:
-    """Return the greatest length of codes (n, dim), each less 128."""
+    """Return the greatest length of codes (n, dim), each minus 128."""
     lengths = np.linalg.norm(codes.astype(np.float32) - np.float32(128), axis=1)
     return float(lengths.max(initial=0.0))
 
 
 def use_one_thread() -> None:
-    """Let FAISS use one thread for what follows in this thread: threads of a busy machine wait."""
+    """Let FAISS use one thread from now on in this thread: on a busy machine, threads wait."""
     faiss.omp_set_num_threads(1)

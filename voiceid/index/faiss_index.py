@@ -16,16 +16,16 @@ from voiceid.errors import IndexFault
 from voiceid.index.base import ROUNDING, Hits, Ids, checked, nothing, ranked
 
 try:
-    import faiss as faiss  # noqa: PLC0414 - `codes` has it from here
+    import faiss as faiss  # noqa: PLC0414 - `codes` imports it from here
 except (ImportError, OSError) as error:
     raise IndexFault(f"FAISS cannot be loaded: {error}", hint="Install voiceid again.") from error
 
 _SPARE = 16
-"""Hits beyond those asked for, to see whether equals lie across the edge."""
+"""Extra hits, to find equal scores at the end of the list."""
 
 
 class FaissIndex:
-    """A flat inner-product index of unit vectors (dim,) under ids of the caller's."""
+    """A flat inner-product index of unit vectors (dim,) under the caller's ids."""
 
     def __init__(self, dim: int) -> None:
         self._flat: Any = faiss.IndexFlatIP(dim)
@@ -35,19 +35,19 @@ class FaissIndex:
         return int(self._index.ntotal)
 
     def ids(self) -> Ids:
-        """Return the ids (n,) that are there, in any order."""
+        """Return the ids (n,) in the index, in any order."""
         ids: Ids = faiss.vector_to_array(self._index.id_map)
         return ids
 
     def add(self, ids: Ids, vectors: Float32Array) -> None:
-        """Put (n, dim) vectors under (n,) different ids, in place of what was there; ValueError."""
+        """Put (n, dim) vectors under (n,) different ids, in place of old ones; ValueError."""
         vectors = checked(ids, vectors, self._flat.d)
         self.remove(ids)
         if len(ids):
             self._index.add_with_ids(vectors, np.ascontiguousarray(ids))
 
     def remove(self, ids: Ids) -> None:
-        """Remove what is under these ids; ids that are not there do not matter."""
+        """Remove the vectors of these ids; unknown ids are ignored."""
         faiss.omp_set_num_threads(1)
         there = ids[np.isin(ids, self.ids())]
         if len(there):
@@ -56,7 +56,7 @@ class FaissIndex:
     def search(self, query: Float32Array, k: int, among: Ids | None = None) -> Hits:
         """Return ids and cosines of the ``k`` (or all) nearest, best first, equal ones by id.
 
-        With ``among`` only these ids are looked at; those that are not there do not matter.
+        With ``among`` only these ids are searched; unknown ids are ignored.
         """
         n = len(self) if among is None else min(len(self), len(among))
         if n == 0 or k < 1:
@@ -70,7 +70,7 @@ class FaissIndex:
         asked = min(n, k + _SPARE)
         while True:
             scores, ids = self._index.search(row, asked, params=only)
-            there = ids[0] >= 0  # what was asked for beyond the last comes as -1
+            there = ids[0] >= 0  # hits beyond the last vector have the id -1
             ids, scores = ids[:, there], scores[:, there]
             exhausted = asked == n or ids.shape[1] < asked
             if exhausted or scores[0, -1] < scores[0, k - 1] - ROUNDING:
@@ -90,7 +90,7 @@ def nearest_to_each(
 ) -> tuple[Ids, Float32Array]:
     """Return ids and cosines (n, k) of the nearest to each of (n, dim) queries, best first.
 
-    Exact; one table is in memory at a time.  Where there are fewer than ``k``, the id is -1.
+    Exact; one table is in memory at a time.  If there are fewer than ``k``, the id is -1.
     """
     nearest: Any = faiss.ResultHeap(len(queries), k, keep_max=True)
     for table in tables:

@@ -1,4 +1,4 @@
-"""The index file of a space at one revision: what later processes start sooner with."""
+"""The index file of a space at one revision: it lets later processes start faster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # it loads while the models do
 
 SUFFIX = ".index"
 _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
-"""The sections with a row for each centroid, which is zero when it was erased."""
+"""The sections with a row for each centroid; the row is zero after an erasure."""
 
 SEALING = "sealing.lock"
 """The file in the folder that is locked by the process that makes the codes of a large gallery."""
@@ -33,8 +33,8 @@ SEALING = "sealing.lock"
 def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
     """Lock a folder, or a file in it, against other processes and threads; a kill ends it too.
 
-    Without ``wait``, BlockingIOError says that another has the lock.  Where there is no ``flock``
-    (Windows), the next search sees that a save that lost the race is behind, and writes it again.
+    Without ``wait``, BlockingIOError says that another process has the lock.  Without ``flock``
+    (Windows), the next search sees that a save is behind another one, and writes it again.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system
@@ -61,13 +61,13 @@ class IndexFile:
 
     @contextlib.contextmanager
     def sealing(self, *, wait: bool) -> Iterator[None]:
-        """Keep others from making the codes of a gallery of this folder; see `alone_in`."""
+        """Lock out other makers of codes of a gallery in this folder; see `alone_in`."""
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(alone_in(self.path.parent, SEALING, wait=wait))
             except BlockingIOError:
                 raise
-            except OSError:  # the folder is missing, or closed: no other can write there either
+            except OSError:  # the folder is missing or closed: no other can write either
                 pass
             yield
 
@@ -90,7 +90,7 @@ class IndexFile:
         return None
 
     def read(self) -> tuple[Facts, dict[str, Array]]:
-        """Return what the file holds; raises Unusable."""
+        """Return the contents of the file; raises Unusable."""
         expected = {"space": self.space_id, "dim": self.dim}
         try:
             return sections.read(self.path, expected, self.key())
@@ -111,7 +111,7 @@ class IndexFile:
     ) -> bool:
         """Write the gallery at the revision in the facts; return whether that is possible.
 
-        A newer file is left.  What changed between that revision and the reader's is erased.
+        A newer file is left.  Rows that changed between that revision and the reader's are erased.
         """
         arrays["there"] = np.ones(len(arrays["ids"]), dtype=np.uint8)
         now = base = Revision(facts["revision"], facts["token"])
@@ -131,7 +131,7 @@ class IndexFile:
         return True
 
     def erase(self, reader: Reader) -> bool:
-        """Overwrite or remove what has changed or was removed; return whether that worked."""
+        """Overwrite or remove rows of changed and removed centroids; return whether that worked."""
         try:
             if not self.path.parent.is_dir():
                 return True
@@ -145,12 +145,12 @@ class IndexFile:
         return True
 
     def is_there(self) -> bool:
-        """Whether there is a file, whatever is in it."""
+        """Whether there is a file, with any content."""
         try:
             self.path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # a folder that is closed does not say
+        except OSError:  # a folder without access does not tell
             pass
         return True
 
@@ -160,7 +160,7 @@ class IndexFile:
             self.path.unlink(missing_ok=True)
 
     def is_newer(self, number: int) -> bool:
-        """Whether the file has seen a later revision: another process was faster."""
+        """Whether the file has a later revision: another process was faster."""
         facts = self.header()
         return facts is not None and facts["erased_to"] > number
 
@@ -173,7 +173,7 @@ class IndexFile:
         erased = Revision(facts["erased_to"], facts["erased_token"])
         now = reader.revision
         if facts["space"] != self.space_id or not reader.feed.has(base):
-            raise Unusable("it is not of this database's history")
+            raise Unusable("it does not belong to this database's history")
         if now == erased:
             return
         follows = reader.feed.has(erased)
@@ -184,7 +184,7 @@ class IndexFile:
             self.drop()
 
     def _sweep(self) -> None:
-        """Remove what a killed process left half written: writers hold the lock that is held."""
+        """Remove incomplete files of killed processes; the caller holds the lock of writers."""
         for left in self.path.parent.glob(f"{sections.unfinished(self.path)}*"):
             with contextlib.suppress(OSError):
                 left.unlink()
@@ -204,7 +204,7 @@ def remove_others(folder: Path, space_ids: Collection[str]) -> list[Path]:
         if path.name in kept or not path.is_file():
             continue
         try:
-            with alone_in(folder):  # no writer is at work on what it left half written
+            with alone_in(folder):  # no writer is at work on these incomplete files
                 path.unlink(missing_ok=True)
         except OSError:
             left.append(path)

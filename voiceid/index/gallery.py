@@ -2,7 +2,7 @@
 
 A search is answered at exactly the revision of its snapshot: the index first follows the feed, or
 is built from all rows.  A small gallery is held whole.  A large one is sealed in codes (see
-`sealed`), and what changed since then lies over it, exact, until `sealer` seals it again.
+`sealed`); later changes are kept exactly beside it, until `sealer` seals it again.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ if TYPE_CHECKING:  # FAISS and the store load when they are needed
     from voiceid.store import Reader
 
 _SAVE_AFTER = 256
-"""Changes that a later process catches up with in the time that a file takes to be written."""
+"""Changes that a later process follows in the time that it takes to write a file."""
 _REBUILD_AFTER = 2000
-"""Changes from which reading all rows of some ten thousand is no slower than picking some."""
+"""Changes from which reading all of some ten thousand rows is as fast as selecting some."""
 _REBUILD_SHARE = 0.5
-"""Of the gallery: changes from which building it again is no slower than following them."""
+"""Share of the gallery: with more changes, a rebuild is as fast as following them."""
 _SEAL_SHARE = 0.01
-"""Of the gallery: changes from which a sealed one is due to be sealed again."""
+"""Share of the gallery: with more changes, a sealed one is due to be sealed again."""
 _REMEMBERED = 10_000
 """Changes that are remembered for callers with an older snapshot."""
 _NONE: Ids = as_ids([])
 _NO_ID = 0
-"""No centroid has this id; the remembered feed begins with it, at the point where it began."""
+"""No centroid has this id; it marks the start of the remembered feed."""
 
 
 class GalleryIndex:
@@ -75,7 +75,7 @@ class GalleryIndex:
         self._options, self._on_due = options or IndexOptions(), on_due
         if self._options.kind == HNSW:
             raise ConfigError(
-                "index.kind is hnsw, which is for a gallery in PostgreSQL",
+                "index.kind is hnsw, which only works with PostgreSQL",
                 hint="Set database_url, or another index.kind; `auto` suits most galleries.",
             )
         self._lock = threading.RLock()
@@ -90,7 +90,7 @@ class GalleryIndex:
         """See `Gallery`."""
 
         def load() -> None:
-            # A search says it; a program that ends may start no more threads.
+            # A search reports it; a program that is ending cannot start threads.
             with self._lock, contextlib.suppress(VoiceIDError, RuntimeError):
                 if self._flat is None:
                     self._load()
@@ -122,7 +122,7 @@ class GalleryIndex:
         return int(sealed) + (0 if self._flat is None else len(self._flat))
 
     def sync(self, reader: Reader) -> bool:
-        """Bring the file, and what was loaded of it, to the reader's revision; see `Gallery`."""
+        """Bring the file, and its loaded contents, to the reader's revision; see `Gallery`."""
         with self._lock:
             erased = self._file.erase(reader)
             if self._flat is not None or self._is_far_behind(reader):
@@ -135,7 +135,7 @@ class GalleryIndex:
         return erased
 
     def is_due(self, reader: Reader, *, lost: bool = False) -> bool:
-        """Whether :meth:`seal` has something to do; ``lost``: which else a search has to do."""
+        """Whether :meth:`seal` has work; ``lost``: also count work that a search would do."""
         facts = self._file.header()
         if facts is not None:
             behind = reader.revision.number - facts["revision"]
@@ -158,7 +158,7 @@ class GalleryIndex:
             return self._file.write(facts, arrays, reader)
 
     def rebuild(self, reader: Reader) -> None:
-        """Make the index again from the database, and the file with it, whatever it was."""
+        """Rebuild the index and its file from the database."""
         with self._lock:
             self._build(reader, over_newer=True)
 
@@ -201,7 +201,7 @@ class GalleryIndex:
         )
 
     def _nearest(self, reader: Reader, query: Float32Array, k: int, group: str | None) -> Hits:
-        """Return the nearest as the reader's snapshot has them."""
+        """Return the nearest by the reader's snapshot."""
         since = self._follow(reader)
         if since is None:
             return nearest_of_rows(reader, self._space_id, query, k, group)
@@ -222,7 +222,7 @@ class GalleryIndex:
     def _held_nearest(
         self, query: Float32Array, k: int, members: Group | None, without: Ids
     ) -> tuple[Hits, Ids]:
-        """Return hits that are not sealed, and the ids of those sealed who may be nearest."""
+        """Return hits that are not sealed, and the sealed ids that may be nearest."""
         assert self._flat is not None  # noqa: S101 - `_follow` ensures it; for mypy
         among = None
         if members is not None:
@@ -242,11 +242,11 @@ class GalleryIndex:
         return hits, self._sealed.ids[self._sealed.candidates(query, k, gone, view)]
 
     def _follow(self, reader: Reader) -> Ids | None:
-        """Bring the index to the reader's revision, or beyond what the reader can see.
+        """Bring the index to the reader's revision, or a later one.
 
-        Return the ids (n,) of what changed after the reader's snapshot, and so is taken from it;
-        None when the index is at a point that the snapshot is not known to lead to, or another
-        process is making it.
+        Return the ids (n,) that changed after the reader's snapshot, which are read from it; None
+        if the index is at a point that does not follow from the snapshot, or another process is
+        making the index.
         """
         if self._flat is None:
             self._load()
@@ -260,11 +260,11 @@ class GalleryIndex:
         return None if self._flat is None else _NONE
 
     def _back_to(self, now: Revision, reader: Reader) -> Ids | None:
-        """Return what changed between a revision and the later one that is held.
+        """Return the ids that changed between a revision and the later one that is held.
 
-        None: the remembered feed does not pass through it.  Then the snapshot is older than the
-        index's own start, or a backup was put in the database's place.  A small gallery is made of
-        the snapshot; a file of the lost future goes, which else would keep its voices.
+        None: the revision is not in the remembered feed.  Then the snapshot is older than the
+        index's own start, or the database was restored from a backup.  A small gallery is rebuilt
+        from the snapshot; a file of the lost revisions is removed, with its voices.
         """
         if any(entry.revision == now for entry in self._feed):
             later = {e.centroid_id for e in self._feed if e.revision.number > now.number}
@@ -292,7 +292,7 @@ class GalleryIndex:
         if self._sealed is not None:
             self._gone[self._sealed.positions(changed)] = True
         self._flat.remove(changed)
-        if len(table.ids):  # a space that was never enrolled in has no dimension
+        if len(table.ids):  # a space without enrolments has no dimension
             self._flat.add(table.ids, table.vectors)
         self._groups.follow(reader, changed)
         self._held, self._erased = now, _NONE
@@ -341,7 +341,7 @@ class GalleryIndex:
         return seal(self._space_id, read, tier, self._options.max_miss_rate)
 
     def _is_far_behind(self, reader: Reader) -> bool:
-        """Whether the file of a small gallery is worth to be written again."""
+        """Whether it is worthwhile to write the file of a small gallery again."""
         facts = self._file.header()
         if facts is not None and reader.revision.number - facts["revision"] <= _SAVE_AFTER:
             return False
@@ -355,7 +355,7 @@ class GalleryIndex:
         return self._options.tier(size, self._dim)
 
     def _load(self) -> bool:
-        """Take the index from the file; a file that is not as it must be is removed."""
+        """Load the index from the file; an unusable file is removed."""
         try:
             self._take(*self._file.read())
         except Unusable:
@@ -364,7 +364,7 @@ class GalleryIndex:
         return True
 
     def _take(self, facts: Facts, arrays: dict[str, Array]) -> None:
-        """Hold what a file holds."""
+        """Hold the contents of a file."""
         from voiceid.index.faiss_index import FaissIndex  # noqa: PLC0415 - it loads FAISS
         from voiceid.index.sealed import Sealed  # noqa: PLC0415 - as above
 
@@ -390,7 +390,7 @@ class GalleryIndex:
 
 
 def _followed(size: int) -> float:
-    """Return how many changes an index of a size follows, and is not built again for."""
+    """Return how many changes an index of a size follows without a rebuild."""
     return max(_REBUILD_AFTER, _REBUILD_SHARE * size)
 
 

@@ -1,4 +1,4 @@
-"""The groups of speakers that searches were limited to, kept ready to be searched again."""
+"""The groups of speakers that searches were limited to, kept for the next search."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Groups:
         return self._groups[key]
 
     def follow(self, reader: Reader, changed: Ids) -> None:
-        """Take over which of the centroids that changed are members."""
+        """Update the members among the centroids that changed."""
         for name, group in self._groups.items():
             members = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))
             if len(members) or np.isin(changed, group.ids).any():

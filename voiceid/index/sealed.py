@@ -1,8 +1,8 @@
-"""A large gallery at one revision, sealed in a file as codes: the base that changes lie over.
+"""A large gallery at one revision, sealed in a file as codes: changes are applied on top.
 
 A search names the few who may be nearest.  "compact" loses no speaker: all within twice the longest
-residual of the k-th are named (Cauchy-Schwarz).  "two-stage" first picks some by shorter codes; how
-many speakers it loses is measured.
+residual of the k-th are named (Cauchy-Schwarz).  "two-stage" first selects some by shorter codes;
+its loss of speakers is measured.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 _SPARE = 256
-"""Asked for beyond k of a pass that loses no speaker, to see where the bound lies."""
+"""Extra hits of a pass that loses no speaker, to find the bound."""
 _FIRST_PASS = ((250, 350, 500, 700, 1000, 1400, 2000), (3000, 4000, 6000, 8000, 12_000, 16_000))
-"""How many the first pass names: the first that keeps the budget; the second list costs more to
-measure, and is looked at where the first has none."""
+"""Numbers of hits of the first pass: the first that keeps the budget is used.  The second list
+costs more to measure, and is tried only if the first has no such number."""
 _SMALL_VIEW = 20_000
 """Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
 _QUERIES_AT_ONCE = 128
 _LEAST_QUERIES, _MOST_QUERIES = 3000, 30_000
 
 _THREADS = 2
-"""That make codes and measure; the machine has other work, and reading takes as long as two."""
+"""Threads that make codes and measure: the machine has other work, and reading takes as long."""
 _ROWS_AT_ONCE = 20_000
-"""In a transaction: a reader that stays longer would keep what others remove in the database."""
+"""Rows in a transaction: a longer reader would keep removed rows in the database."""
 
 Read: TypeAlias = "Callable[[], AbstractContextManager[Reader]]"
 """Opens a snapshot of the database."""
@@ -86,20 +86,20 @@ class Sealed:
         return len(self.ids)
 
     def positions(self, ids: Ids) -> Positions:
-        """Return the positions of those of ``ids`` (rising) that are sealed."""
+        """Return the positions of the sealed ones of ``ids`` (rising)."""
         at: Positions = np.searchsorted(self.ids, ids)
         at = at[at < len(self.ids)]
         sealed: Positions = at[self.ids[at] == ids[: len(at)]]
         return sealed
 
     def view(self, positions: Positions) -> View:
-        """Return a view of rising positions, whose codes it copies."""
+        """Return a view of rising positions, with a copy of their codes."""
         return self._view(positions, self._codes[positions], whole=False)
 
     def candidates(
         self, query: Float32Array, k: int, gone: Mask, view: View | None = None
     ) -> Positions:
-        """Return all who may be among the ``k`` nearest to (dim,), but those ``gone`` (n,)."""
+        """Return all who may be among the ``k`` nearest to (dim,), except those ``gone`` (n,)."""
         view = view or self._all
         size, least = len(view.positions), k
         if not size:
@@ -113,12 +113,12 @@ class Sealed:
             asked = min(asked, size)
             scores, rows = view.scan(query[None], asked)
             named = view.positions[rows[0]]
-            there = np.sort(named[~gone[named]])  # rising, the codes come from memory sooner
+            there = np.sort(named[~gone[named]])  # in rising order the codes are read faster
             codes = self._codes[there]
-            erased = ~codes.any(axis=1)  # by a process that is ahead of this snapshot
+            erased = ~codes.any(axis=1)  # removed by a process ahead of this snapshot
             cosines = np.where(erased, np.float32(-2), self._bytes.cosines(codes, query))
             kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-2)
-            far = -np.inf if view.loses else scores[0, -1]  # nothing that is not named is above
+            far = -np.inf if view.loses else scores[0, -1]  # every score above this bound is named
             if asked == size or (len(there) >= min(least, size) and far < kth - self._margin):
                 likely: Positions = there[erased | (cosines >= kth - self._margin)]
                 return likely
@@ -177,7 +177,7 @@ def seal(
                 table = reader.centroids.as_stored(space_id, some)
             jobs.append(pool.submit(coder.code, table))
             if len(jobs) > 2 * _THREADS:
-                jobs[-2 * _THREADS].result()  # what was read and is not coded yet takes memory
+                jobs[-2 * _THREADS].result()  # rows that are read but not coded take memory
         lengths = np.array([job.result() for job in jobs]).reshape(-1, 2).max(axis=0, initial=0.0)
     facts |= dict(zip(("residual", "reach"), lengths.tolist(), strict=True))
     if tier is Tier.TWO_STAGE:
@@ -212,13 +212,13 @@ class _Coder:
 
 
 def _measured(sealed: Sealed, sample: Float32Array, rows: Positions, max_miss_rate: float) -> Facts:
-    """Return the facts of the least first pass that keeps the budget, else of the tier compact.
+    """Return the facts of the shortest first pass that keeps the budget, else of the tier compact.
 
     The upper bound of 95 % decides, not the rate: of 3000 none may be lost to show 0.1 %.  If some
-    are, four times as many queries show whether they are too many.
+    are lost, four times as many queries show whether they are too many.
     """
-    wanted = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
-    queries, mates = genuine_queries(sample, 4 * wanted)
+    n_queries = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
+    queries, mates = genuine_queries(sample, 4 * n_queries)
 
     def lost_from(first: int, counts: Sequence[int]) -> npt.NDArray[np.int64]:
         use_one_thread()
@@ -228,7 +228,7 @@ def _measured(sealed: Sealed, sample: Float32Array, rows: Positions, max_miss_ra
     with ThreadPoolExecutor(_THREADS) as pool:
         for counts in _FIRST_PASS:
             lost, done = np.zeros(len(counts), dtype=np.int64), 0
-            for end in (wanted, len(queries)):
+            for end in (n_queries, len(queries)):
                 firsts = range(done, end, _QUERIES_AT_ONCE)
                 lost = np.sum([lost, *pool.map(partial(lost_from, counts=counts), firsts)], axis=0)
                 done = min(firsts[-1] + _QUERIES_AT_ONCE, len(queries))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voiceid.index.sealed import Read
 
 _PAUSE_S = 60.0
-"""Between two starts: one that failed would fail again."""
+"""Least time between two starts: after a failure the next one would fail too."""
 
 
 def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> bool:
@@ -35,14 +35,14 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603 - the caller's command
             command,
-            cwd=folder,  # the current folder may be anybody's
+            cwd=folder,  # the current folder may belong to another user
             stdin=quiet,
             stdout=quiet,
             stderr=quiet,
             start_new_session=True,
             env={**os.environ, **environment},
         )
-    except OSError:  # another is at work, or the folder is closed: the next change tries again
+    except OSError:  # another is at work, or the folder is closed: the next change tries
         return False
     threading.Thread(target=process.wait, name="voiceid-sealer", daemon=True).start()
     return True
@@ -53,7 +53,7 @@ def seal_due(
 ) -> bool:
     """Seal the galleries that are due, one process at a time; return whether that worked.
 
-    Where another is at work, nothing is done, or it is waited for.
+    If another process is at work, this one does nothing, or waits.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,7 +4,7 @@
     sections  arrays, little-endian and C-contiguous
     sums      CRC-32 of each MiB of the sections, so that a row is overwritten without reading all
 
-CRC-32 finds every flipped bit, and any other damage but for one in four thousand million.  It does
+CRC-32 finds every flipped bit, and other damage except one case in four thousand million.  It does
 not protect against a person who may write to the folder: they could change the database as well.
 
 The file of a sealed gallery has the sections sealed (`protection.sealed_stream`), and no sums; its
@@ -97,7 +97,7 @@ def write(path: Path, facts: Facts, arrays: Mapping[str, Array], key: Key | None
 
 
 def unfinished(path: Path) -> str:
-    """Return what the names of files begin with that are to become ``path``."""
+    """Return the prefix of the names of temporary files for ``path``."""
     return f".{path.name}."
 
 
@@ -132,12 +132,12 @@ def _read_sealed(path: Path, key: Key) -> tuple[Facts, _Layout, bytearray]:
             if n_read != layout.end - _HEADER_BYTES or opened.read(1):
                 raise Unusable("it was cut, or something was added")
         except SealBroken as error:
-            raise Unusable("it was changed, or is of another key") from error
+            raise Unusable("it was changed, or belongs to another key") from error
     return facts, layout, content
 
 
 def _place(path: Path, facts: Facts, layout: _Layout) -> tuple[object, ...]:
-    """Return what sealed sections are bound to: of which file they are."""
+    """Return the context that sealed sections are bound to: their file."""
     return ("index", path.name, json.dumps(facts), json.dumps(layout.shapes))
 
 
@@ -195,7 +195,7 @@ def erase(
 
 @contextmanager
 def _opened(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
-    """Open a file; what cannot be opened is `Unusable`, a pipe without waiting."""
+    """Open a file, without waiting for a pipe; raises `Unusable` if that fails."""
     try:
         if not path.is_file():
             raise Unusable("there is no such file")
@@ -229,6 +229,6 @@ def _read_header(file: BinaryIO, *, sealed: bool = False) -> tuple[Facts, _Layou
     sum_, _, said = line.removeprefix(magic).rstrip(b" ").removesuffix(b"\n").partition(b"} ")
     if not line.startswith(magic) or sum_ != b'{"crc": %d' % zlib.crc32(said):
         raise Unusable("its header is not that of an index")
-    document = json.loads(said)  # what has the right sum was written here
+    document = json.loads(said)  # a header with the right sum was written here
     shapes = {name: (dtype, tuple(shape)) for name, (dtype, shape) in document["shapes"].items()}
     return document["facts"], _Layout(shapes)

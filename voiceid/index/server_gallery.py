@@ -32,13 +32,13 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Writer
 
 _SPARE = 16
-"""Rows beyond those asked for: SQL adds cosines up in another order than `ranked` does."""
+"""Extra rows: SQL sums cosines in another order than `ranked` does."""
 EF_SEARCH = (100, 200, 400, 1000)
 """Candidates of a search by HNSW, of which the least that keeps the budget is used; pgvector
 takes at most 1000."""
 _SAMPLE = 10_000
 _QUERIES = 3000
-"""Of so many none may be lost to show 0.1 %."""
+"""None of this many queries may be lost to show 0.1 %."""
 
 
 class ServerGallery:
@@ -86,9 +86,9 @@ class ServerGallery:
         return True
 
     def rebuild(self, reader: Reader) -> None:
-        """Build and measure the HNSW index, where it is wanted, else drop it; writers wait."""
+        """Build and measure the HNSW index if the settings name it, else drop it; writers wait."""
         del reader
-        # Dropped in a change of its own: until its end, readers wait.
+        # Dropped in its own change: readers wait until it ends.
         with self._write() as writer:
             writer.search.drop_hnsw(self._space_id)
         if self._options.kind != HNSW:
@@ -131,7 +131,7 @@ class ServerGallery:
         return noted
 
     def _measured(self, reader: Reader) -> tuple[int, int] | None:
-        """Return the least ef_search that keeps the budget, and the misses; None: none does."""
+        """Return the least ef_search that keeps the budget, and the misses; None: there is none."""
         ids = reader.centroids.ids(self._space_id)
         drawn = np.random.default_rng(0).permutation(ids)[:_SAMPLE]
         voices = reader.centroids.as_stored(self._space_id, drawn.tolist()).vectors
@@ -153,5 +153,5 @@ class ServerGallery:
 
 @functools.lru_cache(maxsize=64)
 def _upper(missed: int, queries: int) -> float:
-    """Return `MissRate.upper`, which takes milliseconds, and every search asks for it."""
+    """Return `MissRate.upper`, cached: it takes milliseconds, and every search needs it."""
     return MissRate(missed, queries).upper
