@@ -1,7 +1,7 @@
 """Pictures of voices, scores and error rates: arrays in, PNG or HTML out.  Pure.
 
-Importing this package loads matplotlib, or raises :class:`voiceid.errors.ExtraMissing` where it
-is not installed: import it when a picture is asked for.  Each
+Importing this package loads matplotlib, or raises :class:`voiceid.errors.ExtraMissing` if it is
+not installed: import it only when a picture is needed.  Each
 function returns a figure, and :func:`png` the bytes of its file.
 """
 

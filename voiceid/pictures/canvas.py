@@ -1,6 +1,6 @@
-"""What every picture is drawn on and with: the one door to matplotlib.
+"""The figure and the style of every picture: the one door to matplotlib.
 
-Figures are drawn without pyplot, whose state is a process's: any thread may draw.  The same
+Figures are drawn without pyplot, whose state is global: any thread may draw.  The same
 arrays give the same bytes: size, resolution and fonts are fixed, whatever the machine's own
 settings of matplotlib are, and no date is written into a file.
 """
@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeAlias
 from voiceid.errors import ExtraMissing
 
 try:
-    # It lists the fonts the first time on a machine, which is of no use.
+    # It logs the list of fonts the first time on a machine, which is of no use.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.axes import Axes
@@ -37,18 +37,18 @@ Picture: TypeAlias = Figure
 DPI = 120
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 """Distinct for the colour-blind: M. Okabe and K. Ito, "Color Universal Design" (2008); without
-their yellow, which white paper swallows."""
+their yellow, which is not visible on white paper."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
-"""As many as do not go evenly with the colours: 70 speakers differ in one or the other."""
+"""Their number and that of the colours have no common factor: so 70 speakers differ."""
 LINES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 4)))
 """Styles that tell lines apart in grey."""
 FAINT = "#5f5f5f"
-"""Grey of what is said beside the data; 6.4 to 1 against white."""
+"""Grey of secondary text; its contrast against white is 6.4 to 1."""
 
 _STYLE: dict[Any, object] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10.0,
-    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "text.parse_math": False,  # a name with two dollar signs is not a formula
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
@@ -69,7 +69,7 @@ _style = threading.RLock()
 
 @contextlib.contextmanager
 def _styled() -> Iterator[None]:
-    """Draw in this package's style, and leave the process's as it was."""
+    """Draw in this package's style, and leave the global style unchanged."""
     with _style, mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -90,7 +90,7 @@ def drawn(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def sheet(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure, which makes room for all that stands around its axes."""
+    """Return an empty figure, which makes room for the text around its axes."""
     layout = ConstrainedLayoutEngine(w_pad=_PAD_IN, h_pad=_PAD_IN)
     figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
@@ -104,13 +104,13 @@ def blank(width_in: float = 8.0, height_in: float = 5.5) -> tuple[Figure, Axes]:
 
 
 def settle(figure: Figure) -> None:
-    """Lay everything out for good, so that what is placed by its pixels stays in place."""
+    """Fix the layout, so that labels placed by pixels stay in place."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
 def legend_below(figure: Figure, *axes: Axes, columns: int = 1) -> None:
-    """Put the legend under the axes, where no data can be under it; the figure grows by it."""
+    """Put the legend below the axes, where it covers no data; the figure grows by its height."""
     legends = [part.get_legend_handles_labels() for part in axes]
     handles = [handle for handles, _ in legends for handle in handles]
     labels = [label for _, labels in legends for label in labels]
@@ -144,7 +144,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def drawable(text: str, limit: int = _NAME_CHARS) -> str:
-    r"""Return a name as it can be drawn: what the font lacks as ``\u4e2d``, and not too long."""
+    r"""Return a name as it can be drawn: missing glyphs as ``\u4e2d``, and not too long."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     known = _characters()

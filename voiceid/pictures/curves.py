@@ -41,8 +41,8 @@ _TICKS = (1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4,
 # fmt: on
 _MOST = _TICKS[-1]
 _LEAST_GAP, _END_GAP = 0.05, 0.09
-"""Between two labels of an axis, and from those at its ends, which are wider: shares of its
-length."""
+"""Least distance between two labels of an axis, and to those at its ends, which are wider: shares
+of its length."""
 _WHOLE = 0.6
 """A DET curve is shown up to here, unless a mark lies beyond: no product works at such rates."""
 _LABEL_CHARS = 60
@@ -64,10 +64,10 @@ def det(
 
     - `scores`, mapping of str to ((n,) float, (m,) float): by the name of each curve, its genuine
       and its impostor scores; at least one curve.
-    - `thresholds`: thresholds to mark on every curve, by what they are called.
-    - `points`, mapping of str to (FMR, FNMR): rates to mark that are of no single threshold, by
-      what they are called.
-    - `title`: what the scores are of, e.g. the name of a data set.
+    - `thresholds`: thresholds to mark on every curve, by their labels.
+    - `points`, mapping of str to (FMR, FNMR): rates to mark that do not belong to one
+      threshold, by their labels.
+    - `title`: e.g. the name of the data set.
 
     Raises `ValueError`: a side has no scores, or a score is not finite.
     """
@@ -117,7 +117,7 @@ def open_set(
     - `thresholds` (n,) float, ascending: finite, or ending with infinity, which is not drawn.
     - `fpir`, `fnir` (n,) float, 0 to 1: False positive and false negative identification rate at
       each.
-    - `marks`: thresholds to draw, by what they are called.
+    - `marks`: thresholds to draw, by their labels.
     """
     figure, axes = blank()
     finite = np.isfinite(thresholds)
@@ -168,12 +168,12 @@ def cmc(rates: Mapping[str, Rates]) -> Figure:
 
 @drawn
 def reliability(shares: Reliability, *, p_target: float = 0.5) -> Figure:
-    """Draw how often comparisons were of one voice, against how probable that was said to be.
+    """Draw the share of comparisons that were of one voice, against the predicted probability.
 
-    Under it stands how many comparisons each bin holds.  The bars are 95 % intervals (E. B.
+    The number of comparisons in each bin is below.  The bars are 95 % intervals (E. B.
     Wilson 1927), which count comparisons as independent.
 
-    - `p_target`: the prior of a genuine comparison that it was made for.
+    - `p_target`: the prior of a genuine comparison.
     """
     figure = sheet(6.2, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -213,8 +213,8 @@ def _observed_bounds(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return Wilson's interval of each observed share.
 
-    It is of the plain counts; then each genuine comparison weighs what makes all of them
-    together ``p_target``.
+    It is computed of the counts; then genuine comparisons are weighted so that their total
+    weight is ``p_target``.
     """
     n = shares.genuine + shares.impostor
     low, high = _wilson(shares.genuine / n, n)
@@ -237,7 +237,7 @@ def _percent(rate: float) -> str:
 
 
 def _floor(resolution: float) -> float:
-    """Return the tick at or under the smallest rate that differs from none."""
+    """Return the tick at or below the smallest rate above zero."""
     return max((tick for tick in _TICKS if tick <= resolution and tick <= 0.01), default=_TICKS[0])  # noqa: PLR2004 - the axis begins at 1 % at the latest
 
 
@@ -246,7 +246,7 @@ def _deviate(rate: float) -> float:
 
 
 def _deviates(rates: Rates, floor: float) -> npt.NDArray[np.float64]:
-    """Return normal deviates; what is under ``floor`` or over the last tick stands on the edge."""
+    """Return normal deviates; values below ``floor`` or above the last tick go on the edge."""
     values, where = np.unique(np.clip(rates, floor, _MOST), return_inverse=True)
     return np.array([_deviate(float(value)) for value in values])[where]
 
@@ -254,7 +254,7 @@ def _deviates(rates: Rates, floor: float) -> npt.NDArray[np.float64]:
 def _thinned(
     curve: DetCurve, least: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the deviates of a curve without the points that no eye could tell apart."""
+    """Return the deviates of a curve without points too close to be seen apart."""
     rates = [np.clip(r, low, _MOST) for r, low in zip((curve.fmr, curve.fnmr), least, strict=True)]
     cells = np.stack([np.round(np.log(r / (1 - r)) * 100) for r in rates])
     new = np.append(True, np.any(np.diff(cells, axis=1) != 0, axis=0))
@@ -264,7 +264,7 @@ def _thinned(
 def _det_marks(
     genuine: Scores, impostor: Scores, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[str, str, tuple[float, float]]]:
-    """Yield the mark, the words and the rates (FMR, FNMR) of each point to mark on a curve."""
+    """Yield the mark, the label and the rates (FMR, FNMR) of each point to mark on a curve."""
     for which, (label, threshold) in enumerate(thresholds.items()):
         fmr, fnmr = error_rates(genuine, impostor, threshold)
         mark = MARKERS[1 + which % (len(MARKERS) - 1)]
@@ -282,7 +282,7 @@ def _mark(
 
 
 def _probit_axis(axes: Axes, which: Literal["x", "y"], floor: float, top: float) -> None:
-    """Label an axis of normal deviates in percent; its ends stand for all that is beyond."""
+    """Label an axis of normal deviates in percent; its ends stand for all values beyond."""
     span = _deviate(top) - _deviate(floor)
     ticks = [floor]
     for tick in (t for t in _TICKS if floor < t < top):

@@ -20,7 +20,7 @@ _LEADER_PX = 14.0
 _RADII_PX = (5.0, 12.0, 22.0, 34.0, 50.0, 80.0)
 _ANGLES = np.arange(12) * np.pi / 6
 _RING = np.clip(1.2 * np.stack([np.sin(_ANGLES), np.cos(_ANGLES)], axis=1), -1, 1)
-"""Directions in which a name is tried, above first, stretched towards a box's."""
+"""Directions in which a name is tried, above first, stretched to the shape of a box."""
 
 
 def mark_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
@@ -30,7 +30,7 @@ def mark_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
     thresholds, and room for the labels is made at the top.  Labels stand on the side that has
     more room, and a line ends at its label, so that no line runs through another's label.
 
-    - `thresholds`: on the x axis, by what they are called.
+    - `thresholds`: on the x axis, by their labels.
     """
     if not thresholds:
         return
@@ -68,16 +68,16 @@ def place_names(
     font_size: float,
     reach_px: float,
 ) -> int:
-    """Write names near their places, none over another; return how many had no place.
+    """Write names near their places without overlap; return how many names had no place.
 
-    Greedy, in the order given: each takes the free spot that covers the fewest points, the
-    nearest of these.  A thin line leads to a name that stands further off.
+    Greedy, in the given order: each name takes the free spot that covers the fewest points, the
+    nearest of these.  A thin line leads to a name that is farther away.
 
-    - `axes`: laid out for good: names are placed by pixels.
+    - `axes`: with a fixed layout: names are placed by pixels.
     - `names`, sequence of (str, (2,) float64): each with its place in the coordinates of the data.
-    - `points` (n, 2) float64: what should not be covered.
+    - `points` (n, 2) float64: points that should not be covered.
     - `font_size`: in points.
-    - `reach_px`: how far off a name may stand, in pixels.
+    - `reach_px`: the largest distance of a name, in pixels.
     """
     transform = axes.transData
     dots = transform.transform(points)

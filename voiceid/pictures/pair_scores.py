@@ -18,9 +18,9 @@ from voiceid.pictures.marks import mark_thresholds
 
 _BINS = 50
 _NAMED_CLIPS = 24
-"""Up to here each clip has its name at the axes; beyond, each speaker has."""
+"""Up to this many clips have their names at the axes; with more, the speakers have."""
 _NUMBERED_CLIPS = 12
-"""Up to here each cell has its number in it."""
+"""With at most this many clips each cell shows its number."""
 _LABEL_PX = 15.0
 _DARK = 0.55
 """A cosine under which a cell is too dark for black digits."""
@@ -36,12 +36,12 @@ def pairs(matrix: npt.NDArray[np.float64], speakers: Sequence[str]) -> tuple[Sco
     """Return the cosines of genuine and of impostor pairs, each pair once.
 
     - `matrix` (n, n) float64: of :func:`cosines`.
-    - `speakers`: whose clip each row is.
+    - `speakers`: the speaker of each row.
     """
-    one, other = np.triu_indices(len(speakers), k=1)
+    left, right = np.triu_indices(len(speakers), k=1)
     names = np.array(speakers)
-    same = names[one] == names[other]
-    scores = matrix[one, other]
+    same = names[left] == names[right]
+    scores = matrix[left, right]
     return scores[same], scores[~same]
 
 
@@ -52,8 +52,8 @@ def similarity(
     """Draw the cosines of all pairs of clips.
 
     - `matrix` (n, n) float64.
-    - `speakers`: whose clip each row is; the clips of one speaker stand together.
-    - `clips`: what each is called.
+    - `speakers`: the speaker of each row; the clips of one speaker are adjacent.
+    - `clips`: the name of each clip.
     """
     figure, axes = blank(8.6, 7.4)
     image = axes.imshow(matrix, cmap="cividis", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -67,7 +67,7 @@ def similarity(
         axes.axhline(end, color="white", lw=min(1.2, 24 / len(groups)))
         axes.axvline(end, color="white", lw=min(1.2, 24 / len(groups)))
     if len(clips) <= _NAMED_CLIPS:
-        names = [drawable(f"{who}: {what}") for who, what in zip(speakers, clips, strict=True)]
+        names = [drawable(f"{who}: {clip}") for who, clip in zip(speakers, clips, strict=True)]
         places = np.arange(len(clips), dtype=float)
     else:
         names = [drawable(name) for name, _ in groups]
@@ -78,12 +78,12 @@ def similarity(
     title = f"Similarity of {len(clips)} clips of {len(groups)} speakers"
     figure.suptitle(title, x=0.015, ha="left", fontsize=12)
     if hidden:
-        axes.set_title(f"no place for {hidden} of {len(names)} names", fontsize=9, color=FAINT)
+        axes.set_title(f"no space for {hidden} of {len(names)} names", fontsize=9, color=FAINT)
     return figure
 
 
 def _label(axes: Axes, names: Sequence[str], places: npt.NDArray[np.float64]) -> int:
-    """Write the names at both axes, as many as there is place for; return how many are missing."""
+    """Write the names at both axes, as many as fit; return how many are missing."""
     rows = axes.get_xlim()[1] - axes.get_xlim()[0]
     least = _LABEL_PX / (0.6 * axes.figure.bbox.height) * rows
     kept: list[int] = []
@@ -114,11 +114,11 @@ def score_histograms(
 ) -> Figure:
     """Draw how the scores of genuine and of impostor comparisons are distributed.
 
-    Each histogram is in percent of its own comparisons, for there are far more impostors.
+    Each histogram is in percent of its own comparisons, because there are far more impostors.
 
     - `genuine`, `impostor` (n,), (m,) float: either may be empty, not both.
-    - `thresholds`: thresholds to draw, by what they are called.
-    - `score_name`: what the scores are: the axis says it.
+    - `thresholds`: thresholds to draw, by their labels.
+    - `score_name`: the kind of score, for the axis.
     """
     figure, axes = blank()
     marked = list((thresholds or {}).values())
@@ -150,7 +150,7 @@ def score_histograms(
 
 
 def _span(scores: Scores) -> tuple[float, float]:
-    """Return the ends of the axis, which are not one even where all scores are."""
+    """Return the ends of the axis; they differ even if all scores are equal."""
     low, high = float(np.min(scores)), float(np.max(scores))
     margin = max(0.02 * (high - low), 0.005 * max(abs(low), abs(high), 1.0))
     return low - margin, high + margin

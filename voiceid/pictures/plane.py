@@ -1,7 +1,7 @@
 """Embeddings in the plane: principal components, or t-SNE.
 
-Vectors are brought to unit length first: then the squared Euclidean distance of two is
-``2 - 2 cosine``, and what is near in the one sense is near in the other.
+Vectors are scaled to unit length first: then the squared Euclidean distance of two is
+``2 - 2 cosine``, so both measures agree on what is near.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceMap:
-    """Where clips of voices stand in the plane.
+    """The places of clips of voices in the plane.
 
     - `points` (n, 2) float64.
-    - `speakers`: whose clip each point is; None: audio that was added, of no enrolled speaker.
-    - `clips`: what each clip is called.
+    - `speakers`: the speaker of each point; None: added audio, not of an enrolled speaker.
+    - `clips`: the name of each clip.
     - `axes` (str, str): what the axes show.
-    - `method`: what the points were made by, which is not what was asked for where that was not
+    - `method`: the method that was used; it differs from the one asked for if that was not
       possible.
-    - `notes`: what a reader should know.
+    - `notes`: remarks for the reader.
     """
 
     points: npt.NDArray[np.float64]
@@ -53,12 +53,12 @@ class VoiceMap:
         return list(dict.fromkeys(name for name in self.speakers if name is not None))
 
     def of(self, name: str | None) -> list[int]:
-        """Return which points are of a speaker, or those that were added (None)."""
+        """Return which points are of a speaker, or of added audio (None)."""
         return [i for i, speaker in enumerate(self.speakers) if speaker == name]
 
     @property
     def title(self) -> str:
-        """What there is to see, and how much of it."""
+        """The title, with the numbers of speakers and samples."""
         samples = sum(name is not None for name in self.speakers)
         people = f"{len(self.names)} speaker{'s' * (len(self.names) != 1)}"
         return f"Voices in the plane: {people}, {samples} sample{'s' * (samples != 1)}"
@@ -83,8 +83,8 @@ def map_voices(
 
     - `vectors` (n, dim) float32.
     - `speakers`: see `VoiceMap`.  Principal components are those of the clips of speakers alone:
-      added audio is placed among them and moves none.  t-SNE has no place for a stranger, so
-      there everything is placed together.
+      added audio does not change them.  t-SNE cannot place a new point, so it places all clips
+      together.
     - `method`: ``pca``, or ``tsne``, which takes five points.
 
     Raises `ValueError`: no clip is of a speaker, or a vector has no direction; `ExtraMissing`:
@@ -94,12 +94,12 @@ def map_voices(
     if method == "tsne" and len(vectors) >= _LEAST_FOR_TSNE:
         points, perplexity = _tsne(vectors)
         axes = (f"t-SNE 1 (no unit; perplexity {perplexity:g})", "t-SNE 2 (no unit)")
-        note = "t-SNE keeps who is near; how far apart groups are says little"
+        note = "t-SNE keeps neighbours together; the distance between groups means little"
         return VoiceMap(points, speakers, clips, axes, "tsne", (note,))
     fitted = np.array([name is not None for name in speakers])
     points, shares = _pca(vectors, fitted)
     axes = (_component(1, shares[0]), _component(2, shares[1]))
-    notes = (f"t-SNE takes {_LEAST_FOR_TSNE} clips: this is PCA",) if method == "tsne" else ()
+    notes = (f"t-SNE needs {_LEAST_FOR_TSNE} clips: this is PCA",) if method == "tsne" else ()
     return VoiceMap(points, speakers, clips, axes, "pca", notes)
 
 
@@ -133,7 +133,7 @@ def _tsne(vectors: Float32Array) -> tuple[npt.NDArray[np.float64], float]:
     except ImportError as error:
         raise ExtraMissing("t-SNE needs scikit-learn, which is not installed") from error
     perplexity = float(min(_MAX_PERPLEXITY, max(2, (len(vectors) - 1) // 3)))
-    # On one thread, for sums of floats depend on how they are shared out.
+    # On one thread: sums of floats depend on how the work is divided.
     with threadpool_limits(1):
         embedder = TSNE(perplexity=perplexity, init="pca", random_state=_SEED, n_jobs=1)
         return np.asarray(embedder.fit_transform(vectors), dtype=np.float64), perplexity

@@ -1,4 +1,4 @@
-"""The enrolled voices as a page to explore: one file, which needs nothing but a browser.
+"""The enrolled voices as a page to explore: one file that only needs a browser.
 
 The drawing is inline SVG.  Its names are text, never markup: each is escaped, and the script
 reads them back as text.  A content security policy forbids the page to load anything.
@@ -24,14 +24,14 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _EDGE = 880, 640, 64, 52, 12
 _RADIUS = 6.0
 _ADDED_RADIUS = 11.0
 _MARGIN = 0.06
-"""Room around the outermost points, as a share of the larger extent."""
+"""Margin around the outermost points, as a share of the larger extent."""
 
 
 def voice_page(voices: VoiceMap) -> str:
     """Return the clips of speakers in the plane as an HTML page of one file.
 
-    Each mark says the speaker and the clip when it is pointed at or has the keyboard's focus;
-    the list of names shows one speaker alone.
+    Each mark shows the speaker and the clip under the mouse or the keyboard's focus; the list
+    of names can show one speaker alone.
     """
     low, scale = _frame(voices.points)
     at = (voices.points - low) * scale

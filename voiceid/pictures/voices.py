@@ -27,7 +27,7 @@ ADDED = "*"
 """The mark of audio that was added."""
 SAMPLE = "sample (line: to the mean of its speaker's)"
 _MANY = 30
-"""Speakers from which dots and names are smaller."""
+"""From this many speakers on, dots and names are smaller."""
 _NAME_CHARS = 24
 
 
@@ -40,8 +40,8 @@ def look(number: int) -> tuple[str, str]:
 def voice_map(voices: VoiceMap) -> Figure:
     """Draw the clips of speakers in the plane, and audio that was added among them.
 
-    Thin lines lead from each sample to the mean of its speaker's, where the name stands.  Names
-    never overlap: those for which there is no place are left out, and the picture says how many.
+    Thin lines lead from each sample to the mean of its speaker's samples, where the name is.  Names
+    never overlap: names without space are left out, and the picture says how many.
     """
     figure, axes = blank(9.0, 6.8)
     many = len(voices.names) > _MANY
@@ -68,7 +68,7 @@ def voice_map(voices: VoiceMap) -> Figure:
     reach_px, size = (22.0, 7) if many else (80.0, 9)
     hidden = place_names(axes, names, voices.points, font_size=size, reach_px=reach_px)
     if hidden:
-        title.set_text(f"{voices.title}; no place for {hidden} of {len(names)} names")
+        title.set_text(f"{voices.title}; no space for {hidden} of {len(names)} names")
     return figure
 
 

@@ -61,7 +61,7 @@ def test_of_two_hundred_speakers_names_are_left_out_and_counted_not_piled_up(
     figure = voice_map(scattered(200, 2))
     shown = len(names_in(figure))
     assert 30 < shown < 200
-    assert f"no place for {200 - shown} of 200 names" in figure._suptitle.get_text()
+    assert f"no space for {200 - shown} of 200 names" in figure._suptitle.get_text()
     legible(figure)
 
 
@@ -139,7 +139,7 @@ def test_a_matrix_of_any_size_is_legible(speakers, clips, legible: Check) -> Non
     shown = len(figure.axes[0].get_yticklabels())
     wanted = speakers * clips if speakers * clips <= 24 else speakers
     left_out = figure.axes[0].get_title(loc="left")
-    assert left_out == (f"no place for {wanted - shown} of {wanted} names" * (shown < wanted))
+    assert left_out == (f"no space for {wanted - shown} of {wanted} names" * (shown < wanted))
     legible(figure)
 
 
