@@ -79,7 +79,7 @@ def of_speakers(clips: Sequence[Clip], n: int | None) -> list[Clip]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What the encoder made of the corpora, not compensated yet.
+    """The embeddings of the corpora, before compensation.
 
     Parameters
     ----------
@@ -182,9 +182,9 @@ def _rate_cells(
     """Return FMR and FNMR of clips with so much speech; None without strangers or without mates."""
     wrong, speakers, refused = [], [], []
     for whole in tables:
-        net_speech_s = whole.given.net_speech_s
+        net_speech_s = whole.conditions.net_speech_s
         table = whole.where((net_speech_s >= span_s[0]) & (net_speech_s < span_s[1]))
-        accepted = table.scores >= rule.thresholds(table.given)
+        accepted = table.scores >= rule.thresholds(table.conditions)
         strangers = ~table.genuine & table.same_sex
         wrong.append(accepted[strangers])
         speakers.append(table.speakers[strangers])
@@ -263,7 +263,7 @@ def _eer(table: Table) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What the shipped thresholds and the margin come to; rates are 0 to 1.
+    """The results of the shipped thresholds and the margin; rates are 0 to 1.
 
     Parameters
     ----------
@@ -330,18 +330,18 @@ def _decided(
     theirs: Sequence[Voice],
 ) -> Decided:
     table, strangers = trials.compare(gallery, mine), trials.compare(gallery, theirs)
-    accepted = table.score >= rule.thresholds(table.given)
+    accepted = table.score >= rule.thresholds(table.conditions)
     # Each of the ten galleries holds one enrolment of every speaker.
     ranked = [trials.identify(gallery[turn::10], mine) for turn in range(10)]
     close = [r.lead < rule.margin for r in ranked]
-    over = [r.best >= rule.thresholds(r.given) for r in ranked]
+    over = [r.best >= rule.thresholds(r.conditions) for r in ranked]
     return Decided(
         undecided=float(np.mean([voice.vector is None for voice in mine])),
         rank1=float(np.mean(np.concatenate([r.correct for r in ranked]))),
         ambiguous=float(np.mean(np.concatenate(close) & np.concatenate(over))),
         fnmr=float(np.mean(~accepted[table.genuine])),
         fmr=float(np.mean(accepted[~table.genuine])),
-        strangers=int(np.sum(strangers.score >= rule.thresholds(strangers.given))),
+        strangers=int(np.sum(strangers.score >= rule.thresholds(strangers.conditions))),
         highest=float(np.max(strangers.score)),
     )
 

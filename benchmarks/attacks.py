@@ -1,4 +1,4 @@
-"""What sounds that are added to a clip do to the false match rate: a tone, beeps, hiss.
+"""The effect of sounds added to a clip on the false match rate: a tone, beeps, hiss.
 
 `benchmarks.accuracy` prints the table.  Enrolled are the speakers of train-clean-100, three thirds
 of their one utterance each, as recorded; all others of the same sex ask with cuts of theirs.  The
@@ -108,14 +108,14 @@ def stranger_cells(rule: DecisionRule, strangers: Table) -> list[str]:
     close = strangers.where(strangers.same_sex)
     if not len(close.score):
         return ["-"] * 5
-    needed = rule.thresholds(close.given)
+    needed = rule.thresholds(close.conditions)
     accepted = close.score >= needed
     return [
         percent(float(np.mean(accepted))),
         percent(fmr_upper(accepted, close.trials.speakers)),
         f"{np.sum(accepted)} / {len(accepted)}",
         f"{np.mean(needed):.3f}",
-        f"{np.mean(close.given.telephone):.3f}",
+        f"{np.mean(close.conditions.telephone):.3f}",
     ]
 
 

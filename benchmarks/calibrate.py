@@ -102,9 +102,10 @@ def _errors(
         if (group_of(pair), pair[2]) != kind:
             continue
         inside = table.where(
-            (table.given.net_speech_s >= span_s[0]) & (table.given.net_speech_s < span_s[1])
+            (table.conditions.net_speech_s >= span_s[0])
+            & (table.conditions.net_speech_s < span_s[1])
         )
-        accepted = inside.scores >= thresholds_at(fitted.points, SHOWN, inside.given)
+        accepted = inside.scores >= thresholds_at(fitted.points, SHOWN, inside.conditions)
         strangers = ~inside.genuine & inside.same_sex
         for counts, rows, errors in (
             (wrong, strangers, accepted),

@@ -64,7 +64,7 @@ class Comparisons:
 
     scores: Floats
     target: Flags
-    given: Conditions
+    conditions: Conditions
     speakers: Indices
 
     @property
@@ -74,7 +74,7 @@ class Comparisons:
 
     def where(self, rows: Flags) -> Comparisons:
         """Return the rows that are marked."""
-        given = self.given.rows(rows)
+        given = self.conditions.rows(rows)
         return Comparisons(self.scores[rows], self.target[rows], given, self.speakers[rows])
 
     def among(self, speakers: Indices) -> Comparisons:
@@ -83,7 +83,7 @@ class Comparisons:
 
     def fitted(self) -> Fit:
         """Return a calibration that was fitted on these trials."""
-        return fit(self.scores, self.target, self.given, self.speakers)
+        return fit(self.scores, self.target, self.conditions, self.speakers)
 
 
 def compared(voices: Sequence[Voice], space: EmbeddingSpace) -> Comparisons:
@@ -98,7 +98,7 @@ def compared(voices: Sequence[Voice], space: EmbeddingSpace) -> Comparisons:
     enrolled = np.array([number[model.speaker] for model in protocol.models])
     asked = np.array([number[one.speaker] for one in recordings])
     speakers = np.stack([enrolled[found.trials[:, 0]], asked[found.trials[:, 1]]], axis=1)
-    return Comparisons(found.scores.astype(np.float64), found.target, found.given, speakers)
+    return Comparisons(found.scores.astype(np.float64), found.target, found.conditions, speakers)
 
 
 def _heard(voice: Voice, recording: Recording, space: EmbeddingSpace) -> Utterance | Failure:
@@ -141,7 +141,7 @@ def halves(speakers: Indices, n: int, seed: int = 0) -> Iterator[tuple[Indices, 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a threshold for a target came to on trials that it was not fitted on.
+    """The results of a threshold for a target on trials that it was not fitted to.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a calibration was worth on trials that it was not fitted on.
+    """The quality of a calibration on trials that it was not fitted to.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ class Judged:
 
 def judge(calibration: Calibration, on: Comparisons) -> Judged:
     """Judge a calibration on trials."""
-    llrs = calibration.llrs(on.scores, on.given)
+    llrs = calibration.llrs(on.scores, on.conditions)
     known = np.isfinite(llrs)
     genuine, impostor = np.sort(llrs[known & on.target]), np.sort(llrs[known & ~on.target])
     held = []
@@ -308,7 +308,7 @@ COST_HEADERS = (
 def corpus_rows(
     sites: dict[str, Comparisons], fits: dict[str, Fit], card: DecisionRule
 ) -> Iterator[list[str]]:
-    """Yield what each fit, and the card, comes to on each corpus."""
+    """Yield the results of each fit, and of the card, on each corpus."""
     for on, trials in sites.items():
         for source, one in fits.items():
             if source != on:
@@ -345,7 +345,7 @@ def _held_out_row(on: str, one: Fit) -> list[str]:
 def _card_row(on: str, trials: Comparisons, card: DecisionRule) -> list[str]:
     cells, uncovered = [], []
     for target in TARGETS:
-        thresholds = card.aimed(Target(target)).thresholds(trials.given)
+        thresholds = card.aimed(Target(target)).thresholds(trials.conditions)
         known = np.isfinite(thresholds)
         uncovered.append(1 - float(known.mean()))
         if not known.any():

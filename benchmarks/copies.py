@@ -35,7 +35,7 @@ TEXTS = (
     "Four hours of steady work faced us. A large size in stockings is hard to sell.",
     "The boy was there when the sun rose. A rod is used to catch pink salmon.",
 )
-"""Of the Harvard sentences (IEEE, 1969), each of about 5 s."""
+"""Some of the Harvard sentences (IEEE, 1969), each about 5 s long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ COPIES: Mapping[str, Callable[[Clip], Clip]] = {
         for semitones in (-4, -2, 2, 4)
     },
 }
-"""Of the speaker's own recordings."""
+"""The results on the speaker's own recordings."""
 
 
 def _higher(clip: Clip, semitones: float) -> Clip:

@@ -1,4 +1,4 @@
-"""Who spoke when: the error on the AMI cuts, the names, the speed.
+"""Diarization: the error on the AMI cuts, the names, the speed.
 
     python -m benchmarks.diarization [--hours H] [--skip-speed]
 

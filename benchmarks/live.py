@@ -57,7 +57,7 @@ SILENCE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was heard of a turn so far."""
+    """The sound of a turn so far."""
 
     net_speech_s: float
     snr_db: float | None
@@ -267,7 +267,7 @@ def alternating_table(vid: VoiceID, clips: Sequence[Clip]) -> str:
     ]
     headings = ["in the turn", "talks", "accepted", "taken back at the end of the turn"]
     headings += ["of a stranger in accepted turns", "in those not taken back"]
-    return markdown(f"Who alternate without a pause, {TALK_S:g} s", headings, rows)
+    return markdown(f"Two who alternate without a pause, {TALK_S:g} s", headings, rows)
 
 
 def delays(vid: VoiceID, clips: Sequence[Clip]) -> list[float]:

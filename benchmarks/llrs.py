@@ -1,4 +1,4 @@
-"""What LLRs are worth, as rows of tables."""
+"""The quality of LLRs, as rows of tables."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def corpus_rows(
             if not usable:
                 continue
             table = trials.compare(trials.enroll_in_turn(usable, size=size), heard)
-            llrs = calibration.llrs(table.score, table.given)
+            llrs = calibration.llrs(table.score, table.conditions)
             found = worth(llrs, table.genuine, table.trials.speakers.astype(np.int64))
             yield [name, size, *cells(found)]

@@ -1,4 +1,4 @@
-"""Speech in which Silero hears little, and sounds that are no speech: what gets a vector.
+"""Speech in which Silero hears little, and sounds that are not speech: which get a vector.
 
     python -m benchmarks.loud [--corpora FOLDER] [--sounds FOLDER] [--acted FOLDER]
 
@@ -173,7 +173,7 @@ DISTORTIONS: Mapping[str, Change] = {
 
 
 def sounds(kinds: Mapping[str, Sound]) -> Iterator[tuple[str, Float32Array]]:
-    """Yield sounds that are no speech, at -6 dBFS, plain and distorted."""
+    """Yield sounds that are not speech, at -6 dBFS, plain and distorted."""
     for name, sound in kinds.items():
         for seed in range(SEEDS):
             made = sound(np.random.default_rng(zlib.crc32(f"{name}{seed}".encode())))

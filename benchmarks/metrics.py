@@ -1,4 +1,4 @@
-"""What error rates of ten million trials take: time, memory, and the ratio to scikit-learn.
+"""The cost of error rates of ten million trials: time, memory, and the ratio to scikit-learn.
 
     make bench          (python -m benchmarks.metrics [--runs N])
 

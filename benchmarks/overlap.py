@@ -49,7 +49,7 @@ from voiceid.speech.turns import MOST_OVERLAP, Voices
 RATE_HZ = 16_000
 LENGTHS_S = (1.5, 2.5, 4.0)
 KEPT = 0.97
-"""Of the clips of two that the segmentation model finds."""
+"""Share of the clips of two that the segmentation model finds."""
 SHRINKAGE, LEAST_WEIGHT = 0.2, 0.2
 FOLDS = 6
 LEAST_S = 6.0
@@ -58,7 +58,7 @@ LEARNED, JUDGED = 2700, 1200
 """Clips."""
 PLACES = 3
 PARTLY, COVER = 0.4, (0.3, 1.0)
-"""In so many clips of two the other speaks in a part, of such a share."""
+"""Clips of two in which the other speaks in a part, and the share of that part."""
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -103,7 +103,7 @@ JUDGED_KINDS = {"clean": 0.1, "pink noise": 0.1, "babble": 0.1, "telephone": 0.1
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is heard: whom, how long, and through what.
+    """The audio that is heard: the speaker, the length, and the line.
 
     - `softer_db`: by how much the other of two is; None: there is one.
     - `cover`: the share of the clip in which the other speaks.
@@ -122,7 +122,7 @@ Drawn: TypeAlias = Callable[[], tuple[Trial, Clip]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """What was heard in a clip.
+    """The result of hearing a clip.
 
     - `share`: of the speech in which two speak at once.
     - `statistics`: of the encoder's frames.

@@ -29,7 +29,7 @@ SHERPA_METADATA = {
     "normalize_samples": "1",
     "feature_normalize_type": "global-mean",
 }
-"""What sherpa-onnx reads from an export: samples in [-1, 1], the mean over time removed."""
+"""Metadata of sherpa-onnx in an export: samples in [-1, 1], the mean over time removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a rate that was raised without a filter does to the false match rate.
+"""The effect of a rate that was raised without a filter on the false match rate.
 
 Programs that give each sample twice, or draw straight lines between samples, leave an image of the
 speech above half of its old rate.  It is the same in the speech of all, so strangers become alike.

@@ -49,7 +49,7 @@ _KEPT_S = 4.0
 
 @dataclass
 class Load:
-    """What callers got."""
+    """The answers that callers got."""
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ def request_of(url: str, clip: bytes, fields: Mapping[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked: a request, what is in a right answer, and when who is refused asks again."""
+    """A question: the request, the fields of a right answer, and when a refused caller retries."""
 
     url: str
     request: bytes

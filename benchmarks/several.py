@@ -289,7 +289,7 @@ def time_table(vid: VoiceID, speakers: dict[str, list[Clip]]) -> str:
         ],
         ["one without the check, mean", f"{1e3 * sums[0] / len(ratios):.0f} ms"],
     ]
-    return markdown("What it costs, in CPU time", ["what", "value"], rows)
+    return markdown("Cost in CPU time", ["what", "value"], rows)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ _NOT_CODE = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: names with their numbers, the largest first."""
+    """The measurements: names with their numbers, the largest first."""
 
     functions: list[tuple[str, int]]
     methods: list[tuple[str, int]]

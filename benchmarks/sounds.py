@@ -1,4 +1,4 @@
-"""Sounds that are no speech, made by program: noise, tones, engines, barks, bells, music."""
+"""Sounds that are not speech, made by program: noise, tones, engines, barks, bells, music."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOUND_S = 5.0
 
 Draw = np.random.Generator
 Sound = Callable[[Draw], Floats]
-"""What makes a sound of 5 s; each draw gives another."""
+"""Makes a sound of 5 s; each draw gives another."""
 
 TIMES_S = np.arange(round(SOUND_S * RATE_HZ)) / RATE_HZ
 

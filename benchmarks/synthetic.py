@@ -47,7 +47,7 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Species:
-    """What is heard of one kind.
+    """The results for one kind.
 
     - `table`: comparisons with those whom it imitates.
     - `central`: (n,) cosine of each clip to the centre of all speech.
@@ -62,7 +62,7 @@ class Species:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """Who is enrolled, and the centre of all speech."""
+    """The enrolled speakers, and the centre of all speech."""
 
     gallery: Sequence[Enrolled]
     ear: Ear
@@ -77,7 +77,7 @@ class Scene:
         elif not of_all:
             table = table.same
         rule = model_store().card("campplus").rule.aimed(Target(0.001))
-        accepted = table.score >= rule.thresholds(table.given)
+        accepted = table.score >= rule.thresholds(table.conditions)
         pairs = np.stack([table.enrolled, table.speaker], axis=1)
         rate = rate_by_speaker(accepted, pairs.astype(np.int64))
         return Species(name, len(clips), table, rate, self.central(self.raw.hear(clips)))
@@ -149,7 +149,7 @@ def converted(rest: Mapping[str, list[Clip]]) -> Iterator[Clip]:
 
 
 def farther(these: Floats, real: Floats) -> float:
-    """Return how often one of these is less like than a real one: 0.5 is no difference."""
+    """Return how often one of these scores lower than a real one; 0.5: they are equal."""
     order = np.sort(real)
     return float(np.mean((np.searchsorted(order, these, "left") * -1.0 + len(order)) / len(order)))
 

@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """What came of a clip.
+    """The result of a clip.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Table:
     score : (n,) float64
         Cosine.
     genuine, same_sex : (n,) bool
-    given : Conditions
+    conditions : Conditions
         On what thresholds depend, of each comparison.
     enrolled, speaker : (n,) int
         Numbers of the speaker who is enrolled and of the one who speaks.
@@ -77,7 +77,7 @@ class Table:
     score: Floats
     genuine: Flags
     same_sex: Flags
-    given: Conditions
+    conditions: Conditions
     enrolled: Ids
     speaker: Ids
 
@@ -87,7 +87,7 @@ class Table:
             self.score[rows],
             self.genuine[rows],
             self.same_sex[rows],
-            self.given.rows(rows),
+            self.conditions.rows(rows),
             self.enrolled[rows],
             self.speaker[rows],
         )
@@ -95,7 +95,7 @@ class Table:
     @property
     def net_speech_s(self) -> Floats:
         """(n,) float64: of the clip."""
-        return self.given.net_speech_s
+        return self.conditions.net_speech_s
 
     def between(self, low_s: float, high_s: float) -> Table:
         """Return the comparisons of clips with that much net speech."""
@@ -170,7 +170,7 @@ def compare(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Table:
         score=scores[rows],
         genuine=(speaker[:, None] == enrolled)[rows],
         same_sex=sexes[rows],
-        given=_given(heard, gallery, rows),
+        conditions=_conditions(heard, gallery, rows),
         enrolled=np.broadcast_to(enrolled, shape)[rows],
         speaker=np.broadcast_to(speaker[:, None], shape)[rows],
     )
@@ -191,7 +191,7 @@ def all_pairs(voices: Sequence[Voice]) -> Table:
         score=scores[a, b],
         genuine=number[a] == number[b],
         same_sex=sex[a] == sex[b],
-        given=Conditions(
+        conditions=Conditions(
             net_speech_s=np.minimum(speech[a], speech[b]),
             snr_db=np.fmin(snrs_db[a], snrs_db[b]),
             enrolled_speech_s=np.maximum(speech[a], speech[b]),
@@ -205,7 +205,7 @@ def all_pairs(voices: Sequence[Voice]) -> Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identified:
-    """What identification in one gallery came to, one row per clip.
+    """The results of identification in one gallery, one row per clip.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Identified:
         Score of the best, and how far the runner-up is behind.
     correct, known : (n,) bool
         Whether the best is who speaks, and whether who speaks is enrolled at all.
-    given : Conditions
+    conditions : Conditions
         Of the comparison with the best.
     """
 
@@ -221,7 +221,7 @@ class Identified:
     lead: Floats
     correct: Flags
     known: Flags
-    given: Conditions
+    conditions: Conditions
 
 
 def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified:
@@ -237,7 +237,9 @@ def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified
         lead=top[:, 1] - top[:, 0],
         correct=speakers[np.argmax(scores, axis=1)] == truth,
         known=np.isin(truth, speakers),
-        given=_given(heard, gallery, np.arange(len(gallery)) == np.argmax(scores, axis=1)[:, None]),
+        conditions=_conditions(
+            heard, gallery, np.arange(len(gallery)) == np.argmax(scores, axis=1)[:, None]
+        ),
     )
 
 
@@ -246,7 +248,7 @@ def base(recording: str) -> str:
     return recording.partition("/")[0]
 
 
-def _given(voices: Sequence[Voice], gallery: Sequence[Enrolled], rows: Flags) -> Conditions:
+def _conditions(voices: Sequence[Voice], gallery: Sequence[Enrolled], rows: Flags) -> Conditions:
     """Return on what thresholds depend, of the comparisons (voices, gallery) that are marked."""
 
     def of_voices(values: Sequence[float]) -> Floats:

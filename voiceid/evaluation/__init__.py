@@ -1,9 +1,9 @@
-"""Evaluation: what errors a model makes on recordings whose speakers are known.
+"""Evaluation: the errors of a model on recordings whose speakers are known.
 
-`protocol` reads what is compared, and `pairing` makes it of a manifest; `scoring` scores it as the
-product would, which `system` says; `report`, `llrs` and `search` count the errors,
-`bounds` says how sure that is, `evaluate` does all of it, and `page` and `charts` show it.
-`fitting` makes a calibration of the same trials, and `cache` keeps what was heard.
+`protocol` reads the comparisons, and `pairing` makes them from a manifest; `scoring` scores them as
+the product would, by `system`; `report`, `llrs` and `search` count the errors, `bounds` gives their
+bounds, `evaluate` does all of it, and `page` and `charts` show it.  `fitting` makes a calibration
+of the same trials, and `cache` keeps the embeddings.
 """
 
 from voiceid.evaluation.cache import EmbeddingCache as EmbeddingCache

@@ -1,4 +1,4 @@
-"""Recordings that gave nothing: failures to acquire and to enrol, with their reasons."""
+"""Recordings without an embedding: failures to acquire and to enrol, with their reasons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voiceid.metrics import Rate
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """Recordings that gave nothing: failures to acquire, and models that could not be made.
+    """Recordings without an embedding: failures to acquire, and models that could not be made.
 
     - `fta`, `fte`: of recordings, and of models (ISO/IEC 19795-1).
     - `reasons`, `fte_reasons`: codes of errors, or ``no_speech``: of each recording, and of each
@@ -42,7 +42,7 @@ class Acquisition:
 
 
 def acquisition(protocol: Protocol, heard: Sequence[Utterance | Failure]) -> Acquisition:
-    """Return what could not be had of the bona fide recordings and of the models."""
+    """Return the failures of the bona fide recordings and of the models."""
     n = sum(not recording.attack for recording in protocol.recordings)  # attacks come last
     heard = heard[:n]
     codes = [result.code if isinstance(result, Failure) else None for result in heard]

@@ -1,8 +1,8 @@
-"""What attacks come to, as ISO/IEC 30107-3 counts them: by species, with counts and bounds.
+"""The results of attacks, as ISO/IEC 30107-3 counts them: by species, with counts and bounds.
 
-An attack is asked about the speaker whom it imitates.  IAPAR: share of such trials that the
+An attack is compared with the speaker that it imitates.  IAPAR: share of such trials that the
 verifier accepts.  APCER: share of the attacks that the countermeasure takes for bona fide; BPCER:
-share of bona fide recordings that it takes for attacks.  Of the species the worst counts, not the
+share of bona fide recordings that it takes for attacks.  The worst species counts, not the
 mean.
 """
 
@@ -56,7 +56,7 @@ class Tandem:
 
 @dataclass(frozen=True, slots=True)
 class Species:
-    """What the attacks of one species come to.
+    """The results of the attacks of one species.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Species:
     attacks : int
         Recordings.
     unanswered : int
-        Of these, such as gave no embedding, or imitate a speaker who is not enrolled.
+        Of these, those without an embedding, or of a speaker who is not enrolled.
     iapar : Rate
         Trials that the verifier alone accepts, at the thresholds in use.
     apcer : Rate or None
@@ -99,12 +99,12 @@ class Species:
 
 @dataclass(frozen=True, slots=True)
 class Attacks:
-    """What all attacks come to.
+    """The results of all attacks.
 
     Parameters
     ----------
     countermeasure : str or None
-        Its name; None: there is none.
+        Its name; None: no countermeasure.
     threshold : AttackThreshold or None
         Of the countermeasure.
     bpcer : Rate or None
@@ -123,14 +123,14 @@ class Attacks:
 
     @property
     def gates(self) -> dict[str, float | None]:
-        """What the gates of `voiceid evaluate` hold a limit against; None: not measured.
+        """The values that the gates of `voiceid evaluate` limit; None: not measured.
 
-        Of what is accepted, by both where there is a countermeasure, and of its APCER the worst
-        species counts; neither is measured where no attack of a species was answered.
+        The worst species counts, for accepted attacks (by both systems if there is a
+        countermeasure) and for APCER; neither is measured if no attack of a species was answered.
         """
-        measured = self.species if all(one.iapar.trials for one in self.species) else ()
-        accepted = [(one.accepted or one.iapar).rate for one in measured]
-        apcer = [one.apcer.rate for one in measured if one.apcer is not None]
+        measured = self.species if all(kind.iapar.trials for kind in self.species) else ()
+        accepted = [(kind.accepted or kind.iapar).rate for kind in measured]
+        apcer = [kind.apcer.rate for kind in measured if kind.apcer is not None]
         tandem = self.overall.tandem
         return {
             "max_apcer": max(apcer, default=None),
@@ -146,16 +146,16 @@ class Attacks:
             "threshold": self.threshold and asdict(self.threshold),
             "bpcer": self.bpcer and self.bpcer.to_dict(),
             "overall": self.overall.to_dict(),
-            "species": [one.to_dict() for one in self.species],
+            "species": [kind.to_dict() for kind in self.species],
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Examined:
-    """What a countermeasure says of recordings.
+    """The scores of a countermeasure on recordings.
 
-    - `scores` (r,) float64: NaN of what could not be heard.
-    - `bona_fide` (r,) bool: what the recordings are.
+    - `scores` (r,) float64: NaN for recordings that could not be heard.
+    - `bona_fide` (r,) bool: whether each recording is bona fide.
     """
 
     threshold: AttackThreshold
@@ -194,8 +194,8 @@ class _Examined:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Trials of attacks, and what both systems say.
+class _Answers:
+    """Trials of attacks, and the answers of both systems.
 
     - `accepted` (k,) bool: by the verifier, by trial.
     - `fnmr`, `fmr`: of the verifier, at the thresholds in use.
@@ -209,7 +209,7 @@ class _Found:
     examined: _Examined | None
 
     def species(self, name: str) -> Species:
-        """Return what the attacks of a species come to."""
+        """Return the results of the attacks of a species."""
         recordings = self.protocol.recordings
         of = [bool(r.attack) and name in {ALL, r.attack} for r in recordings]
         chosen = np.array(of, dtype=bool)
@@ -218,12 +218,12 @@ class _Found:
         speakers = speakers_of(self.protocol, trials)
         unanswered = int(chosen.sum()) - len(np.unique(trials[:, 1]))
         iapar = rate_by_speaker(accepted_, speakers)
-        found = Species(name, int(chosen.sum()), unanswered, iapar, None, None, None)
+        counted = Species(name, int(chosen.sum()), unanswered, iapar, None, None, None)
         if self.examined is None:
-            return found
+            return counted
         both = rate_by_speaker(accepted_ & self.examined.passed[trials[:, 1]], speakers)
         tandem = self._tandem(self.examined, chosen, iapar)
-        return replace(found, apcer=self.examined.apcer(chosen), accepted=both, tandem=tandem)
+        return replace(counted, apcer=self.examined.apcer(chosen), accepted=both, tandem=tandem)
 
     def _tandem(self, examined: _Examined, chosen: Bools, iapar: Rate) -> Tandem | None:
         five = (examined.bpcer, examined.apcer(chosen), self.fnmr, self.fmr, iapar)
@@ -244,9 +244,9 @@ class _Found:
 def attacks_on(
     protocol: Protocol, heard: Sequence[Utterance | Failure], system: System, judged: Judged
 ) -> Attacks | None:
-    """Return what the attacks of a protocol come to, or None without any that can be answered.
+    """Return the results of the attacks of a protocol, or None if none can be answered.
 
-    Raises ThresholdUnavailable for a countermeasure that has none.
+    Raises ThresholdUnavailable for a countermeasure without a threshold.
     """
     if not len(protocol.attacks):
         return None
@@ -259,7 +259,7 @@ def attacks_on(
     detector = None if system.countermeasure is None else system.countermeasure()
     in_use = accepted(judged.scored.scores, judged.scored.thresholds)
     target, speakers = judged.scored.target, judged.speakers
-    found = _Found(
+    answers = _Answers(
         protocol,
         scored.trials,
         accepted(scored.scores, scored.thresholds),
@@ -271,9 +271,9 @@ def attacks_on(
     return Attacks(
         None if detector is None else detector.name,
         None if detector is None else detector.threshold,
-        None if found.examined is None else found.examined.bpcer,
-        tuple(found.species(name) for name in names),
-        found.species(ALL),
+        None if answers.examined is None else answers.examined.bpcer,
+        tuple(answers.species(name) for name in names),
+        answers.species(ALL),
     )
 
 
@@ -283,7 +283,7 @@ def _examined(
     protocol: Protocol,
     heard: Sequence[Utterance | Failure],
 ) -> _Examined:
-    """Return what a countermeasure says of what was heard."""
+    """Return the scores of a countermeasure on the recordings that were heard."""
     recordings, threshold = protocol.recordings, detector.threshold
 
     def score(i: int) -> float:

@@ -1,6 +1,6 @@
-"""Bounds of 95 %: from speakers who are drawn again, and by the rule of three where a count is 0.
+"""Bounds of 95 %: from resampled speakers, and by the rule of three if a count is 0.
 
-A bootstrap of no errors knows no doubt, so that it is never asked there.
+A bootstrap of no errors shows no uncertainty, so it is never used there.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def costs_to_dict(name: str, costs: Mapping[float, Cost]) -> dict[str, Any]:
 
 
 def rate_by_speaker(wrong: Bools, speakers: Indices) -> Rate:
-    """Return the share of trials, searches or recordings that went wrong, with its bounds.
+    """Return the share of wrong trials, searches or recordings, with its bounds.
 
-    - `speakers` (n, 2) or (n,) int64: whose voices each compares, or whose voice it is.
+    - `speakers` (n, 2) or (n,) int64: the two speakers of each trial, or the speaker.
     """
     both = speakers if speakers.ndim == 2 else np.stack([speakers, speakers], axis=1)  # noqa: PLR2004 - axes
     interval = None
@@ -51,7 +51,7 @@ def rate_by_speaker(wrong: Bools, speakers: Indices) -> Rate:
 def drawn_again(
     genuine: Trials, impostor: Trials, thresholds: Sequence[float], *, llr: bool = False
 ) -> Resampled | None:
-    """Draw the speakers again; None where there is but one, who cannot be drawn differently."""
+    """Resample the speakers; None for a single speaker, who cannot be drawn differently."""
     if not several(np.concatenate([genuine.speakers, impostor.speakers])):
         return None
     return metrics.resample_speakers(genuine, impostor, thresholds=thresholds, llr=llr)
@@ -83,7 +83,7 @@ def cost_bounds(
 
     - `drawn` (low, high) or None: of a bootstrap over speakers.
     - `wrong`, `trials` (int, int): False matches and false non-matches; impostor and genuine
-      trials.  A count of zero adds to the upper bound what the rule of three does not rule out.
+      trials.  For a count of zero the rule of three is added to the upper bound.
     """
     if drawn is None:
         return None

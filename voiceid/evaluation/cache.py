@@ -1,8 +1,8 @@
-"""Embeddings that were made already, by the hash of the recording, in a file that only grows.
+"""Embeddings that were already made, by the hash of the recording, in a file that only grows.
 
 One JSON object a line, after the beginning of its SHA-256; a line that was cut short by a
-kill, or does not fit its hash, is one that is not there.  There is a file for each embedding
-space, so that nothing is compared across.
+kill, or does not fit its hash, is ignored.  There is one file for each embedding space, so that
+spaces are never mixed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from voiceid.foreign_files import CACHE_LINE, Unfit, opened
 
 _UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = 16
-"""Of the hash: 64 bits against damage by chance."""
+"""Digits of the hash: 64 bits against damage by chance."""
 
 
 class EmbeddingCache:
-    """What was heard in recordings, for one embedding space.
+    """The utterances of recordings, for one embedding space.
 
-    - `folder`: made when something is first kept, for its owner alone; None: no file has it.
+    - `folder`: made for the first entry, for its owner alone; None: no file is written.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, space: EmbeddingSpace) -> None:
@@ -41,12 +41,12 @@ class EmbeddingCache:
         return len(self._heard)
 
     def get(self, pcm_sha256: str, name: str) -> Utterance | None:
-        """Return what was heard in a recording, under the name that it has now, or None."""
+        """Return the utterance of a recording, with its present name, or None."""
         known = self._heard.get(pcm_sha256)
         return known and replace(known, name=name)
 
     def put(self, utterance: Utterance) -> None:
-        """Keep what was heard in a recording.
+        """Keep the utterance of a recording.
 
         Raises `ConfigError`: the folder cannot be written to.
         """
@@ -62,7 +62,7 @@ class EmbeddingCache:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(number, "ab") as file:
-                # It begins with a line break: what a kill left of the last line ends there.
+                # It begins with a line break: this ends a last line that a kill cut short.
                 file.write(b"\n" + _sealed(json.dumps(facts)).encode())
         except OSError as error:
             raise ConfigError(

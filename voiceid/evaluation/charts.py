@@ -17,11 +17,11 @@ from voiceid.evaluation.report import attributes
 from voiceid.metrics import Scores
 
 Charts: TypeAlias = dict[str, tuple[str, bytes]]
-"""What each picture shows, and its bytes, by file name: PNGs, and an SVG of the DET curve."""
+"""The title and the bytes of each picture, by file name: PNGs, and an SVG of the DET curve."""
 
 _DET = "Detection error trade-off (DET)"
 _MOST_CURVES = 6
-"""In one picture: as many as there are styles of lines."""
+"""Most curves in one picture: the number of line styles."""
 
 
 def charts(result: Evaluation) -> Charts:
@@ -63,7 +63,7 @@ def det(result: Evaluation) -> pictures.Picture:
 def det_of_report(report: Mapping[str, Any], scores: Iterable[str]) -> pictures.Picture:
     """Draw the DET curve of a report's JSON and its ``model probe score target`` lines.
 
-    Raises `KeyError`, `ValueError` or `TypeError`: they are not those of a report.
+    Raises `KeyError`, `ValueError` or `TypeError`: the data is not that of a report.
     """
     sides = {"target": array("d"), "nontarget": array("d")}
     for line in scores:
@@ -82,7 +82,7 @@ def det_of_report(report: Mapping[str, Any], scores: Iterable[str]) -> pictures.
 
 
 def _det_by_condition(result: Evaluation) -> Charts:
-    """Draw a DET curve for each condition, if there are as many as can be distinguished."""
+    """Draw a DET curve for each condition, if they are few enough to be distinguished."""
     labels = [label for attribute, label, _ in result.slices if attribute == "condition"]
     if not 1 < len(labels) <= _MOST_CURVES:
         return {}
@@ -97,7 +97,7 @@ def _det_by_condition(result: Evaluation) -> Charts:
 
 
 def _of_llrs(result: Evaluation) -> Charts:
-    """Draw the LLRs and how true they are, if the calibration speaks of both kinds of trials."""
+    """Draw the LLRs and their calibration, if it covers both kinds of trials."""
     llrs, worth, calibration = result.judged.llrs, result.overall.llrs, result.calibration
     if llrs is None or calibration is None or worth is None or worth.cllr is None:
         return {}
@@ -142,7 +142,7 @@ def _sides(result: Evaluation, scores: Scores, rows: Bools | None = None) -> tup
 
 
 def _marks(thresholds: Floats) -> dict[str, float]:
-    """Return the thresholds in use as a picture marks them: they differ by trial."""
+    """Return the thresholds in use, as marks of a picture: they differ by trial."""
     used = thresholds[~np.isnan(thresholds)]
     if not used.size:
         return {}

@@ -1,4 +1,4 @@
-"""Two encoders over the same recordings: how fast, how large, how alike, how good."""
+"""Two encoders over the same recordings: speed, size, agreement and error rates."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.speaker_model import SpeakerModel
 
 ROUNDS = 3
-"""Times that each recording is heard with each model, in turn; the median counts."""
+"""Runs of each recording with each model, in turn; the median counts."""
 
 MIN_PAIRS = 30
 """Pairs of one speaker, and of two, below which an error rate would be noise."""
 
 MIN_CLIPS = 3
-"""Fewer have fewer than three pairs, which have no rank correlation."""
+"""Fewer clips make fewer than three pairs, which have no rank correlation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class SideResult:
-    """What one of the two models came to.
+    """The results of one of the two models.
 
     Parameters
     ----------
@@ -72,17 +72,17 @@ class Comparison:
     Parameters
     ----------
     clips, left_out : int
-        Recordings that were compared, and that held too little speech.
+        Recordings that were compared, and those with too little speech.
     pairs : int
         Pairs of recordings, each scored by each model within its own space.
     speed_ratio : float
-        How many times as fast ``b`` is as ``a``.
+        The speed of ``b`` divided by that of ``a``.
     rank_correlation : float
         Spearman's, of the two models' scores of the pairs.
     mean_difference : float
         Of a pair's score by ``b`` and by ``a``.
     no_eer : str
-        Why there is no error rate; empty when there is one.
+        Why there is no error rate; empty if there is one.
     """
 
     a: SideResult
@@ -109,7 +109,7 @@ class _Heard:
 def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -> Comparison:
     """Hear every recording with both models in turn, and compare.
 
-    - `clips`, iterable of (str, AudioSource): who speaks, and the recording.
+    - `clips`, iterable of (str, AudioSource): the speaker, and the recording.
 
     Raises `NotEnoughSpeech`: fewer than `MIN_CLIPS` recordings hold enough speech; `AudioError`: a
     recording cannot be read.
@@ -121,7 +121,7 @@ def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -
     usable = [clip for clip in heard if all(u.embedding is not None for u in clip.utterances)]
     if len(usable) < MIN_CLIPS:
         raise NotEnoughSpeech(
-            f"of {len(heard)} clips {len(usable)} hold enough speech, and {MIN_CLIPS} are needed",
+            f"of {len(heard)} clips {len(usable)} have enough speech, but {MIN_CLIPS} are needed",
             hint="Give more recordings, or longer ones.",
         )
     scores = [_scores(usable, side) for side in range(2)]

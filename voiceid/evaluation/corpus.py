@@ -1,9 +1,9 @@
-"""The recordings that a model is fitted on: which can be used, who is learned from, who judges.
+"""The recordings that a model is fitted to: the usable ones, and the two halves of speakers.
 
 The speakers are halved: the compensation is learned from one half, and thresholds and LLRs are
 fitted to the other.  It is every second name in order, of those with one recording and of those
 with several, women and men apart where the sex is known: the same on every run.  At least five
-with several judge.
+with several are in the second half.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from voiceid.models.cards import ModelCard
 from voiceid.speech.embedder import Embedder
 
 Tell = Callable[[str, int, int], None]
-"""Receives what is done, with how many recordings, of how many."""
+"""Receives the step, the number of recordings that are done, and their total."""
 
 _LONGEST_S = 60.0
-"""Of a recording: with more, nothing more is measured, and its samples are in memory."""
+"""Most of a recording: more measures nothing more, and its samples are in memory."""
 _MORE = "Add recordings: of more speakers, several of each, in wideband."
 
 
 @dataclass(frozen=True, slots=True)
 class Ear:
-    """What hears the recordings, with embeddings as the encoder makes them.
+    """Embeds the recordings, without compensation.
 
-    - `cache`: folder of what was heard before, if any.
-    - `notify`: receives what is left out.
+    - `cache`: folder of earlier embeddings, if any.
+    - `notify`: receives the recordings that are left out.
     """
 
     embedder: Embedder
@@ -60,12 +60,12 @@ class Ear:
     tell: Tell
 
     def whole(self, recordings: Sequence[Recording]) -> list[Utterance | Failure]:
-        """Return what is heard of recordings as they are."""
+        """Return the utterances of recordings as they are."""
         tell = partial(self.tell, "hearing")
         return hear_all(recordings, self.embedder, self.cache, self.notify, tell)
 
     def through(self, corpus: Corpus, conditions: Sequence[str]) -> Heard:
-        """Return what is heard of a corpus through every condition; raises AudioError."""
+        """Return the utterances of a corpus through every condition; raises AudioError."""
         hear: Callable[[AudioSource], Utterance] = self.embedder.utterance
         if self.cache is not None:
             hear = remembering(self.embedder, EmbeddingCache(Path(self.cache), self.embedder.space))
@@ -107,7 +107,7 @@ class Corpus:
         heard: Sequence[Utterance | Failure],
         notify: Callable[[str], None],
     ) -> Corpus:
-        """Return what can be used of recordings, halved; ``notify`` receives what is left out.
+        """Return the usable recordings, halved; ``notify`` receives those that are left out.
 
         Raises `FitRefused`: there are too few, or two speakers have the same recording.
         """
@@ -133,7 +133,7 @@ class Corpus:
 
     @property
     def unknown_sex(self) -> int:
-        """How many speakers are of no known sex."""
+        """The number of speakers whose sex is not known."""
         return sum(not own[0].recording.sex for own in self.takes.values())
 
     def pieces(self, embedder: Embedder, tell: Callable[[int, int], None]) -> Iterator[Piece]:
@@ -150,20 +150,20 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class ModelFit:
-    """What was fitted to a model, and on what.
+    """The fit of a model, and its data.
 
     Parameters
     ----------
     source : str
-        What the recordings were called.
+        The name of the recordings.
     conditions : tuple of str
-        What they were sent through.
+        The conditions that they were sent through.
     recordings : int
         Those that could be used.
     learned_speakers, judging_speakers : int
-        Whom the compensation was learned from, and whom the rest was fitted to.
+        The speakers of the compensation, and those of the other fits.
     unknown_sex : int
-        Speakers of both whose sex is not known: theirs is as everybody's.
+        Speakers of both whose sex is not known: they are compared with all speakers.
     compensation_sha256 : str
         Of the numbers of the compensation, in hex.
     operating_points : tuple of OperatingPoint
@@ -172,13 +172,12 @@ class ModelFit:
         Of each point: the highest false match rate of any pair of conditions, 0 to 1, of strangers
         of one sex.
     strangers : mapping of float to int
-        By net speech in seconds, from which on it holds: how often strangers of one sex are
-        compared in the pair of conditions where that is most; of telephones or of others,
-        whichever is less.
+        By least net speech in seconds: the number of comparisons of strangers of one sex in the
+        pair of conditions with most; of telephones or of other lines, whichever is less.
     calibration : Calibration
-        What makes LLRs.
+        The map from scores to LLRs.
     held_out : HeldOut
-        What these are worth on speakers that they were not fitted to.
+        Their quality on speakers that they were not fitted to.
     """
 
     source: str
@@ -196,7 +195,7 @@ class ModelFit:
 
     @property
     def description(self) -> str:
-        """What the operating points were measured on, for the model's card."""
+        """The data behind the operating points, for the model's card."""
         sex = "of the same sex" if not self.unknown_sex else "of the same sex, where it is known,"
         return (
             f"{self.source}: {self.recordings} recordings; the compensation was learned from"
@@ -248,28 +247,28 @@ class ModelFit:
 
 
 def lines_of(asked: Sequence[str], notify: Callable[[str], None]) -> tuple[str, ...]:
-    """Return the conditions that recordings are sent through; none asked for: the usual ones.
+    """Return the conditions that recordings are sent through; by default the usual ones.
 
-    Raises `FitRefused`: one is not known or cannot be made here, or a line is missing.
+    Raises `FitRefused`: one is unknown or cannot be made here, or a line is missing.
     """
     for name in asked:
         if name not in CONDITIONS:
             raise FitRefused(
-                f"there is no condition {name!r}", hint=f"There are: {'; '.join(CONDITIONS)}."
+                f"there is no condition {name!r}", hint=f"Use one of: {'; '.join(CONDITIONS)}."
             )
     lacking = [name for name in asked or USUAL if not is_available(name)]
     if lacking:
-        what = f"the codec libraries here cannot make the condition {'; '.join(lacking)}"
+        problem = f"the codec libraries here cannot make the condition {'; '.join(lacking)}"
         if asked:
-            raise FitRefused(what, hint="Leave it out, or install the wheels of av and soundfile.")
-        notify(f"left out: {what}")
-    found = tuple(name for name in dict.fromkeys(asked or USUAL) if name not in lacking)
-    if len({is_telephone(name) for name in found}) < 2:  # noqa: PLR2004 - both
+            raise FitRefused(problem, hint="Leave it out, or install av and soundfile from wheels.")
+        notify(f"left out: {problem}")
+    lines = tuple(name for name in dict.fromkeys(asked or USUAL) if name not in lacking)
+    if len({is_telephone(name) for name in lines}) < 2:  # noqa: PLR2004 - both
         raise FitRefused(
-            "a model is fitted to telephones and to other lines, and one of the two is missing",
+            "a model is fitted to telephones and to other lines, but one of the two is missing",
             hint="Name a condition of each: --condition clean --condition '8 kHz'.",
         )
-    return found
+    return lines
 
 
 def fitted_on(
@@ -306,8 +305,8 @@ def _require_points(fitted: Fitted) -> None:
     if not fitted.points:
         needed, most = trials_needed(TARGETS[0]), max(fitted.strangers.values())
         raise FitRefused(
-            f"no threshold keeps a false match rate of {percent(TARGETS[0])}, the loosest: it takes"
-            f" {needed} comparisons of strangers of one sex in a pair of conditions, and these"
+            f"no threshold keeps a false match rate of {percent(TARGETS[0])}, the highest: it takes"
+            f" {needed} comparisons of strangers of one sex in a pair of conditions, but these"
             f" recordings make {most}",
             hint=_MORE,
         )
@@ -318,7 +317,7 @@ def _usable(
     heard: Sequence[Utterance | Failure],
     notify: Callable[[str], None],
 ) -> Iterator[Take]:
-    """Yield what can be used: in wideband, each recording once."""
+    """Yield the usable recordings: wideband, each once."""
     first: dict[str, Recording] = {}
     for recording, utterance in zip(recordings, heard, strict=True):
         if isinstance(utterance, Failure):
@@ -347,7 +346,7 @@ def _is_repeated(takes: Sequence[Take]) -> bool:
 
 
 def _halved(names: Sequence[str], n_judging: int) -> tuple[list[str], list[str]]:
-    """Return who of some is learned from, and who judges: every second, or more, or fewer."""
+    """Return two halves of some speakers, to learn from and to judge: every second one, or so."""
     order = [*names[1::2], *names[::2]]
     return order[n_judging:], order[:n_judging]
 

@@ -24,16 +24,16 @@ from voiceid.speech.embedder import Embedder
 
 @dataclass(frozen=True, slots=True)
 class CountermeasureFit:
-    """A threshold, and what it comes to on the recordings that it was fitted to.
+    """A threshold, and its rates on the recordings that it was fitted to.
 
     Parameters
     ----------
     threshold : AttackThreshold
         It is on the card of the countermeasure.
     bpcer : Rate
-        Of the bona fide recordings, which chose it: of others it may be higher.
+        Of the bona fide recordings that it was fitted to: on others it may be higher.
     apcer : mapping of str to Rate
-        By species of the attacks, none of which chose it.
+        By species of the attacks; it was not fitted to them.
     """
 
     threshold: AttackThreshold
@@ -46,7 +46,7 @@ class CountermeasureFit:
     ) -> Self:
         """Return the highest threshold that keeps a BPCER, and its rates; raises FitRefused.
 
-        - `scores` (r,): of the recordings, NaN of what could not be heard.
+        - `scores` (r,): of the recordings; NaN for those that could not be heard.
         """
         known = np.isfinite(scores)
         species = np.array([recording.attack for recording in recordings])
@@ -87,10 +87,10 @@ def fitted(
 ) -> CountermeasureFit:
     """Hear recordings, and return the threshold that keeps a BPCER on them; raises FitRefused.
 
-    - `tell`: receives how many are heard, of how many.
+    - `tell`: receives the number of recordings that were heard, and the total.
     """
     if not 0.0 < target_bpcer <= MAX_RATE:
-        raise ConfigError(f"a BPCER of {target_bpcer} was asked for: ask for 0 to {MAX_RATE:g}")
+        raise ConfigError(f"a BPCER of {target_bpcer} is not above 0 and at most {MAX_RATE:g}")
 
     def score(recording: Recording) -> float:
         try:
@@ -100,8 +100,8 @@ def fitted(
         return detector.score(speech) if len(speech) >= embedder.min_samples else np.nan
 
     scores = np.empty(len(recordings))
-    for i, one in enumerate(in_order(score, recordings, embedder.workers)):
-        scores[i] = one
+    for i, value in enumerate(in_order(score, recordings, embedder.workers)):
+        scores[i] = value
         tell(i + 1, len(recordings))
     return CountermeasureFit.of(recordings, scores, target_bpcer, source)
 
@@ -110,7 +110,7 @@ def _require_told_apart(bona_fide: Floats, attacks: Floats, target_bpcer: float)
     needed = trials_needed(target_bpcer)
     if len(bona_fide) < needed or not len(attacks):
         raise FitRefused(
-            f"there are {len(bona_fide)} bona fide clips and {len(attacks)} attacks, and a BPCER of"
+            f"there are {len(bona_fide)} bona fide clips and {len(attacks)} attacks, but a BPCER of"
             f" {percent(target_bpcer)} takes {needed} bona fide clips, and attacks",
             hint="Add recordings; the column `attack` names the species of an attack. Or ask for a"
             " higher --target-bpcer.",
@@ -119,6 +119,6 @@ def _require_told_apart(bona_fide: Floats, attacks: Floats, target_bpcer: float)
         raise FitRefused(
             f"half of the attacks have a score of {np.median(attacks):.4g} or more, and half of the"
             f" bona fide clips {np.median(bona_fide):.4g} or less: it does not tell them apart",
-            hint="A higher score must be more bona fide: export it with the other sign, or take"
+            hint="A higher score must be more bona fide: export it with the other sign, or use"
             " another network.",
         )

@@ -1,8 +1,8 @@
-"""What can happen to a clip on its way: noise, rooms, codecs, telephones, levels.
+"""Degradations of a clip: noise, rooms, codecs, telephones, levels.
 
 Everything is made at run time and is the same on every run.  The codecs are real ones:
-libsndfile writes MP3, Opus, GSM 06.10 and G.711, PyAV writes AMR.  What they write is decoded as
-any other recording.  No real call, lost packet or real room is among them.
+libsndfile writes MP3, Opus, GSM 06.10 and G.711, PyAV writes AMR; the files are decoded like any
+other recording.  There is no real call, lost packet or real room among them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WALL_M = 0.8
 """Speakers and microphones keep this distance from each wall."""
 
 HIGH_PASS_HZ = 50.0
-"""Images that all have one sign add up below this, as no room does (Allen and Berkley)."""
+"""Below this, images of one sign add up, unlike in a room (Allen and Berkley)."""
 
 _SILENT = 1e-30
-"""Mean square of what nothing is divided by."""
+"""Least mean square that is used as a divisor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +39,15 @@ class Clip:
     Parameters
     ----------
     recording : str
-        What it was taken from: two clips of one recording share words and noise.  What stands
-        behind a slash numbers its pieces.
+        Its source: two clips of one recording share words and noise.  A number after a slash
+        counts its pieces.
     speaker : str
     sex : str
         ``F``, ``M``, or empty where it is not known.
     samples : (n,) float32, in [-1, 1]
     rate_hz : int
     coding : Coding, Amr or None
-        How the samples are compressed on their way; None: not at all.
+        How the samples are compressed; None: not at all.
     """
 
     recording: str
@@ -64,17 +64,17 @@ class Clip:
 
     @property
     def source(self) -> bytes | tuple[Float32Array, int]:
-        """What is heard: a file's bytes, or samples and rate."""
+        """The audio to hear: a file's bytes, or samples and rate."""
         if self.coding is None:
             return self.samples, self.rate_hz
         return self.coding.encode(self.samples, self.rate_hz)
 
 
 def cut(clip: Clip, seconds: float, place: float = 0.5) -> Clip:
-    """Return ``seconds`` of a clip; ``place`` 0 is its start, 1 its end.  Shorter ones whole."""
-    wanted = round(seconds * clip.rate_hz)
-    start = round(max(len(clip.samples) - wanted, 0) * place)
-    return replace(clip, samples=clip.samples[start : start + wanted])
+    """Return ``seconds`` of a clip; ``place`` 0 is its start, 1 its end.  Shorter clips whole."""
+    length = round(seconds * clip.rate_hz)
+    start = round(max(len(clip.samples) - length, 0) * place)
+    return replace(clip, samples=clip.samples[start : start + length])
 
 
 def split(clip: Clip, parts: int) -> list[Clip]:
@@ -145,14 +145,14 @@ def reverberant(clip: Clip, room: Room) -> Clip:
     response = room_response(room, place, clip.rate_hz)
     n = len(clip.samples) + len(response)
     wet = np.fft.irfft(np.fft.rfft(clip.samples, n) * np.fft.rfft(response, n), n)
-    start = int(np.argmax(np.abs(response)))  # the sound takes its time to get there
+    start = int(np.argmax(np.abs(response)))  # the sound takes time to travel
     wet = wet[start : start + len(clip.samples)]
     wet *= np.sqrt(np.mean(clip.samples**2) / np.maximum(np.mean(wet**2), _SILENT))
     return replace(clip, samples=unclipped(wet))
 
 
 def narrowband(clip: Clip) -> Clip:
-    """Return the clip as a telephone's rate leaves it: 8 kHz, then upsampled again."""
+    """Return the clip at a telephone's rate: 8 kHz, then upsampled again."""
     low = resampled(clip.samples, clip.rate_hz, 8000)
     return replace(clip, samples=resampled(low, 8000, clip.rate_hz))
 
@@ -173,7 +173,7 @@ def raised(clip: Clip, rate_hz: int, *, lines: bool) -> Clip:
 
 
 def telephone(clip: Clip, coding: Coding | Amr) -> Clip:
-    """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
+    """Return the clip at 8 kHz with a coding, like the recording of a call."""
     low = resampled(clip.samples, clip.rate_hz, 8000)
     return replace(clip, samples=low, rate_hz=8000, coding=coding)
 
@@ -190,7 +190,7 @@ def noisy(clip: Clip, snr_db: float) -> Clip:
 
 
 def overdriven(clip: Clip, over_db: float) -> Clip:
-    """Return the clip clipped hard: its peak would be so far above full scale."""
+    """Return the clip clipped hard: its peak would be this far above full scale."""
     gain = 10 ** (over_db / 20) / np.maximum(np.max(np.abs(clip.samples)), _SILENT)
     return replace(clip, samples=np.clip(gain * clip.samples, -1.0, 1.0).astype(np.float32))
 
@@ -207,7 +207,7 @@ def compressed(clip: Clip, coding: Coding) -> Clip:
 
 
 def unclipped(samples: Floats) -> Float32Array:
-    """Return samples (n,), made softer where they would pass full scale."""
+    """Return samples (n,), scaled down if they would exceed full scale."""
     return (samples / max(1.0, float(np.max(np.abs(samples))))).astype(np.float32)
 
 
@@ -223,7 +223,7 @@ TELEPHONES: Mapping[str, Callable[[Clip], Clip]] = {
 
 
 def noisy_line(clip: Clip, snr_db: float, coding: Coding) -> Clip:
-    """Return the clip as a bad line leaves it: 300 to 3400 Hz of it and of noise, and a codec."""
+    """Return the clip over a bad line: 300 to 3400 Hz of clip and noise, and a codec."""
     spectrum = np.fft.rfft(clip.samples)
     frequencies_hz = np.fft.rfftfreq(len(clip.samples), 1 / clip.rate_hz)
     passed = 1 / (1 + np.exp((300.0 - frequencies_hz) / 30.0))
@@ -243,7 +243,7 @@ BAD_LINES: Mapping[str, Callable[[Clip], Clip]] = {
     "bad line, GSM, 15 dB": partial(noisy_line, snr_db=15.0, coding=Coding("WAV", "GSM610")),
     **UNFILTERED,
 }
-"""Of these a compensation is learned too; thresholds are not measured on them."""
+"""A compensation is learned from these too; thresholds are not measured on them."""
 
 CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
     "clean": lambda clip: clip,
@@ -258,7 +258,7 @@ CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
     "gain -30 dB": partial(amplified, gain_db=-30.0),
     **TELEPHONES,
 }
-"""What can happen to a clip, by name: as recorded, eight things in wideband, the telephones."""
+"""Degradations by name: none, eight in wideband, the telephones."""
 
 LINES: Mapping[str, Callable[[Clip], Clip]] = {**CONDITIONS, **BAD_LINES}
 """All of them."""

@@ -1,9 +1,9 @@
-"""Which directions wideband embeddings lose: their own alone, or those of a telephone.
+"""The directions that are removed from wideband embeddings: their own, or a telephone's as well.
 
-A telephone's directions hold something of the speaker too.  Removed from wideband embeddings as
-well, they bring a microphone and a telephone nearer to each other, and let one encoder tell
-wideband voices apart less well, and another better: each is measured, on speakers who were learned
-from and no others.
+A telephone's directions also hold information about the speaker.  Removed from wideband embeddings
+too, they bring a microphone and a telephone nearer to each other; one encoder then separates
+wideband voices worse, another one better.  So each is measured, only on speakers that it was
+learned from.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from voiceid.evaluation.model_fit import compare
 from voiceid.evaluation.pieces import pairs_of
 
 TARGET = 0.001
-"""The false match rate that ships, of strangers of one sex in the worst pair of conditions."""
+"""The default false match rate, of strangers of one sex in the worst pair of conditions."""
 
 _HALVINGS = 4
 _ENROLLED = 2
-"""Samples of an enrolment: of a recording in thirds two, and the last is asked about."""
+"""Samples of an enrolment: two thirds of a recording; the last third is the probe."""
 
 
 Rates: TypeAlias = tuple[float, float]
@@ -35,19 +35,19 @@ Rates: TypeAlias = tuple[float, float]
 
 
 def fit_compensation(heard: Heard) -> tuple[Compensation, Rates | None]:
-    """Learn a compensation, choose what is removed from wideband embeddings, and say why.
+    """Learn a compensation, choose the directions removed from wideband embeddings, and say why.
 
     The speakers are halved by lot, four times, and each half is judged with what was learned from
     the other.  A telephone's directions are removed from wideband embeddings too if fewer of the
     right speakers are then refused in wideband, on average, at the threshold that keeps the target
     in the worst pair of conditions that are not both telephones.  With too few comparisons for that
-    rate (rule of three) they are not, and there are no rates.
+    rate (rule of three) they are kept, and there are no rates.
     """
     compensation = learn(heard)
-    found = [both for both in _refused(heard) if both is not None]
-    if len(found) < 2 * _HALVINGS:
+    rates = [both for both in _refused(heard) if both is not None]
+    if len(rates) < 2 * _HALVINGS:
         return compensation, None
-    own, wider = np.mean(found, axis=0).tolist()
+    own, wider = np.mean(rates, axis=0).tolist()
     return _widened(compensation) if wider < own else compensation, (own, wider)
 
 
@@ -76,12 +76,12 @@ def _rate(judging: Heard, compensation: Compensation) -> float | None:
     for pair in pairs_of(np.unique(judging.condition).tolist()):
         if all(map(is_telephone, pair)):
             continue
-        found = compare(judging, vectors, telephone, pair, _ENROLLED)
-        strangers = np.sort(found.scores[~found.genuine & found.same_sex])
+        compared = compare(judging, vectors, telephone, pair, _ENROLLED)
+        strangers = np.sort(compared.scores[~compared.genuine & compared.same_sex])
         if len(strangers) < trials_needed(TARGET):
             return None
         thresholds.append(metrics.threshold_at_fmr(strangers, TARGET))
         if not any(map(is_telephone, pair)):
-            genuine.append(found.scores[found.genuine])
+            genuine.append(compared.scores[compared.genuine])
     scores = np.concatenate(genuine) if genuine else np.empty(0)
     return float(np.mean(scores < max(thresholds))) if len(scores) else None

@@ -1,4 +1,4 @@
-"""One evaluation, from a protocol to what was found."""
+"""One evaluation, from a protocol to the results."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from voiceid.evaluation.system import System
 from voiceid.metrics import Searches
 
 VERSION = 2
-"""Of the form of ``report.json``."""
+"""Version of the form of ``report.json``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identification:
-    """What identification came to, over all and by slice of the probes.
+    """The results of identification, over all and by slice of the probes.
 
     - `index_loss`: None: the index in use loses no speaker.
     """
@@ -66,7 +66,7 @@ class Identification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What was found in one run over recordings whose speakers are known.
+    """The results of one run over recordings whose speakers are known.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str | None:
-        """What to know and to do before decisions are made by the calibration; None: nothing."""
+        """A warning about the calibration, with what to do; None: no warning."""
         misfit = None if self.overall.llrs is None else self.overall.llrs.misfit
         if misfit is None or self.calibration is None:
             return None
@@ -131,9 +131,9 @@ class Evaluation:
 def evaluate(protocol: Protocol, system: System, tell: Callable[[int, int], None]) -> Evaluation:
     """Hear the recordings of a protocol, score its trials, and count the errors.
 
-    - `tell`: receives how many recordings are heard, of how many.
+    - `tell`: receives the number of recordings that were heard, and the total.
 
-    Raises `TrialsInvalid`: nothing is left to compare: too many recordings gave no embedding.
+    Raises `TrialsInvalid`: no comparison is left, because too many recordings have no embedding.
     """
     heard = system.listen(protocol, tell)
     missing = acquisition(protocol, heard)

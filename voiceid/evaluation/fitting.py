@@ -1,9 +1,9 @@
 """Fitting a calibration: logistic regression on scored trials, judged on held-out speakers.
 
 Speakers are dealt into five folds.  The LLR of a trial is held out: it comes from weights that
-were fitted on trials of neither of its two speakers.  Quality measures are taken in while they
-lower the held-out Cllr, and the LLR for a target rate is read off held-out impostor trials, so
-that nothing is promised of the very trials that it was fitted on.
+were fitted on trials of neither of its two speakers.  Quality measures are added while they lower
+the held-out Cllr, and the LLR for a target rate is taken from held-out impostor trials, so that no
+figure comes from trials of the fit.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Trials
 
 MIN_SPEAKERS = 5
-"""One a fold."""
+"""At least one speaker for each fold."""
 PRIORS = (0.01, 0.05)
-"""Of a genuine trial, for DCF: of NIST SRE 2016 and later, and of VoxCeleb."""
+"""Priors of a genuine trial, for DCF: of NIST SRE 2016 and later, and of VoxCeleb."""
 _FOLDS = 5
 _GAIN = 0.01
-"""Share of the Cllr that a quality measure must save to be taken in."""
+"""Share of the Cllr that a quality measure must save to be added."""
 _PER_LINE = (30, 300)
-"""Genuine and impostor trials without which a line, a telephone or not, was not heard."""
+"""Least genuine and impostor trials of a line, a telephone or not, for a fit on it."""
 _RARE = 0.01
-"""Share of trials that do not tell what was heard."""
+"""Share of trials that is ignored at the ends of a range."""
 _RATES = tuple(m * 10.0**-e for e in range(1, 9) for m in (5.0, 2.0, 1.0))
 """False match rates for which an LLR is looked up, as far as the trials support them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """A calibration, what it was worth on held-out speakers, and its held-out LLRs (n,).
+    """A calibration, its quality on held-out speakers, and its held-out LLRs (n,).
 
-    ``rows`` (n of all,) marks the trials that it could be fitted on: those of lines of which
-    there were enough.
+    ``rows`` (n of all,) marks the trials that it could be fitted to: those of lines with enough
+    trials.
     """
 
     calibration: Calibration
@@ -73,11 +73,11 @@ class RateRow:
     Parameters
     ----------
     source : str
-        What makes the threshold: ``card campplus``, ``calibration 2``, ``the settings``.
+        The source of the threshold: ``card campplus``, ``calibration 2``, ``the settings``.
     target_fmr : float or None
         The false match rate that it aims at; None: a cosine that was set by hand.
     false_matches, impostor, false_non_matches, genuine : int
-        Errors, and of how many trials.
+        Errors, and the numbers of trials.
     without_threshold : int
         Trials that it has no threshold for, which are not counted.
     decides : bool
@@ -96,22 +96,22 @@ class RateRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Material:
-    """Trials to fit on: scores, what is known of them, and their folds."""
+    """Trials to fit to: scores, conditions, and folds."""
 
     scores: Floats
     target: Bools
-    given: Conditions
+    conditions: Conditions
     speakers: Indices
     folds: npt.NDArray[np.intp]
 
     def columns(self, features: Sequence[str]) -> Floats:
-        return np.stack([self.scores, *map(self.given.feature, features)], axis=1)
+        return np.stack([self.scores, *map(self.conditions.feature, features)], axis=1)
 
 
 def fit(
     scores: npt.ArrayLike,
     target: Bools,
-    given: Conditions,
+    conditions: Conditions,
     speakers: Indices,
     *,
     target_fmr: float | None = None,
@@ -121,19 +121,19 @@ def fit(
 
     - `scores` (n,) float: cosines.
     - `speakers` (n, 2) int64: numbers of the speakers of both sides of each trial.
-    - `target_fmr`: a rate to look an LLR up for; `required`: whether the trials must support it.
+    - `target_fmr`: a rate to find the LLR for; `required`: whether the trials must support it.
 
     Raises `FitRefused`: there are too few speakers or trials, for a calibration or for the target.
     """
-    rows = _heard(target, given)
-    material = _material(np.asarray(scores, dtype=np.float64), target, given, speakers, rows)
+    rows = _heard(target, conditions)
+    material = _material(np.asarray(scores, dtype=np.float64), target, conditions, speakers, rows)
     n_impostor = int((~material.target).sum())
     if target_fmr is not None and n_impostor < trials_needed(target_fmr):
         if not required:
-            return fit(scores, target, given, speakers)
+            return fit(scores, target, conditions, speakers)
         raise FitRefused(
             f"a false match rate of {target_fmr:g} takes {trials_needed(target_fmr)} impostor"
-            f" trials, and these recordings make {n_impostor}",
+            f" trials, but these recordings make {n_impostor}",
             hint=f"Add recordings of more speakers, or aim at {TRIALS_PER_ERROR / n_impostor:.2g}"
             " or above: --target-fmr.",
         )
@@ -149,25 +149,25 @@ def rate_rows(
     before: Mapping[str, DecisionRule],
     after: DecisionRule,
 ) -> Iterator[RateRow]:
-    """Yield the errors on the held-out trials: of what decides without a calibration, and of it.
+    """Yield the errors on the held-out trials, without and with the calibration.
 
     Parameters
     ----------
     scored : ScoredTrials
-        That it was fitted on.
+        The trials that it was fitted to.
     name : str
         Of the calibration.
     before : mapping of str to DecisionRule
         By name: rules without the calibration.
     after : DecisionRule
-        With it; says what will decide.
+        The rule with it, which will decide.
     """
-    target, given = scored.target[fitted.rows], scored.given.rows(fitted.rows)
+    target, conditions = scored.target[fitted.rows], scored.conditions.rows(fitted.rows)
     scores, calibration = scored.scores[fitted.rows], fitted.calibration
     by_hand, rate = isinstance(after.criterion, SetThreshold), after.aim.rate
     reached = not by_hand and calibration.supports(rate)
     for source, rule in before.items():
-        thresholds = rule.thresholds(given)
+        thresholds = rule.thresholds(conditions)
         decides = not reached and rule.calibration is None
         if by_hand:
             decides = isinstance(rule.criterion, SetThreshold)
@@ -199,10 +199,10 @@ def _rate_row(
     )
 
 
-def _heard(target: Bools, given: Conditions) -> Bools:
-    """Return the trials of lines, a telephone on both sides or not, of which there are enough."""
+def _heard(target: Bools, conditions: Conditions) -> Bools:
+    """Return the trials of lines, a telephone on both sides or not, with enough trials."""
     rows = np.zeros(len(target), dtype=bool)
-    over_telephone = given.telephone >= LIKELY
+    over_telephone = conditions.telephone >= LIKELY
     for of_line in (over_telephone, ~over_telephone):
         counts = (int((of_line & target).sum()), int((of_line & ~target).sum()))
         if all(count >= least for count, least in zip(counts, _PER_LINE, strict=True)):
@@ -211,7 +211,7 @@ def _heard(target: Bools, given: Conditions) -> Bools:
 
 
 def _material(
-    scores: Floats, target: Bools, given: Conditions, speakers: Indices, rows: Bools
+    scores: Floats, target: Bools, conditions: Conditions, speakers: Indices, rows: Bools
 ) -> _Material:
     names = np.unique(speakers[rows])
     if len(names) < MIN_SPEAKERS or not rows.any():
@@ -223,11 +223,11 @@ def _material(
         )
     fold_of = np.random.default_rng(0).permutation(len(names)) % _FOLDS
     folds = fold_of[np.searchsorted(names, speakers[rows])]
-    return _Material(scores[rows], target[rows], given.rows(rows), speakers[rows], folds)
+    return _Material(scores[rows], target[rows], conditions.rows(rows), speakers[rows], folds)
 
 
 def _selected(material: _Material) -> tuple[list[str], Floats]:
-    """Take quality measures in while they lower the held-out Cllr; return them and the LLRs."""
+    """Add quality measures while they lower the held-out Cllr; return them and the LLRs."""
     chosen = _usable(material, FEATURES["speech"])
     llrs = _held_out_llrs(material, chosen)
     cost = _cllr(material, llrs)
@@ -236,14 +236,14 @@ def _selected(material: _Material) -> tuple[list[str], Floats]:
         if not more:
             continue
         tried = _held_out_llrs(material, [*chosen, *more])
-        if (found := _cllr(material, tried)) < cost * (1.0 - _GAIN):
-            chosen, llrs, cost = [*chosen, *more], tried, found
+        if (new_cost := _cllr(material, tried)) < cost * (1.0 - _GAIN):
+            chosen, llrs, cost = [*chosen, *more], tried, new_cost
     return chosen, llrs
 
 
 def _usable(material: _Material, names: Sequence[str]) -> list[str]:
     """Return the quality measures that are not the same in all trials."""
-    return [name for name in names if float(np.ptp(material.given.feature(name))) > 0.0]
+    return [name for name in names if float(np.ptp(material.conditions.feature(name))) > 0.0]
 
 
 def _cllr(material: _Material, llrs: Floats) -> float:
@@ -253,13 +253,13 @@ def _cllr(material: _Material, llrs: Floats) -> float:
 def _held_out_llrs(material: _Material, features: Sequence[str]) -> Floats:
     """Return the LLR of each trial from a fit on trials of neither of its speakers."""
     columns = material.columns(features)
-    one, other = material.folds[:, 0], material.folds[:, 1]
-    llrs = np.full(len(one), np.nan)
+    left, right = material.folds[:, 0], material.folds[:, 1]
+    llrs = np.full(len(left), np.nan)
     for i, j in itertools.combinations_with_replacement(range(_FOLDS), 2):
-        judged = ((one == i) & (other == j)) | ((one == j) & (other == i))
+        judged = ((left == i) & (right == j)) | ((left == j) & (right == i))
         if not judged.any():
             continue
-        seen = ~np.isin(one, (i, j)) & ~np.isin(other, (i, j))
+        seen = ~np.isin(left, (i, j)) & ~np.isin(right, (i, j))
         slopes, intercept = logistic_regression(columns[seen], material.target[seen])
         llrs[judged] = columns[judged] @ slopes + intercept
     return llrs
@@ -272,9 +272,9 @@ def _calibration(
     if not slopes[0] > 0.0:
         raise FitRefused(
             "the scores of one speaker's recordings are not above those of two speakers'",
-            hint="Are the names of the speakers right?",
+            hint="Check that the names of the speakers are right.",
         )
-    values = {name: material.given.feature(name) for name in features}
+    values = {name: material.conditions.feature(name) for name in features}
     return Calibration(
         slope=float(slopes[0]),
         intercept=intercept,
@@ -282,18 +282,18 @@ def _calibration(
             Weight(name, float(slope), float(values[name].min()), float(values[name].max()))
             for name, slope in zip(features, slopes[1:], strict=True)
         ),
-        telephone=_telephone(material.given.telephone),
-        min_net_speech_s=float(material.given.net_speech_s.min()),
+        telephone=_telephone(material.conditions.telephone),
+        min_net_speech_s=float(material.conditions.net_speech_s.min()),
         points=tuple(_points(material, llrs, target_fmr)),
         impostor_trials=int((~material.target).sum()),
     )
 
 
 def _telephone(shares: Floats) -> tuple[float, float]:
-    """Return from which share of a telephone to which it was heard.
+    """Return the lowest and the highest share of a telephone in the fit.
 
-    All of a line was heard, if there was any of it; of the other, what a hundredth of the trials
-    seem to be says nothing.
+    A line with trials counts as a whole; shares that a hundredth of the trials of another line have
+    are ignored.
     """
     phones = shares >= LIKELY
     least = float(np.quantile(shares, _RARE)) if phones.all() else 0.0

@@ -1,6 +1,6 @@
-"""What the lines do to a model's embeddings, learned from recordings that were sent through them.
+"""The effect of lines on a model's embeddings, learned from recordings sent through them.
 
-Which line, room or noise a recording went through is its *condition*.
+The line, room or noise that a recording went through is its *condition*.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from voiceid.evaluation.degradations import UNFILTERED
 Texts = npt.NDArray[np.str_]
 
 DIRECTIONS = (4, 14)
-"""How many are removed from wideband speech, and from a telephone's.  More from wideband speech
-tell the voices of AMI apart less well; fewer from telephones, voices over lines that were not
-learned from, and with 12 the thresholds of both lines lay 0.11 apart."""
+"""Directions removed from wideband speech, and from a telephone's.  With more for wideband speech,
+the voices of AMI are separated worse; with fewer for telephones, voices over other lines are, and
+with 12 the thresholds of both lines were 0.11 apart."""
 
 UNFILTERED_WEIGHT = 1 / 3
-"""What an embedding of speech whose rate was raised without a filter weighs in the means and in the
-posterior; one of another condition weighs 1.  Of 1/12, 1/9, 1/6, 1/4, 1/3, 1/2 and 1 it is the
+"""Weight, in the means and the posterior, of an embedding of speech whose rate was raised without a
+filter; other conditions have the weight 1.  Of 1/12, 1/9, 1/6, 1/4, 1/3, 1/2 and 1 it is the
 least that keeps a false match rate of 0.1 % of strangers who both came by 8 kHz so, in each half of
 four halvings of the speakers of LibriSpeech whom campplus learned from."""
 
 _SHARE = 12
-"""One direction of so many components at most, as of the 192 on which that was measured."""
+"""At most one direction for this many components, as for the 192 that were measured."""
 
 _NOTHING = 1e-9
-"""Share of the largest variance below which a direction is none."""
+"""Share of the largest variance below which a direction counts as zero."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """What an encoder made of recordings and pieces of recordings: columns (n,), a row each.
+    """The embeddings of recordings and pieces of recordings: columns (n,), a row each.
 
     Parameters
     ----------
     speaker, sex : str
-        ``sex`` is ``F``, ``M``, or empty where it is not known: then it is as everybody's.
+        ``sex`` is ``F``, ``M``, or empty if not known: then it matches both.
     recording : str
         Two pieces of one recording are never compared.
     piece : str
         The recording, or the third of it: pieces of other names do not overlap if both are whole.
     condition : str
-        What it went through.
+        The line, room or noise that it went through.
     over_telephone : bool
         Whether that is a telephone.
     whole : bool
@@ -81,7 +81,7 @@ def learn(heard: Heard, directions: tuple[int, int] = DIRECTIONS) -> Compensatio
 
     Every speaker weighs the same, and every condition but `UNFILTERED`.  The
     directions, at most a twelfth of the components, are those in which the means of one speaker's
-    embeddings differ most between conditions, after the mean of the line was taken away: for
+    embeddings differ most between conditions, after the mean of the line was subtracted: for
     wideband speech between wideband conditions, for a telephone's between all.
     """
     means = np.stack([_mean(heard.where(heard.over_telephone == line)) for line in (0, 1)])
@@ -99,15 +99,15 @@ def _nuisance(heard: Heard, most: int) -> Float32Array:
     """Return the directions (k, dim) in which a speaker's means differ most between conditions."""
     steps = [_between_conditions(heard, name) for name in np.unique(heard.speaker)]
     values, axes = np.linalg.eigh(np.sum(steps, axis=0))
-    found = int(np.sum(values > _NOTHING * values[-1]))
-    count = min(most, len(axes) // _SHARE, found)
+    n_real = int(np.sum(values > _NOTHING * values[-1]))
+    count = min(most, len(axes) // _SHARE, n_real)
     nuisance = axes[:, ::-1][:, :count].T
-    signs = np.sign(nuisance[np.arange(count), np.abs(nuisance).argmax(axis=1)])  # there are two
+    signs = np.sign(nuisance[np.arange(count), np.abs(nuisance).argmax(axis=1)])  # one of two
     return np.asarray(nuisance * signs[:, None], dtype=np.float32)
 
 
 def _between_conditions(heard: Heard, speaker: str) -> Floats:
-    """Return how the means of a speaker's embeddings differ between conditions, (dim, dim)."""
+    """Return the scatter of a speaker's means between conditions, (dim, dim)."""
     own = heard.where(heard.speaker == speaker)
     names = np.unique(own.condition)
     means = np.stack([own.vectors[own.condition == name].mean(axis=0) for name in names])
@@ -143,7 +143,7 @@ def _mean(heard: Heard) -> Floats:
 
 
 def _weights(heard: Heard) -> Floats:
-    """Return what each row (n,) weighs among those of its speaker."""
+    """Return the weight of each row (n,) among those of its speaker."""
     return np.where(np.isin(heard.condition, list(UNFILTERED)), UNFILTERED_WEIGHT, 1.0)
 
 

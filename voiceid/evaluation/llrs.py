@@ -1,7 +1,7 @@
-"""What the log-likelihood ratios of a calibration are worth on trials.
+"""The quality of the log-likelihood ratios of a calibration on trials.
 
-The numbers alone do not show whether a calibration has seen these trials.  On others its LLRs may
-claim more than is true, and then they are worse than none.
+The numbers alone do not show whether a calibration fits these trials.  On other trials its LLRs may
+be overconfident, and then they are worse than no LLRs.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from voiceid.evaluation.fitting import PRIORS
 from voiceid.evaluation.regression import logistic_regression
 
 _MUCH = 1.2
-"""Times the least Cllr, from which on a calibration does not fit: a fifth of what LLRs can tell
-is lost."""
+"""Factor on the least Cllr from which a calibration does not fit: a fifth of the information of
+LLRs is lost."""
 _NOTHING = 1.0
 """Cllr, in bits, of LLRs that are all 0."""
 _UNSEEN = 3.0
 """By the rule of three, that many of n trials may be errors of which none was seen; the least
-Cllr, which is computed on these very trials, knows nothing of them."""
+Cllr, which is computed on these very trials, does not include them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Llrs:
-    """What LLRs are worth on the trials of which a calibration can speak.
+    """The quality of LLRs on the trials that a calibration covers.
 
-    - `genuine`, `impostor`: trials that it can speak of.
-    - `not_covered`: trials that it cannot.
-    - `cllr`: in bits.  None, as all that follows: a side has no trials.
-    - `min_cllr`: the least that keeping the order of the LLRs allows.
-    - `act_dcf`: what believing the LLRs costs, by prior: normalized detection costs.
+    - `genuine`, `impostor`: trials that it covers.
+    - `not_covered`: trials that it does not cover.
+    - `cllr`: in bits.  None, like all that follow, if a side has no trials.
+    - `min_cllr`: the least Cllr of any LLRs in the same order.
+    - `act_dcf`: cost of decisions by the LLRs, by prior: normalized detection costs.
     - `min_dcf`: the least over all thresholds, of the same trials.
-    - `scale`: by what the LLRs had to be multiplied to fit these trials (logistic regression):
-      below 1 they claim too much.
+    - `scale`: the factor with which the LLRs would fit these trials (logistic regression); below 1
+      they are overconfident.
     """
 
     genuine: int
@@ -61,7 +61,7 @@ class Llrs:
 
     @property
     def misfit(self) -> str | None:
-        """What is wrong with the LLRs on these trials; None: nothing that they could show."""
+        """The fault of the LLRs on these trials; None: no fault that they could show."""
         if self.cllr is None or self.min_cllr is None or self.scale is None:
             return None
         measured = f"Cllr is {self.cllr.value:.3g} bit"
@@ -95,9 +95,9 @@ class Llrs:
 
 
 def worth(llrs: Floats, target: Bools, speakers: Indices) -> Llrs:
-    """Return what LLRs are worth.
+    """Return the quality of LLRs.
 
-    - `llrs` (n,) float64: NaN for a trial that the calibration cannot speak of.
+    - `llrs` (n,) float64: NaN for a trial that the calibration does not cover.
     """
     covered = ~np.isnan(llrs)
     genuine, impostor = covered & target, covered & ~target

@@ -1,6 +1,6 @@
-"""A model's operating points, and what makes its LLRs, from comparisons through conditions.
+"""A model's operating points and calibration, from comparisons through conditions.
 
-They are fitted to other speakers than the compensation was learned from.
+They are fitted to other speakers than those of the compensation.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from voiceid.evaluation.bounds import Bools, Floats, Indices
 from voiceid.evaluation.learning import Heard
 
 TARGETS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
-"""False match rates that a card has points for, the loosest first."""
+"""False match rates that a card has points for, the highest first."""
 
 BUCKETS_S = (1.0, 2.0, 4.0, math.inf)
-"""Net speech: below 1 s nothing is decided, and from 4 s on thresholds do not rise any more."""
+"""Net speech: below 1 s there is no decision, and above 4 s thresholds do not rise."""
 
 ENROLLED = (1, 3)
 """Samples of an enrolment."""
 
 _HIGHEST = 0.95
-"""No threshold is above: nothing but the very recording would reach it."""
+"""The highest threshold: only the same recording would reach a higher one."""
 _COMPARED = 400_000
-"""Of one part: of more a draw is made.  For 0.01 % it takes 30,000 of strangers of one sex."""
+"""Most comparisons of one part: of more, a sample is drawn.  0.01 % takes 30,000 of one sex."""
 _FITTED = 150_000
-"""Trials of a kind that LLRs are fitted to: more change nothing."""
+"""Trials of a kind that LLRs are fitted to: more do not change them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Comparisons:
     scores: Floats
     genuine: Bools
     same_sex: Bools
-    given: Conditions
+    conditions: Conditions
     speakers: Indices
 
     def where(self, rows: Bools | Indices) -> Comparisons:
@@ -55,7 +55,7 @@ class Comparisons:
             self.scores[rows],
             self.genuine[rows],
             self.same_sex[rows],
-            self.given.rows(rows),
+            self.conditions.rows(rows),
             self.speakers[rows],
         )
 
@@ -63,11 +63,11 @@ class Comparisons:
 def compare(
     heard: Heard, vectors: Float32Array, telephone: Float32Array, pair: tuple[str, str], size: int
 ) -> Comparisons:
-    """Compare enrolments of so many samples through ``pair[0]`` with clips through ``pair[1]``.
+    """Compare enrolments of ``size`` samples through ``pair[0]`` with clips through ``pair[1]``.
 
     - `vectors` (n, dim), `telephone` (n,): of `heard`, compensated.
 
-    A speaker is never compared with an enrolment that the same recording is part of.
+    A clip is never compared with an enrolment that holds the same recording.
     """
     runs, clips = _drawn(
         np.array(list(_runs(heard, pair[0], size)), dtype=np.int64).reshape(-1, size),
@@ -90,7 +90,7 @@ def compare(
         scores=scores[enrolments, places].astype(np.float64),
         genuine=genuine[enrolments, places],
         same_sex=same_sex[enrolments, places],
-        given=Conditions(
+        conditions=Conditions(
             net_speech_s=heard.net_speech_s[rows],
             snr_db=heard.snr_db[rows],
             enrolled_speech_s=enrolled_s[enrolments],
@@ -102,7 +102,7 @@ def compare(
 
 
 def _drawn(runs: Indices, clips: Indices) -> tuple[Indices, Indices]:
-    """Return enrolments and clips, of both as large a share as the bound on comparisons allows."""
+    """Return enrolments and clips, as many of both as the bound on comparisons allows."""
     share = math.sqrt(_COMPARED / max(1, len(runs) * len(clips)))
     if share >= 1.0:
         return runs, clips
@@ -113,7 +113,7 @@ def _drawn(runs: Indices, clips: Indices) -> tuple[Indices, Indices]:
 
 
 def _runs(heard: Heard, condition: str, size: int) -> Iterator[Indices]:
-    """Yield what is enrolled together: every run of a speaker's recordings, round and round."""
+    """Yield the recordings of each enrolment: every run of a speaker's recordings, cyclically."""
     for name in np.unique(heard.speaker):
         own = np.flatnonzero((heard.speaker == name) & (heard.condition == condition) & heard.whole)
         own = own[np.argsort(heard.recording[own], kind="stable")]
@@ -140,7 +140,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutLlrs:
-    """LLRs by fits that had seen neither speaker, of the comparisons that were drawn, a row each.
+    """LLRs by fits without either speaker, of the comparisons that were drawn, a row each.
 
     - `values` (n,) float64, `genuine` (n,) bool, `speakers` (n, 2) int64.
     - `part` (n,) int64: which of the parts each is of, counted from 0.
@@ -154,13 +154,13 @@ class HeldOutLlrs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What was fitted to one model; ``held_out`` is of the LLRs, on speakers of other folds.
+    """The fit of one model; ``held_out`` is of the LLRs, on speakers of other folds.
 
-    - `llrs`: what ``held_out`` is of.
+    - `llrs`: the LLRs behind ``held_out``.
     - `worst`: by rate and amount of speech, the highest FMR of any pair of conditions, of strangers
       of one sex.
-    - `strangers`: by amount of speech, how often strangers of one sex are compared in the pair
-      where that is most; of telephones or of others, whichever is less.
+    - `strangers`: by amount of speech, the comparisons of strangers of one sex in the pair with
+      most; of telephones or of other lines, whichever is less.
     """
 
     points: tuple[OperatingPoint, ...]
@@ -187,7 +187,7 @@ class _Strangers:
         return cls(parts[0].pair, parts[0].telephones, *map(np.concatenate, columns))
 
     def telephone_threshold(self, wideband: float, target: float) -> float:
-        """Return the telephone's threshold that keeps a rate, where some seem to be of no phone."""
+        """Return the telephone's threshold that keeps a rate, if some seem not to be of a phone."""
         above = self.scores.astype(np.float64) - wideband
         reaches = wideband + above / np.maximum(self.share, 1e-3)
         return float(metrics.threshold_at_fmr(np.sort(reaches), target))
@@ -202,17 +202,17 @@ class _Strangers:
 def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
     """Choose thresholds, and fit LLRs.
 
-    ``parts`` are gone through twice, and none is kept meanwhile: they may be made when they are
-    asked for.
+    ``parts`` are read twice, and not kept meanwhile: they may be made when they are needed.
+
 
     A threshold is the smallest that keeps the false match rate of strangers *of the same sex* at
     the target in the *worst* pair of conditions.  No threshold is chosen by looking at genuine
     scores.  A pair with too few comparisons for a rate (rule of three), with enrolments of one size
-    and of all, does not judge it.  A rate that no pair judges, of telephones or of others, or that
-    takes a threshold above 0.95, has no point.
+    and of all, is not used for it.  A rate without any pair, of telephones or of other lines, or
+    with a threshold above 0.95, has no point.
 
-    LLRs weigh a speaker against strangers of the same sex, too: with those of the other they would
-    claim more than is true of the strangers who are worth asking about.
+    LLRs also compare a speaker only with strangers of the same sex: with those of the other sex
+    they would be overconfident for the strangers who matter.
 
     Raises `FitRefused`: there are too few speakers or comparisons for LLRs.
     """
@@ -227,7 +227,7 @@ def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
     judging = {low: [*own, *_together(own)] for low, own in strangers.items()}
     points = [pair for low, own in judging.items() for pair in _thresholds(low, own, targets)]
     chosen = joined(drawn)
-    llrs = fitting.fit(chosen.scores, chosen.genuine, chosen.given, chosen.speakers)
+    llrs = fitting.fit(chosen.scores, chosen.genuine, chosen.conditions, chosen.speakers)
     sizes = [len(part.scores) for part in drawn]
     of_part = np.repeat(np.arange(len(drawn)), sizes)
     return Fitted(
@@ -243,9 +243,9 @@ def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
 
 
 def _merge(strangers: dict[float, list[_Strangers]], needed: int) -> None:
-    """Let an amount of speech that no rate is judged with be one with the next smaller.
+    """Join an amount of speech without any judged rate to the next smaller one.
 
-    Its threshold would hold for it anyway, and must be judged by it too.
+    The threshold of that one holds for it anyway, and must be judged by it too.
     """
     for lower, low in reversed(list(pairwise(BUCKETS_S[:-1]))):
         judging = [*strangers[low], *_together(strangers[low])]
@@ -257,7 +257,7 @@ def _merge(strangers: dict[float, list[_Strangers]], needed: int) -> None:
 def _thresholds(
     low: float, judging: Sequence[_Strangers], targets: Sequence[float]
 ) -> Iterator[tuple[OperatingPoint, float]]:
-    """Yield points, without their rates, and the highest FMR of those who judge each."""
+    """Yield points, without their rates, and the highest FMR of the pairs that judge each."""
     wideband = telephone = LEAST_THRESHOLD
     for target in sorted(targets, reverse=True):
         enough = [group for group in judging if len(group.scores) >= trials_needed(target)]
@@ -277,14 +277,14 @@ def _thresholds(
 
 
 def _between(part: Comparisons, bucket_s: tuple[float, float]) -> Comparisons:
-    net_speech_s = part.given.net_speech_s
+    net_speech_s = part.conditions.net_speech_s
     return part.where((net_speech_s >= bucket_s[0]) & (net_speech_s < bucket_s[1]))
 
 
 def _strangers(part: Part, bucket_s: tuple[float, float]) -> _Strangers:
     inside = _between(part.comparisons, bucket_s)
     rows = ~inside.genuine & inside.same_sex
-    columns = (inside.scores[rows], inside.given.telephone[rows])
+    columns = (inside.scores[rows], inside.conditions.telephone[rows])
     scores, share = (column.astype(np.float32) for column in columns)  # of all pairs they are many
     return _Strangers(part.pair, part.telephones, scores, share)
 
@@ -333,8 +333,8 @@ def _measured(
 
 
 def _errors(point: OperatingPoint, part: Comparisons) -> tuple[int, int, int, int]:
-    """Return false matches and of how many, and false non-matches and of how many."""
-    accepted = part.scores >= thresholds_at([point], point.target_fmr, part.given)
+    """Return false matches and impostor trials, false non-matches and genuine trials."""
+    accepted = part.scores >= thresholds_at([point], point.target_fmr, part.conditions)
     same = part.genuine
     return (
         int((accepted & ~same).sum()),
@@ -345,7 +345,7 @@ def _errors(point: OperatingPoint, part: Comparisons) -> tuple[int, int, int, in
 
 
 def _some(part: Comparisons, most: int, rng: np.random.Generator) -> Iterator[Comparisons]:
-    """Yield so many comparisons of each kind, of one sex, that LLRs can be fitted in seconds."""
+    """Yield few enough comparisons of each kind, of one sex, to fit LLRs in seconds."""
     for kind in (part.genuine, ~part.genuine & part.same_sex):
         rows = np.flatnonzero(kind)
         yield part.where(rng.choice(rows, most, replace=False) if len(rows) > most else rows)
@@ -357,6 +357,6 @@ def joined(parts: Sequence[Comparisons]) -> Comparisons:
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.genuine for part in parts]),
         np.concatenate([part.same_sex for part in parts]),
-        Conditions.joined([part.given for part in parts]),
+        Conditions.joined([part.conditions for part in parts]),
         np.concatenate([part.speakers for part in parts]),
     )

@@ -1,4 +1,4 @@
-"""The report of an evaluation as one page of HTML that needs nothing else."""
+"""The report of an evaluation as one self-contained page of HTML."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _TERMS = {
     "EER": "equal error rate: at the threshold where FMR and FNMR are the same",
     "FMR": "false match rate: strangers who are accepted",
     "FNMR": "false non-match rate: right speakers who are refused",
-    "minDCF": "least detection cost that a threshold could reach: 0 is perfect, 1 is no use",
+    "minDCF": "least detection cost that a threshold could reach: 0 is perfect, 1 is useless",
     "actDCF": "detection cost of deciding by the LLRs as they are",
     "minCllr": "least Cllr that a calibration could reach",
-    "Cllr": "cost of the LLRs in bits: 0 is perfect, 1 is no use",
+    "Cllr": "cost of the LLRs in bits: 0 is perfect, 1 is useless",
     "FPIR": "false positive identification rate: strangers who are named",
     "FNIR": "false negative identification rate: enrolled speakers who are not named",
     "FTA": "failure to acquire: recordings that gave no embedding",
@@ -42,13 +42,13 @@ _TERMS = {
     "SNR": "signal-to-noise ratio",
 }
 _HONEST = (
-    "In brackets are the bounds, at 95 %, and the counts. Bounds come from drawing the speakers"
-    " again, or, where no error was seen, from the rule of three, which takes comparisons for"
-    " independent: those of one speaker are not, so the truth may lie outside. Rates hold for"
-    " recordings like these, and say nothing about attacks of other species than are named here."
+    "In brackets are the bounds, at 95 %, and the counts. Bounds come from resampled speakers, or,"
+    " if there was no error, from the rule of three, which assumes independent comparisons: those"
+    " of one speaker are not, so the true rate may lie outside. Rates hold for recordings like"
+    " these, and say nothing about attacks of species that are not named here."
 )
 _WORDS = 24
-"""A cell of more characters is a sentence, which may be broken."""
+"""A cell with more characters is a sentence, which may be broken."""
 NO_LLRS = (
     "none without a calibration: `voiceid calibrate` turns scores into log-likelihood ratios (LLRs)"
 )
@@ -57,8 +57,8 @@ NO_LLRS = (
 def page(result: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
     """Return the page.
 
-    - `pictures`: PNGs by what they show.
-    - `title`: what was evaluated; any text.
+    - `pictures`: PNGs by their titles.
+    - `title`: the data that was evaluated; any text.
     """
     body = [
         _paragraph(lead(result.overall), "lead"),
@@ -75,7 +75,7 @@ def page(result: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
         *_identification(result),
         *_attacks(result),
         *_slices(result),
-        "<h2>Recordings that gave nothing</h2>",
+        "<h2>Recordings without an embedding</h2>",
         *_acquisition(result),
     ]
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def page(result: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
 
 
 def lead(errors: Errors) -> str:
-    """Return in a sentence what errors the thresholds in use make."""
+    """Return a sentence on the errors at the thresholds in use."""
     at = errors.calibrated or errors.shipped
     if at.without_threshold == at.fmr.trials + at.fnmr.trials:
         return "No speaker would be accepted: there is no threshold for any of these comparisons."
@@ -92,20 +92,20 @@ def lead(errors: Errors) -> str:
     return f"At today's thresholds {accepted}, and {refused}."
 
 
-def _in_words(rate: Rate, people: str, what: str) -> str:
-    """Return a rate as whole people of a thousand, or of so many that one is among them."""
+def _in_words(rate: Rate, people: str, outcome: str) -> str:
+    """Return a rate as people of a thousand, or of a larger number, so that it is at least one."""
     shown = rate.rate or rate.high
     of = next((n for n in (1000, 10_000, 100_000) if n * shown >= 1), 1_000_000)
     if rate.errors:
-        return f"{round(of * shown)} of {of} {people} would be {what}"
+        return f"{round(of * shown)} of {of} {people} would be {outcome}"
     return (
-        f"at most {math.ceil(of * shown)} of {of} {people} would be {what}"
+        f"at most {math.ceil(of * shown)} of {of} {people} would be {outcome}"
         f" (none of {rate.trials} was)"
     )
 
 
 def percent(rate: float) -> str:
-    """Return a rate, 0 to 1, in percent: as many digits as tell it from zero."""
+    """Return a rate, 0 to 1, in percent: with enough digits to differ from zero."""
     if math.isnan(rate):
         return "-"
     if rate == 0.0:
@@ -136,7 +136,7 @@ def cost_text(cost: Cost) -> str:
 
 
 def covered_text(llrs: Llrs) -> str:
-    """Return of how many trials a calibration can speak."""
+    """Return how many trials a calibration covers."""
     covered = llrs.genuine + llrs.impostor
     if not llrs.not_covered:
         return f"all {covered} comparisons"
@@ -173,7 +173,7 @@ def _decided(where: str, at: AtThresholds) -> list[list[str]]:
         [f"FNMR {where}", rate_text(at.fnmr)],
     ]
     if at.without_threshold:
-        rows.append([f"refused for want of a threshold, {where}", str(at.without_threshold)])
+        rows.append([f"refused without a threshold, {where}", str(at.without_threshold)])
     return rows
 
 
@@ -182,7 +182,7 @@ def _calibration(result: Evaluation) -> Iterable[str]:
     if llrs is None or result.calibration is None:
         yield _paragraph(f"Cllr and actDCF: {NO_LLRS}.")
         return
-    rows = [["it can speak of", covered_text(llrs)]]
+    rows = [["it covers", covered_text(llrs)]]
     if llrs.cllr is not None and llrs.act_dcf is not None and llrs.min_dcf is not None:
         rows += [
             ["Cllr (bit)", cost_text(llrs.cllr)],
@@ -194,7 +194,7 @@ def _calibration(result: Evaluation) -> Iterable[str]:
     yield _table(["", f"calibration {result.calibration.id}"], rows)
     yield _paragraph(
         f"It was fitted on {result.calibration.source}: if these are the same recordings, or the"
-        " same people, the figures flatter it. LLRs that say nothing cost 1 bit.",
+        " same people, the figures are too good. LLRs without information cost 1 bit.",
         "note",
     )
 
@@ -206,7 +206,7 @@ def _at_fmr(result: Evaluation) -> str:
         fmr = percent(at.fmr) + (", as asked for" if at.fmr == asked else "")
         if at.threshold is None or at.fnmr is None:
             impostors = result.overall.impostor
-            few = f"needs {at.needed} impostor comparisons, there are {impostors}"
+            few = f"needs {at.needed} impostor comparisons, but there are {impostors}"
             rows.append([fmr, "none", few])
         else:
             rows.append([fmr, f"{at.threshold:.4f}", rate_text(at.fnmr)])
@@ -338,7 +338,7 @@ def _figures(pictures: Mapping[str, bytes]) -> Iterable[str]:
 
 
 def _marked(text: str) -> str:
-    """Return text as HTML; what stands between backticks is code, and a % stays at its number."""
+    """Return text as HTML; text between backticks is code, and a % stays at its number."""
     return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text).replace(" %", "\u00a0%"))
 
 
@@ -351,7 +351,7 @@ def _sentence(text: str) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
-    """Return a table; terms of the field are explained where they first stand in it."""
+    """Return a table; terms of the field are explained where they first appear in it."""
     explained: set[str] = set()
 
     def label(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Which comparisons are made of the recordings of a manifest.
+"""The comparisons of the recordings of a manifest.
 
-Attacks are never enrolled, and are in no trial of two people: each is asked about the models of the
-speaker whom it imitates.  Without a trial of one speaker, or of two, `TrialsInvalid` is raised.
+Attacks are never enrolled, and are in no trial of two people: each is compared with the models of
+the speaker that it imitates.  Without a trial of one speaker, or of two, `TrialsInvalid` is raised.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from voiceid.evaluation.protocol import Model, Protocol, Recording
 _SIZES = (1, 2, 3)
 """Recordings that are enrolled in turn."""
 _MOST_TRIALS = 2_000_000
-"""So many are fitted in half a minute; more tell no more of the same speakers."""
+"""This many are fitted in half a minute; more of the same speakers add no information."""
 
 
 def all_pairs(recordings: Sequence[Recording]) -> Protocol:
-    """Compare every recording with every other, but for those of one speaker and session."""
+    """Compare every recording with every other, except those of one speaker and session."""
     recordings, attacks = _apart(recordings)
     models = tuple(Model(r.name, r.speaker, (i,)) for i, r in enumerate(recordings))
     first, second = np.triu_indices(len(recordings), k=1)
@@ -40,11 +40,11 @@ def all_pairs(recordings: Sequence[Recording]) -> Protocol:
 
 
 def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
-    """Enrol the first ``n`` recordings of each speaker, and ask all models about the others.
+    """Enrol the first ``n`` recordings of each speaker, and compare all models with the others.
 
     Where sessions are given, a probe is never of a session that its speaker was enrolled
-    with.  Speakers without a recording beyond ``n`` only answer as models; those with fewer
-    than ``n`` are not enrolled, and their recordings are probes of strangers.
+    with.  Speakers without a recording beyond ``n`` are only models; those with fewer than
+    ``n`` are not enrolled, and their recordings are probes of strangers.
     """
     recordings, attacks = _apart(recordings)
     models, probes = [], []
@@ -76,9 +76,9 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
 
 
 def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
-    """Enrol one, two and three recordings of each speaker, in turn, and ask about all others.
+    """Enrol one, two and three recordings of each speaker, in turn, and compare with all others.
 
-    So a calibration hears how scores depend on how much is enrolled.  Where sessions are
+    So a calibration learns how scores depend on the enrolled speech.  Where sessions are
     given, a probe is never of a session that its speaker was enrolled with.  Of very many
     recordings only some are enrolled, spread evenly.  Attacks are left out.
     """
@@ -114,7 +114,7 @@ def _apart(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recor
 
 
 def _attacked(protocol: Protocol, attacks: Sequence[Recording]) -> Protocol:
-    """Return a protocol of bona fide recordings with the attacks on its speakers behind them."""
+    """Return a protocol of bona fide recordings, followed by the attacks on its speakers."""
     of_speaker: dict[str, list[int]] = {}
     for m, model in enumerate(protocol.models):
         of_speaker.setdefault(model.speaker, []).append(m)

@@ -120,12 +120,12 @@ def pairs_of(conditions: Sequence[str]) -> list[tuple[str, str]]:
     """
     phones = [name for name in conditions if name in CONDITIONS and is_telephone(name)]
     wideband = [name for name in conditions if not is_telephone(name)]
-    found = [(a, b) for a in wideband for b in wideband if {a, b} <= set(WIDEBAND)]
-    found += [(a, b) for a in wideband for b in wideband if "clean" in {a, b} or a == b]
-    found += [(a, b) for a in wideband if a in WIDEBAND for b in phones]
-    found += [(a, "clean") for a in phones if "clean" in wideband]
-    found += [(a, b) for a in phones for b in phones]
-    return [pair for pair in dict.fromkeys(found) if pair[0] != _NEVER_ENROLLED]
+    pairs = [(a, b) for a in wideband for b in wideband if {a, b} <= set(WIDEBAND)]
+    pairs += [(a, b) for a in wideband for b in wideband if "clean" in {a, b} or a == b]
+    pairs += [(a, b) for a in wideband if a in WIDEBAND for b in phones]
+    pairs += [(a, "clean") for a in phones if "clean" in wideband]
+    pairs += [(a, b) for a in phones for b in phones]
+    return [pair for pair in dict.fromkeys(pairs) if pair[0] != _NEVER_ENROLLED]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,5 +154,5 @@ class Parts:
     def __iter__(self) -> Iterator[Part]:
         for pair in self.pairs:
             for size in ENROLLED:
-                found = compare(self.heard, self.vectors, self.telephone, pair, size)
-                yield Part(pair, all(map(is_telephone, pair)), size, found)
+                comparison = compare(self.heard, self.vectors, self.telephone, pair, size)
+                yield Part(pair, all(map(is_telephone, pair)), size, comparison)

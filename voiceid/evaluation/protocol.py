@@ -1,4 +1,4 @@
-"""Which comparisons an evaluation makes: trial lists, enrolment maps, manifests.
+"""The comparisons of an evaluation: trial lists, enrolment maps, manifests.
 
 Three forms are read, all of them text, with paths relative to the file's folder:
 
@@ -26,7 +26,7 @@ from voiceid.listing import Problems, labelled_rows, lines_in, open_text, text_i
 
 _SEXES = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
 _NO_SPECIES = frozenset({"-", "bona fide", "bona-fide", "bonafide", "genuine", "all species"})
-"""What corpora write of bona fide speech, and a report of all attacks."""
+"""The names of bona fide speech in corpora, and of all attacks in a report."""
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
 
 
@@ -37,15 +37,15 @@ class Recording:
     Parameters
     ----------
     path : str or binary file object
-        Where it is, or what it is read from.
+        Where it is read from.
     name : str
         As the list names it.
     speaker : str
-        Whose voice it is.
+        The person who speaks.
     session, condition : str
-        Empty when they were not given.
+        Empty if not given.
     sex : str
-        Of the speaker: ``F`` or ``M``; empty when it was not given.
+        Of the speaker: ``F`` or ``M``; empty if not given.
     attack : str
         The species of an attack on the speaker, e.g. ``espeak-ng``; empty: bona fide.
     """
@@ -61,7 +61,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What probes are compared with: a speaker's centroid of one recording or more.
+    """A model that probes are compared with: a speaker's centroid of one recording or more.
 
     ``recordings`` are indices into those of the protocol.
     """
@@ -84,12 +84,12 @@ class Protocol:
     target : (n,) bool
         Whether both are of one speaker.
     gallery : bool
-        Whether the models are a gallery, against all of which every probe is asked: only then does
-        identification mean anything.
+        Whether the models are a gallery, and every probe is compared with all of them: only then is
+        identification defined.
     description : str
-        Which comparisons these are, in words.
+        The comparisons, in words.
     source : str
-        What the recordings were read from, for the report.
+        The file or folder of the recordings, for the report.
     attacks : (k, 2) int64
         As `trials`: of the models of a speaker, and of the attacks on the speaker.
     """
@@ -105,7 +105,7 @@ class Protocol:
 
     @property
     def n_speakers(self) -> int:
-        """Whose voices are in the recordings, counted."""
+        """The number of speakers in the recordings."""
         return len({recording.speaker for recording in self.recordings})
 
     @property
@@ -117,7 +117,7 @@ class Protocol:
 def read_trials(path: Path) -> Protocol:
     """Read ``1 a.wav b.wav`` lines: every recording is a model of its own.
 
-    The trials say who speaks: recordings that target trials connect are of one speaker.
+    The trials define the speakers: recordings that target trials connect are of one speaker.
 
     Raises `TrialsInvalid`: it cannot be read, a line is malformed, or the lines contradict each
     other.
@@ -131,12 +131,12 @@ def read_trials(path: Path) -> Protocol:
         else:
             pair = (number_of.setdefault(name, len(number_of)) for name in words[1:])
             rows.extend((number, label, *pair))
-    _refuse(path, problems, found=bool(rows))
+    _refuse(path, problems, has_rows=bool(rows))
     names, table = list(number_of), np.frombuffer(rows, dtype=np.int64).reshape(-1, 4)
     trials, target = table[:, 2:].copy(), table[:, 1].astype(bool)
     speaker = _connected(len(names), trials[target])
     clashes = np.flatnonzero(~target & (speaker[trials[:, 0]] == speaker[trials[:, 1]]))
-    said = (f"line {table[i, 0]}: two speakers, and others say one" for i in clashes)
+    said = (f"line {table[i, 0]}: two speakers, but other lines say one" for i in clashes)
     _refuse(path, Problems(said))
     recordings = tuple(
         Recording(str(path.parent / name), name, f"speaker {number}")
@@ -164,7 +164,7 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
             problems.append(f"line {number}: {enrolled.name} has no model {words[0]}")
         else:
             rows.append((number, label, sys.intern(words[0]), sys.intern(words[1])))
-    _refuse(path, problems, found=bool(rows))
+    _refuse(path, problems, has_rows=bool(rows))
     speaker_of: dict[str, str] = {}
     for number, label, model, probe in rows:
         if label and speaker_of.setdefault(probe, model) != model:
@@ -208,11 +208,11 @@ def read_manifest(path: Path, content: str | None = None) -> tuple[Recording, ..
                 problems.append(f"line {number}: {error}")
                 continue
             if str(recording.path) in recordings:
-                problems.append(f"line {number}: {recording.name} comes twice")
+                problems.append(f"line {number}: {recording.name} occurs twice")
             recordings[str(recording.path)] = recording
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    _refuse(path, problems, found=bool(recordings))
+    _refuse(path, problems, has_rows=bool(recordings))
     return tuple(recordings.values())
 
 
@@ -222,7 +222,7 @@ def _connected(n: int, pairs: Indices) -> Indices:
 
     def root(i: int) -> int:
         while parent[i] != i:
-            parent[i] = parent[parent[i]]  # shortens the way for the next
+            parent[i] = parent[parent[i]]  # shortens the next search
             i = parent[i]
         return i
 
@@ -239,9 +239,9 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
     condition = text_in(row, "condition") or text_in(row, "label")
     sex = _SEXES.get(text_in(row, "sex").casefold())
     if sex is None:
-        raise ValueError(f"sex is {text_in(row, 'sex')!r}, and must be F, M or empty")
+        raise ValueError(f"sex is {text_in(row, 'sex')!r}, but must be F, M or empty")
     if (attack := text_in(row, "attack")).casefold() in _NO_SPECIES:
-        raise ValueError(f"attack is {attack!r}, and must be a species, or empty for bona fide")
+        raise ValueError(f"attack is {attack!r}, but must be a species, or empty for bona fide")
     facts = text_in(row, "session"), condition, sex, attack
     return Recording(str(folder / path), path, speaker, *facts)
 
@@ -253,7 +253,7 @@ def _model_paths(path: Path) -> dict[str, list[str]]:
         if len(words) < 2:  # noqa: PLR2004 - a model and a path
             problems.append(f"line {number}: not `MODEL PATH...`")
         paths.setdefault(words[0], []).extend(words[1:])
-    _refuse(path, problems, found=bool(paths))
+    _refuse(path, problems, has_rows=bool(paths))
     return paths
 
 
@@ -269,16 +269,16 @@ def _words(path: Path) -> Iterable[tuple[int, list[str]]]:
 
 def _unreadable(path: Path, error: Exception) -> TrialsInvalid:
     why = getattr(error, "strerror", None) or error
-    hint = "Name a folder that has a folder for each speaker, or a list in a text file."
+    hint = "Give a folder with a folder for each speaker, or a list in a text file."
     return TrialsInvalid(f"{path} cannot be read: {why}", hint=hint)
 
 
-def _refuse(path: Path, problems: Problems, *, found: bool = True) -> None:
+def _refuse(path: Path, problems: Problems, *, has_rows: bool = True) -> None:
     if problems:
         raise TrialsInvalid(
             f"{path} is malformed; nothing was evaluated:\n  {problems}",
             hint="docs/evaluating.md shows the forms that are read.",
         )
-    if not found:
-        what = f"{path} is empty, or names nothing below its header"
-        raise TrialsInvalid(what, hint="docs/evaluating.md shows what it may hold.")
+    if not has_rows:
+        problem = f"{path} is empty, or has no lines after its header"
+        raise TrialsInvalid(problem, hint="docs/evaluating.md shows the forms that are read.")

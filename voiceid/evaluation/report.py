@@ -1,4 +1,4 @@
-"""What errors verification makes: rates with their counts and bounds, over all and by slice."""
+"""The errors of verification: rates with their counts and bounds, over all and by slice."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Interval, Rate, Resampled, Trials
 
 TARGETS = (0.01, 0.001, 0.0001)
-"""False match rates at which FNMR is given, beside those that are asked for."""
+"""False match rates at which FNMR is given, beside those of the call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Scored trials with all that they are judged by.
+    """Scored trials with everything needed to judge them.
 
     - `scored`: with the thresholds in use.
     - `speakers` (n, 2) int64: numbers of the speakers of both sides of each trial.
     - `shipped` (n,) float64: thresholds of the model's card alone, NaN where it has none.
     - `targets` (float, float): False match rates that the card and the rule in use aim at.
-    - `llrs` (n,) float64 or None: NaN where the calibration in use cannot speak of a trial; None
+    - `llrs` (n,) float64 or None: NaN where the calibration in use does not cover a trial; None
       without a calibration.
     """
 
@@ -60,14 +60,14 @@ class Judged:
         return cls(
             scored,
             speakers_of(protocol, scored.trials),
-            card.thresholds(scored.given),
+            card.thresholds(scored.conditions),
             (card.aim.rate, rule.aim.rate),
-            None if calibration is None else calibration.llrs(scored.scores, scored.given),
+            None if calibration is None else calibration.llrs(scored.scores, scored.conditions),
         )
 
     @property
     def covered(self) -> Bools:
-        """(n,) trials that the calibration can speak of; without one, all."""
+        """(n,) trials that the calibration covers; without one, all."""
         every = np.ones(len(self.shipped), dtype=bool)
         return every if self.llrs is None else ~np.isnan(self.llrs)
 
@@ -77,7 +77,7 @@ class AtThresholds(Value):
     """Error rates at the thresholds that a rule asks for, trial by trial.
 
     - `target_fmr`: False match rate that they aim at, 0 to 1.
-    - `without_threshold`: trials that have none: no speaker is accepted in them.
+    - `without_threshold`: trials without one: no speaker is accepted in them.
     """
 
     target_fmr: float
@@ -91,7 +91,7 @@ class AtFmr:
     """FNMR at the threshold that gives a false match rate on these very trials.
 
     - `fmr`: asked for, 0 to 1.
-    - `threshold`: None: the trials are too few to tell (``needed`` impostor trials are).
+    - `threshold`: None: the trials are too few (``needed`` impostor trials are needed).
     """
 
     fmr: float
@@ -114,8 +114,8 @@ class Errors:
     - `min_dcf`: least normalized detection cost, by prior.
     - `min_cllr`: in bits: the least Cllr of any calibration that keeps the order of the scores.
     - `shipped`: at the thresholds of the model's card.
-    - `calibrated`: at those of the calibration in use, and of the card where it cannot speak; None
-      without.
+    - `calibrated`: at those of the calibration in use, and of the card where it does not cover;
+      None without one.
     - `llrs`: None without a calibration.
     """
 
@@ -219,7 +219,7 @@ def _at_fmr(
 def _eer_bounds(
     eer: float, drawn: Resampled | None, genuine: int, impostor: int
 ) -> Interval | None:
-    if eer == 0.0:  # a bootstrap would know no doubt: the rule of three, for the scarcer trials
+    if eer == 0.0:  # a bootstrap shows no uncertainty: rule of three, for the scarcer trials
         return 0.0, metrics.rate_upper_bound(0, min(genuine, impostor))
     return None if drawn is None else drawn.equal_error_rate()
 
@@ -232,11 +232,11 @@ def sliced(judged: Judged, protocol: Protocol) -> Iterator[tuple[str, str, Error
 
 
 def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayLike]:
-    """Return what trials are sliced by: net speech, line, SNR and, where given, condition."""
+    """Return the attributes of slices: net speech, line, SNR and, if given, condition."""
     known: dict[str, npt.ArrayLike] = {
-        "net_speech_s": scored.given.net_speech_s,
-        "line": np.where(scored.given.telephone >= LIKELY, "telephone, both sides", "other"),
-        "snr_db": scored.given.snr_db,
+        "net_speech_s": scored.conditions.net_speech_s,
+        "line": np.where(scored.conditions.telephone >= LIKELY, "telephone, both sides", "other"),
+        "snr_db": scored.conditions.snr_db,
     }
     if any(recording.condition for recording in protocol.recordings):
         known["condition"] = _conditions(scored.trials, protocol)
@@ -244,7 +244,7 @@ def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayL
 
 
 def _conditions(trials: Indices, protocol: Protocol) -> npt.NDArray[np.str_]:
-    """Return the condition of each probe; of two recordings both, where they are not the same."""
+    """Return the condition of each probe; of two recordings both, if they differ."""
     of_probe = np.array([recording.condition for recording in protocol.recordings])[trials[:, 1]]
     if not protocol.of_pairs:
         return of_probe

@@ -12,26 +12,26 @@ from voiceid.evaluation.evaluate import Evaluation
 from voiceid.whole_files import whole_file
 
 
-def write_report(found: Evaluation, folder: Path, title: str) -> bool:
+def write_report(evaluation: Evaluation, folder: Path, title: str) -> bool:
     """Fill a folder with ``report.json``, ``report.html``, ``scores.txt`` and pictures.
 
-    Each file is put in place whole.  Return whether there are pictures: they need libraries
-    that voiceid itself does not.
+    Each file is moved into place whole.  Return whether there are pictures: they need libraries
+    that voiceid itself does not need.
 
     Raises `ConfigError`: the folder cannot be written to.
     """
-    from voiceid.evaluation.page import page  # noqa: PLC0415 - only who evaluates waits
+    from voiceid.evaluation.page import page  # noqa: PLC0415 - only needed to evaluate
 
     pictures: Mapping[str, tuple[str, bytes]] = {}
     with contextlib.suppress(ExtraMissing):
         from voiceid.evaluation.charts import charts  # noqa: PLC0415 - needs matplotlib
 
-        pictures = charts(found)
+        pictures = charts(evaluation)
     titled = dict(picture for name, picture in pictures.items() if name.endswith(".png"))
     files = {
-        "report.json": json.dumps(found.to_dict(), indent=1, allow_nan=False).encode() + b"\n",
-        "report.html": page(found, titled, title).encode(),
-        "scores.txt": _scores(found).encode(),
+        "report.json": json.dumps(evaluation.to_dict(), indent=1, allow_nan=False).encode() + b"\n",
+        "report.html": page(evaluation, titled, title).encode(),
+        "scores.txt": _scores(evaluation).encode(),
         **{name: png for name, (_, png) in pictures.items()},
     }
     try:
@@ -46,10 +46,10 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
     return bool(pictures)
 
 
-def _scores(found: Evaluation) -> str:
+def _scores(evaluation: Evaluation) -> str:
     """Return ``model probe score target`` lines, as the tools of the field take them."""
-    models, recordings = found.protocol.models, found.protocol.recordings
-    scored = found.judged.scored
+    models, recordings = evaluation.protocol.models, evaluation.protocol.recordings
+    scored = evaluation.judged.scored
     lines = [
         f"{models[m].name} {recordings[p].name} {score:.6f} {'target' if same else 'nontarget'}"
         for (m, p), score, same in zip(

@@ -1,4 +1,4 @@
-"""From the recordings of a protocol to scored trials: what the product would have scored."""
+"""From the recordings of a protocol to scored trials, as the product would score them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BLOCK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A recording that gave no embedding, and why: ``code`` is an error's or ``no_speech``."""
+    """A recording without an embedding, and why: ``code`` is an error's or ``no_speech``."""
 
     recording: Recording
     code: str
@@ -43,26 +43,26 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredTrials:
-    """The trials that could be made, each with its score and what is known of its probe.
+    """The trials that could be made, each with its score and conditions.
 
     - `trials` (n, 2) int64: numbers of a model and of a recording, as in the protocol.
     - `scores` (n,) float32: cosines, -1 to 1.
-    - `thresholds` (n,) float64: what the product would have asked for; NaN where it has no
-      threshold.
-    - `given`: on which thresholds depend: of the probe, or of the shorter of two recordings.
+    - `thresholds` (n,) float64: the thresholds of the product; NaN where it has none.
+    - `conditions`: those that thresholds depend on: of the probe, or of the shorter of two
+      recordings.
     """
 
     trials: Indices
     target: Bools
     scores: Float32Array
     thresholds: Floats
-    given: Conditions
+    conditions: Conditions
 
 
 def remembering(embedder: Embedder, cache: EmbeddingCache) -> Callable[[AudioSource], Utterance]:
-    """Return what hears a source: one that the cache has costs its decoding only.
+    """Return a function that hears a source; one in the cache is only decoded.
 
-    What it has not is kept there at once, so that a run that was killed goes on where it was.
+    Others are added to it at once, so that a killed run continues where it stopped.
     """
 
     def hear(source: AudioSource) -> Utterance:
@@ -83,9 +83,9 @@ def listen(
     cache: EmbeddingCache,
     tell: Callable[[int, int], None],
 ) -> list[Utterance | Failure]:
-    """Return what was heard in each recording; ``tell`` receives how many, of how many.
+    """Return the utterance of each recording; ``tell`` receives the number done, and the total.
 
-    As many threads work as the embedder has; for the cache see `remembering`.
+    It uses as many threads as the embedder has; for the cache see `remembering`.
     """
     known_or_heard = remembering(embedder, cache)
 
@@ -112,7 +112,7 @@ def hear_all(
     notify: Callable[[str], None],
     tell: Callable[[int, int], None] | None,
 ) -> list[Utterance | Failure]:
-    """Return what was heard in each recording; ``notify`` receives what gave nothing."""
+    """Return the utterance of each recording; ``notify`` receives those without an embedding."""
     kept = EmbeddingCache(cache, embedder.space)
     heard = listen(recordings, embedder, kept, tell or (lambda *_: None))
     for result in heard:
@@ -124,7 +124,7 @@ def hear_all(
 def score(
     protocol: Protocol, heard: Sequence[Utterance | Failure], rule: DecisionRule
 ) -> ScoredTrials:
-    """Score the trials whose model and probe could be had.
+    """Score the trials whose model and probe have embeddings.
 
     - `heard`: as many as the protocol's recordings, in the same order.
     """
@@ -133,7 +133,7 @@ def score(
     usable, enrolled = (np.array([bool(g) for g in side], dtype=bool) for side in (singles, groups))
     possible = enrolled[protocol.trials[:, 0]] & usable[protocol.trials[:, 1]]
     trials, target = protocol.trials[possible], protocol.target[possible]
-    given = conditions_of(
+    conditions = conditions_of(
         [[clip.quality for clip in group] for group in groups],
         [clips[0].quality if clips else None for clips in singles],
         trials,
@@ -144,15 +144,15 @@ def score(
         trials=trials,
         target=target,
         scores=_cosines(models, asked, trials),
-        thresholds=rule.thresholds(given),
-        given=given,
+        thresholds=rule.thresholds(conditions),
+        conditions=conditions,
     )
 
 
 def adapted(
     heard: Sequence[Utterance | Failure], transform: Transform, space: EmbeddingSpace
 ) -> list[Utterance | Failure]:
-    """Return what was heard in the space that a transform makes of the model's."""
+    """Return the utterances in the space of a transform of the model's embeddings."""
     return [
         clip
         if isinstance(clip, Failure)
@@ -195,13 +195,13 @@ def conditions_of(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Facts:
-    """Of groups of recordings, row by row; NaN for empty ones."""
+    """Columns for groups of recordings, row by row; NaN for empty ones."""
 
     telephone: Floats
     speech_s: Floats
     snr_db: Floats
     level_dbfs: Floats
-    """Of the softest."""
+    """Return the level of the softest."""
     counts: Floats
 
     def rows(self, chosen: Indices) -> _Facts:

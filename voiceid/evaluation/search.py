@@ -26,7 +26,7 @@ _RANKS = 10
 
 @dataclass(frozen=True, slots=True)
 class IndexLoss:
-    """How often the index in use loses whom an exact search, as here, would put first.
+    """The rate at which the index in use loses the speaker that an exact search would put first.
 
     - `miss_rate`, `miss_rate_upper`: measured when the index was made, and the upper bound of 95 %.
     """
@@ -36,16 +36,16 @@ class IndexLoss:
 
     @classmethod
     def of(cls, statuses: Sequence[IndexStatus]) -> IndexLoss | None:
-        """Return what an index loses; None where it cannot lose a speaker."""
+        """Return the loss of an index; None if it cannot lose a speaker."""
         for status in statuses:
             if status.miss_rate is not None and status.miss_rate_upper is not None:
                 return cls(status.miss_rate, status.miss_rate_upper)
         return None
 
     def added_to(self, fnir: float) -> tuple[float, float]:
-        """Return an FNIR with what the index loses: with the rate, and with its bound.
+        """Return an FNIR with the loss of the index: with the rate, and with its bound.
 
-        A speaker whom an exact search would have named is lost with that rate, whatever the voice.
+        A speaker that an exact search would name is lost with that rate, for any voice.
         """
         rate, upper = (
             fnir + (1.0 - fnir) * miss for miss in (self.miss_rate, self.miss_rate_upper)
@@ -95,13 +95,13 @@ class Identified:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """Every probe against every model, as the rule for identification decides it.
+    """Every probe against every model, as judged by the rule for identification.
 
-    - `scores`, `thresholds` (probes, models) float: minus infinity, and NaN, where there is none.
+    - `scores`, `thresholds` (probes, models) float: minus infinity, and NaN, if there is none.
     - `trials` (probes, models) int64: which trial each is of.
     - `own` (probes,) int64: the model of the probe's speaker, -1 for a stranger.
-    - `speakers` (probes,) int64: who speaks.
-    - `target`: what the thresholds aim at.
+    - `speakers` (probes,) int64: the speaker.
+    - `target`: the target of the thresholds.
     - `margin`: least lead over the runner-up.
     """
 
@@ -123,7 +123,7 @@ class Gallery:
         scores, thresholds = np.full(shape, -np.inf, np.float32), np.full(shape, np.nan)
         trials, own = np.zeros(shape, dtype=np.int64), np.full(len(probes), -1, dtype=np.int64)
         scores[at] = scored.scores
-        thresholds[at] = rule.thresholds(scored.given, len(models))
+        thresholds[at] = rule.thresholds(scored.conditions, len(models))
         trials[at] = np.arange(len(scored.scores))
         own[of_probe[scored.target]] = of_model[scored.target]
         who = np.zeros(len(probes), dtype=np.int64)
@@ -132,7 +132,7 @@ class Gallery:
 
     @property
     def mated(self) -> Bools:
-        """(probes,) whose speaker is enrolled."""
+        """(probes,) whether the speaker is enrolled."""
         return np.asarray(self.own >= 0)
 
     @property
@@ -148,7 +148,7 @@ class Gallery:
 
 
 def searches(gallery: Gallery) -> Searches | None:
-    """Return what the searches came to; None where no search or every search is mated."""
+    """Return the results of the searches; None if no search or every search is mated."""
     mated = gallery.mated
     if not mated.any() or mated.all():
         return None
@@ -166,7 +166,7 @@ def searches(gallery: Gallery) -> Searches | None:
 
 
 def identified(gallery: Gallery) -> Identified:
-    """Return how the product would have named the probes, with its thresholds and its margin."""
+    """Return the errors of the product on the probes, with its thresholds and its margin."""
     scores, mated = gallery.scores, gallery.mated
     best, rows = scores.argmax(axis=1), np.arange(len(scores))
     asked = gallery.thresholds[rows, best]
@@ -208,14 +208,14 @@ def identified_by_slice(
         yield part.attribute, part.label, identified(gallery.rows(part.rows))
 
 
-def by_threshold(found: Searches) -> Iterator[AtThreshold]:
+def by_threshold(searches: Searches) -> Iterator[AtThreshold]:
     """Yield FPIR and FNIR at every 0.05 of cosine between the lowest and the highest best score."""
-    best = np.concatenate([found.own, found.non_mated])
+    best = np.concatenate([searches.own, searches.non_mated])
     low, high = int(np.floor(_STEPS * best.min())), int(np.ceil(_STEPS * best.max()))
     at = [step / _STEPS for step in range(low, high + 1)]
-    drawn = drawn_again(*found.trials, at)
+    drawn = drawn_again(*searches.trials, at)
     for threshold in at:
-        counts = metrics.identification_counts(found, threshold)
+        counts = metrics.identification_counts(searches, threshold)
         fpir, fnir = rates_at(
             drawn,
             threshold,

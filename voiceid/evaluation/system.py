@@ -1,4 +1,4 @@
-"""The system that is evaluated: a model, and what stands between its embeddings and decisions."""
+"""The system that is evaluated: a model, and the steps from its embeddings to decisions."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from voiceid.speech.embedder import Embedder
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is in use, and what could be.
+    """The parts of the system that is evaluated.
 
     - `cache`: of the model's own space.
-    - `space`: in which embeddings are compared: the model's, or an adapted one.
+    - `space`: the space of the comparisons: the model's, or an adapted one.
     - `transform`: from the model's space to it.
-    - `verifying`, `identifying`: what decides about one speaker, and among all; with the
-      calibration in use.
+    - `verifying`, `identifying`: the rules for one speaker, and for all; with the calibration in
+      use.
     - `index_loss`: of the index in use; None: it loses no speaker.
-    - `countermeasure`: loads the one that the settings name; None: they name none.
+    - `countermeasure`: loads the countermeasure of the settings; None if they name none.
     """
 
     embedder: Embedder
@@ -41,10 +41,10 @@ class System:
     def listen(
         self, protocol: Protocol, tell: Callable[[int, int], None]
     ) -> list[Utterance | Failure]:
-        """Return what was heard in each recording, in the space in which it is compared."""
+        """Return the utterance of each recording, in the space of the comparisons."""
         heard = listen(protocol.recordings, self.embedder, self.cache, tell)
         return heard if self.transform is None else adapted(heard, self.transform, self.space)
 
     def score(self, protocol: Protocol, heard: Sequence[Utterance | Failure]) -> ScoredTrials:
-        """Score the trials whose model and probe could be had, as decisions are made."""
+        """Score the trials whose model and probe have embeddings, by the rules of decisions."""
         return score(protocol, heard, self.verifying)

@@ -121,7 +121,7 @@ class Calibrations(OfSession):
             fitted = fitting.fit(
                 scored.scores,
                 scored.target,
-                scored.given,
+                scored.conditions,
                 speakers_of(protocol, scored.trials),
                 target_fmr=target_fmr or card.aim.rate,
                 required=target_fmr is not None or not card.points,

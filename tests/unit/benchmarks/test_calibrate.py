@@ -39,7 +39,7 @@ def part(
         scores=rng.normal(np.where(genuine, 0.7, impostor_mean + 0.1 * same_sex), 0.1),
         genuine=genuine,
         same_sex=same_sex,
-        given=Conditions(
+        conditions=Conditions(
             net_speech_s=rng.uniform(1.0, 8.0, 2 * n),
             snr_db=np.full(2 * n, 30.0),
             enrolled_speech_s=np.full(2 * n, 20.0),
@@ -53,14 +53,14 @@ def part(
 def strangers(one: Comparisons, low_s: float) -> Comparisons:
     """Return the strangers of one sex among the clips of the bucket that begins there."""
     high_s = BUCKETS_S[BUCKETS_S.index(low_s) + 1]
-    net_speech_s = one.given.net_speech_s
+    net_speech_s = one.conditions.net_speech_s
     inside = (net_speech_s >= low_s) & (net_speech_s < high_s)
     return one.where(inside & ~one.genuine & one.same_sex)
 
 
 def matches(fitted: Fitted, target: float, one: Comparisons) -> float:
     """Return the rate of the comparisons that are accepted."""
-    return float(np.mean(one.scores >= thresholds_at(fitted.points, target, one.given)))
+    return float(np.mean(one.scores >= thresholds_at(fitted.points, target, one.conditions)))
 
 
 @pytest.fixture(scope="module", autouse=True)

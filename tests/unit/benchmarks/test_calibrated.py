@@ -80,7 +80,7 @@ def test_the_trials_among_some_speakers_are_of_these_alone() -> None:
     some = whole.among(np.array([1, 4, 7]))
     assert set(some.everybody) == {1, 4, 7}
     both = np.isin(whole.speakers, [1, 4, 7]).all(axis=1)
-    assert len(some.scores) == int(both.sum()) == len(some.given)
+    assert len(some.scores) == int(both.sum()) == len(some.conditions)
 
 
 def test_numbers_of_speakers_say_who_is_the_same() -> None:
@@ -120,7 +120,7 @@ def test_a_calibration_is_judged_by_its_rates_at_the_llrs_of_its_points() -> Non
     calibration = Calibration(2.0, -1.0, (), (0.0, 0.1), 2.0, points, 300)
     on = site()
     found = judge(calibration, on)
-    kept = on.given.net_speech_s >= 2.0
+    kept = on.conditions.net_speech_s >= 2.0
     assert found.covered == pytest.approx(kept.mean())
     (one,) = found.held
     impostor = on.scores[kept & ~on.target]

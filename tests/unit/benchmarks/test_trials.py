@@ -99,9 +99,9 @@ def test_a_comparison_is_over_a_telephone_as_far_as_both_sides_are() -> None:
     entry = trials.enroll(enrolled)
     assert entry.telephone == pytest.approx(0.75)
     asked = [voice("b", "0", telephone=0.4), voice("b", "1", telephone=np.nan)]
-    given = trials.compare([entry], asked).given
+    given = trials.compare([entry], asked).conditions
     np.testing.assert_allclose(given.telephone, [0.3, 0.75])  # unknown counts as a telephone
     np.testing.assert_allclose(given.enrolled_speech_s, 6.0)
     np.testing.assert_allclose(given.n_enrolled, 2.0)
     pairs = trials.all_pairs([enrolled[1], asked[0]])
-    np.testing.assert_allclose(pairs.given.telephone, [0.2])
+    np.testing.assert_allclose(pairs.conditions.telephone, [0.2])

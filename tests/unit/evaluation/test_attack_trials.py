@@ -62,7 +62,7 @@ def test_an_attack_is_asked_about_whom_it_imitates_and_is_in_no_other_trial(
 def test_what_says_that_it_is_no_attack_is_no_species(tmp_path: Path, word: str) -> None:
     path = tmp_path / "people.csv"
     path.write_text(f"speaker,path,attack\nalice,a1.wav,\nalice,a2.wav,{word}\n", encoding="utf-8")
-    with pytest.raises(TrialsInvalid, match=f"line 3: attack is '{word}', and must be a species"):
+    with pytest.raises(TrialsInvalid, match=f"line 3: attack is '{word}', but must be a species"):
         protocol.read_manifest(path)
 
 

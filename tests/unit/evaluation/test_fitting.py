@@ -41,7 +41,7 @@ def trials(seed: int, n_speakers: int = 12, n: int = 24_000) -> dict[str, object
     return {
         "scores": scores,
         "target": target,
-        "given": given,
+        "conditions": given,
         "speakers": np.stack([one, other], axis=1),
     }
 
@@ -103,7 +103,7 @@ def test_held_out_llrs_cost_little_more_than_the_best_of_their_order(fitted: Fit
 @pytest.mark.parametrize("rate", [0.1, 0.01, 0.001])
 def test_a_rate_holds_on_other_trials(fitted: Fit, rate: float) -> None:
     fresh = trials(2, n=200_000)
-    given, target = fresh["given"], fresh["target"]
+    given, target = fresh["conditions"], fresh["target"]
     llrs = fitted.calibration.llrs(fresh["scores"], given)
     heard = fitted.calibration.covers(given) & ~target
     found = float(np.mean(llrs[heard] >= fitted.calibration.llr_at(rate)))
@@ -120,21 +120,21 @@ def test_the_same_trials_give_the_same_calibration() -> None:
 def test_a_line_of_which_there_is_too_little_is_not_spoken_of() -> None:
     made = trials(3, n=FEW)
     rare = np.random.default_rng(0).random(FEW) < 0.005
-    made["given"] = replace(made["given"], telephone=np.where(rare, 1.0, 0.1))
+    made["conditions"] = replace(made["conditions"], telephone=np.where(rare, 1.0, 0.1))
     found = fit(**made)
     assert found.calibration.telephone == (0.0, 0.1)
     assert found.rows.tolist() == (~rare).tolist()
-    assert not found.calibration.covers(made["given"])[rare].any()
+    assert not found.calibration.covers(made["conditions"])[rare].any()
 
 
 def test_one_trial_that_is_half_a_telephone_is_not_what_was_heard_of_it() -> None:
     made = trials(3, n=FEW)
     telephone = np.full(FEW, 0.1)
     telephone[7] = 0.49
-    made["given"] = replace(made["given"], telephone=telephone)
+    made["conditions"] = replace(made["conditions"], telephone=telephone)
     found = fit(**made)
     assert found.calibration.telephone == pytest.approx((0.0, 0.1))
-    asked = made["given"].rows(np.array([7, 8]))
+    asked = made["conditions"].rows(np.array([7, 8]))
     assert found.calibration.covers(asked).tolist() == [False, True]
 
 

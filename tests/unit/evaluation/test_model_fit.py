@@ -206,11 +206,11 @@ def test_comparisons_are_those_of_a_loop(
                         float(one.net_speech_s[clip]),
                     )
                 )
-    given = found.given
+    given = found.conditions
     columns = (found.scores, found.genuine, found.same_sex, given.telephone)
     columns += (given.enrolled_speech_s, given.net_speech_s)
     np.testing.assert_allclose(np.array(columns).T, np.array(expected, dtype=float), atol=1e-5)
-    assert (found.given.n_enrolled == size).all()
+    assert (found.conditions.n_enrolled == size).all()
     assert ((found.speakers[:, 0] == found.speakers[:, 1]) == found.genuine).all()
 
 
@@ -257,7 +257,7 @@ def test_who_is_of_no_known_sex_is_as_everybody(learned: Compensation) -> None:
 
 
 def strangers(part: Comparisons, bucket: tuple[float, float]) -> Comparisons:
-    speech = part.given.net_speech_s
+    speech = part.conditions.net_speech_s
     return part.where(~part.genuine & part.same_sex & (speech >= bucket[0]) & (speech < bucket[1]))
 
 
@@ -270,7 +270,7 @@ def test_thresholds_keep_the_target_in_every_pair_of_conditions(
         rates = []
         for part in (part.comparisons for part in parts):
             own = strangers(part, (step, upper[step]))
-            asked = thresholds_at(fitted.points, point.target_fmr, own.given)
+            asked = thresholds_at(fitted.points, point.target_fmr, own.conditions)
             rates.append(float(np.mean(own.scores >= asked)))
         assert max(rates) <= point.target_fmr
         assert fitted.worst[point.target_fmr, step] == pytest.approx(max(rates))
@@ -285,8 +285,9 @@ def test_of_one_point_the_rates_are_those_of_all_comparisons(
     [point] = [p for p in fitted.points if (p.target_fmr, p.min_net_speech_s) == (0.01, 2.0)]
     wrong, refused, counts = 0, 0, [0, 0]
     for part in (part.comparisons for part in parts):
-        inside = part.where((part.given.net_speech_s >= 2.0) & (part.given.net_speech_s < 4.0))
-        accepted = inside.scores >= thresholds_at([point], 0.01, inside.given)
+        net_speech_s = part.conditions.net_speech_s
+        inside = part.where((net_speech_s >= 2.0) & (net_speech_s < 4.0))
+        accepted = inside.scores >= thresholds_at([point], 0.01, inside.conditions)
         wrong += int((accepted & ~inside.genuine).sum())
         refused += int((~accepted & inside.genuine).sum())
         counts[0] += int((~inside.genuine).sum())
@@ -355,18 +356,18 @@ def test_an_amount_of_speech_with_too_few_strangers_is_judged_with_the_next_smal
     """The threshold below it would hold for it: so its strangers judge that."""
     few = []
     for part in parts:
-        long = part.comparisons.given.net_speech_s >= 4.0
+        long = part.comparisons.conditions.net_speech_s >= 4.0
         rows = ~long | (np.cumsum(long & ~part.comparisons.genuine) <= 20)
         comparisons = part.comparisons.where(rows)
-        still = (comparisons.given.net_speech_s >= 4.0) & ~comparisons.genuine
+        still = (comparisons.conditions.net_speech_s >= 4.0) & ~comparisons.genuine
         comparisons.scores[still] = 0.9
         few.append(replace(part, comparisons=comparisons))
     found = fit(few, (0.1,))
     assert [p.min_net_speech_s for p in found.points] == [1.0, 2.0]
     assert set(found.strangers) == {1.0, 2.0}
     upper = strangers(few[0].comparisons, (2.0, np.inf))
-    asked = thresholds_at(found.points, 0.1, upper.given)
-    assert (upper.given.net_speech_s >= 4.0).any()
+    asked = thresholds_at(found.points, 0.1, upper.conditions)
+    assert (upper.conditions.net_speech_s >= 4.0).any()
     assert np.mean(upper.scores >= asked) <= 0.1
 
 
@@ -377,7 +378,7 @@ def test_the_llrs_are_of_both_lines_and_worth_believing(fitted: Fitted, parts: l
     assert fitted.held_out.cllr < min(0.9, 1.15 * fitted.held_out.min_cllr)
     assert fitted.held_out.speakers == 14
     for part in (part.comparisons for part in parts):
-        llrs = fitted.calibration.llrs(part.scores, part.given)
+        llrs = fitted.calibration.llrs(part.scores, part.conditions)
         assert not np.isnan(llrs).any()
         assert llrs[part.genuine].mean() > 0.5 > -0.5 > llrs[~part.genuine].mean()
 

@@ -57,7 +57,7 @@ def test_recordings_that_target_trials_connect_are_one_speaker(tmp_path: Path) -
         ("", "empty"),
         ("1 a\n", "line 1"),
         ("2 a b\n", "line 1"),
-        ("1 a b\n0 b c\n1 b c\n", "line 2: two speakers, and others say one"),
+        ("1 a b\n0 b c\n1 b c\n", "line 2: two speakers, but other lines say one"),
         ("\xff", "line 1"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_manifest_says_who_speaks_where(tmp_path: Path, suffix: str) -> None:
     [
         ("speaker,path\nalice,\n", "line 2: no path"),
         ("speaker,path,age\nalice,a,7\n", "unknown column 'age'"),
-        ("speaker,path\nalice,a\nbob,a\n", "line 3: a comes twice"),
+        ("speaker,path\nalice,a\nbob,a\n", "line 3: a occurs twice"),
         ("speaker,path\n", "empty"),
     ],
 )

@@ -20,7 +20,7 @@ def test_rates_at_the_shipped_thresholds_are_those_of_the_card_alone() -> None:
         found = errors(made)
         wrong = {True: 0, False: 0}
         unknown = 0
-        given = made.scored.given
+        given = made.scored.conditions
         for i, same in enumerate(made.scored.target.tolist()):
             speech, share = given.net_speech_s[i], given.telephone[i]
             known = speech >= 1.0
@@ -49,7 +49,7 @@ def test_the_llrs_of_covered_trials_are_judged_and_no_others() -> None:
     stored = calibration()
     made = judged(rule(stored), spread=0.2)
     found = errors(made).llrs
-    given, target = made.scored.given, made.scored.target
+    given, target = made.scored.conditions, made.scored.target
     covered = (given.net_speech_s >= 1.5) & (given.telephone < 0.5)
     # The formula of the calibration, written out.
     speech = np.clip(np.log(given.net_speech_s), 0.0, 2.0)
@@ -74,7 +74,7 @@ def test_trials_that_are_not_covered_are_decided_by_the_card() -> None:
     of = rule(calibration())
     made = judged(of)
     found = errors(made)
-    given = made.scored.given
+    given = made.scored.conditions
     covered = (given.net_speech_s >= 1.5) & (given.telephone < 0.5)
     # The calibration was made for an FMR of 1 %: an LLR of 3.
     thresholds = np.where(covered, 0.0, made.shipped)

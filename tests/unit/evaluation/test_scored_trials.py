@@ -37,7 +37,7 @@ def test_a_recording_of_an_unknown_line_gets_the_threshold_of_a_telephone() -> N
     voices[2] = replace(voices[2], quality=replace(QUALITY, telephone=None))
     found = score(protocol([(0,), (1,)], [2, 3], 4), voices, RULE.aimed(Target(0.01)))
     assert found.thresholds == pytest.approx(np.array([0.5, 0.5, 0.6, 0.6]))
-    assert found.given.telephone.tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert found.conditions.telephone.tolist() == [0.0, 0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("either", [False, True])
@@ -61,7 +61,7 @@ def test_the_trials_have_the_conditions_and_thresholds_of_decisions(either: bool
     for i, (model, probe) in enumerate(asked.trials.tolist()):
         clip, enrolled = voices[probe].quality, [voices[j].quality for j in models[model]]
         condition = Condition.of_two(clip, enrolled[0]) if either else Condition.of(clip, enrolled)
-        given = found.given.rows(slice(i, i + 1))
+        given = found.conditions.rows(slice(i, i + 1))
         assert given.telephone[0] == pytest.approx(condition.telephone)
         assert given.net_speech_s[0] == condition.net_speech_s
         assert given.enrolled_speech_s[0] == pytest.approx(condition.enrolled_speech_s)
@@ -99,4 +99,4 @@ def test_a_model_of_both_lines_is_the_centroid_that_the_store_would_keep() -> No
     vectors = [v.embedding.vector for v in voices]
     expected = unit(np.sum([vectors[i] for i in (0, 1, 2, 4)], axis=0))
     assert found.scores == pytest.approx([expected @ vectors[i] for i in (3, 5)], abs=1e-5)
-    assert found.given.telephone.tolist() == [0.25, 0.25]
+    assert found.conditions.telephone.tolist() == [0.25, 0.25]

@@ -57,7 +57,7 @@ def test_searches_are_decided_by_the_rule_for_identification(stored, target) -> 
     made = judged(rule(stored), PROTOCOL, spread=0.16)
     gallery = Gallery.of(made, rule(stored, target))
     found = identified(gallery)
-    expected = by_hand(made, rule(stored, target).thresholds(made.scored.given, SIZE))
+    expected = by_hand(made, rule(stored, target).thresholds(made.scored.conditions, SIZE))
     assert found.gallery_size == SIZE
     assert (found.fpir.errors, found.fnir.errors) == (expected["fpir"], expected["fnir"])
     assert found.wrong_names == expected["wrong"]
@@ -73,7 +73,7 @@ def test_a_target_fpir_is_an_fmr_for_each_of_the_gallery() -> None:
     fmr = 1 - 0.95 ** (1 / SIZE)
     # Between an FMR of 10 %, an LLR of 0, and 1 %, one of 3.
     llr = 3.0 * (math.log(0.1) - math.log(fmr)) / math.log(10)
-    given = made.scored.given
+    given = made.scored.conditions
     covered = np.flatnonzero((given.net_speech_s >= 1.5) & (given.telephone < 0.5))
     for i in covered[:20]:
         [threshold] = gallery.thresholds[gallery.trials == i]
