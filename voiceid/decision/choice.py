@@ -80,7 +80,7 @@ def choose(
     from below by the limit that the luckiest of all candidates, in units of its own deviation,
     stays under in 95 % of the draws (Hansen, A test for superior predictive ability, 2005; White, A
     reality check for data snooping, 2000). The highest bound is chosen, and adopted if it is above
-    zero, and EER and minDCF are no worse.
+    zero, and EER and minDCF do not get worse.
 
     - `sessions` (n,): samples of one session of a speaker are never compared; each its own when
       omitted.
