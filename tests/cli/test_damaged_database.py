@@ -197,9 +197,9 @@ def test_a_last_use_that_is_no_day_stops_no_rule_and_is_found(
     statement("UPDATE speakers SET last_used_on = " + day + one)(database)  # noqa: S608
     assert run("privacy", "run", "--dry-run").code == 0
     checked = run("database", "check")
-    assert "is no day" in checked.err
+    assert "is not a date" in checked.err
     assert "voiceid speakers purge --damaged" in checked.err
-    assert run("speakers", "purge", "--damaged", "--yes").out.endswith("is no day\n")
+    assert run("speakers", "purge", "--damaged", "--yes").out.endswith("is not a date\n")
     assert run("database", "check").out.startswith("ok  1 speaker")
 
 

@@ -121,7 +121,7 @@ def test_what_a_killed_process_left_in_the_log_is_not_overlooked(disk: Path, run
     with read_only(disk):
         ran = run("identify", "later.wav")
         assert ran.code == 50
-        assert "may be written to" in ran.err
+        assert "you may write to the file" in ran.err
         checked = run("database", "check")
         assert checked.code == 50
         assert "damaged" not in checked.err

@@ -341,7 +341,7 @@ def test_an_exported_chain_is_verified_without_the_database(tmp_path: Path) -> N
         report = vid.audit.verify_file(file, head)
         assert (report.problems, report.rows, report.erased) == ((), 10, 1)
         assert report.hash == vid.audit.head().hash
-        with pytest.raises(FileNotWritten, match="there already"):
+        with pytest.raises(FileNotWritten, match="exists already"):
             vid.audit.export(file)
         lines = file.read_bytes().splitlines(keepends=True)
         assert b"Zacharias" in lines[6]

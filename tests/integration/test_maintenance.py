@@ -61,7 +61,7 @@ def test_a_copy_is_a_whole_database_of_its_owner(store: Store, tmp_path: Path) -
 def test_a_file_that_is_there_is_left_as_it_is(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "copy.sqlite3"
     copy.write_text("precious", encoding="utf-8")
-    with pytest.raises(FileNotWritten, match="there already"):
+    with pytest.raises(FileNotWritten, match="exists already"):
         maintenance.backup(store, copy)
     assert copy.read_text(encoding="utf-8") == "precious"
 

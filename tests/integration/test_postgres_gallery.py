@@ -243,7 +243,7 @@ def test_a_commit_whose_answer_is_lost_is_said_to_be_unknown(
     store = Store.open(url)
     with pytest.raises(StoreError, match="not known") as told:
         add_and_be_cut_off(store, "alice")
-    assert "Look whether it is there" in told.value.hint
+    assert "See whether the change is there" in told.value.hint
     with store.read() as reader:
         assert reader.speakers.all() == []
     store.close()

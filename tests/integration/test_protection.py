@@ -741,7 +741,7 @@ def test_what_another_program_left_of_a_speaker_is_erased(vid: VoiceID, is_seale
         connection.executescript("DELETE FROM speakers WHERE id = 2")  # its keys are not enforced
     with pytest.raises(StoreError):
         answers(vid)
-    assert vid.speakers.purge_damaged() == {2: "there are rows of speaker 2, and no such speaker"}
+    assert vid.speakers.purge_damaged() == {2: "there are rows of speaker 2, who does not exist"}
     assert vid.database.check() == []
     assert {name for name, _ in answers(vid)} == {NAMES[0], NAMES[2]}
 

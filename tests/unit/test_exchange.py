@@ -205,7 +205,7 @@ def test_an_empty_gallery_is_not_exported(target: Store, tmp_path: Path) -> None
 
 def test_a_file_that_is_there_is_left_as_it_is(store: Store, file: Path) -> None:
     before = file.read_bytes()
-    with pytest.raises(FileNotWritten, match="there already"):
+    with pytest.raises(FileNotWritten, match="exists already"):
         write(store, file)
     assert file.read_bytes() == before
 

@@ -177,7 +177,7 @@ class Privacy:
                 wanted = self._session.config.privacy.retention.unused_days is not None
                 change.writer.retention.require_clock()
                 change.writer.retention.correct_dates()
-                change.writer.retention.count_uses(wanted=wanted)
+                change.writer.retention.count_uses(needed=wanted)
                 change.writer.fingerprints.drop_expired()
                 within = timedelta(seconds=self._session.config.attempts.within_s)
                 change.writer.attempts.forget_before(now - within)

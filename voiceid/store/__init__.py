@@ -1,4 +1,4 @@
-"""The database: SQLAlchemy over SQLite or PostgreSQL, and the only way to it."""
+"""The database (SQLAlchemy over SQLite or PostgreSQL) and the only access to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StoreOptions:
 class Store:
     """An open database, safe to share among threads.
 
-    SQLite forbids to carry it across a fork: a process that forks opens its store in the child.
+    SQLite connections do not survive a fork: a process that forks opens its store in the child.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Store:
         """The keys that a protected gallery is opened with."""
         self.path = path
         self.removed = removed
-        """What the upgrade of this opening removed that an operator had made, in sentences."""
+        """What the schema upgrade at opening removed of an operator's work, in sentences."""
 
     @classmethod
     def open(
@@ -61,11 +61,10 @@ class Store:
         keys: KeyRing | None = None,
         audit: AuditOptions | None = None,
     ) -> Store:
-        """Open a database: a file, or of a server.
+        """Open a database: a file, or one on a server.
 
-        Its tables are made when there are none, and upgraded when they are older.  Raises
-        SchemaTooNew, SchemaOutdated (``auto_upgrade`` is off) or StoreError; the database is as it
-        was.
+        Missing tables are created, and an older schema is upgraded.  Raises SchemaTooNew,
+        SchemaOutdated (``auto_upgrade`` is off) or StoreError; the database is then unchanged.
         """
         options = options or StoreOptions()
         schema = upgrade.known_status(path, options.busy_timeout_ms)
@@ -83,25 +82,25 @@ class Store:
         self._engine.dispose()
 
     def read(self) -> AbstractContextManager[Reader]:
-        """One snapshot: whatever others write meanwhile, its answers agree."""
+        """Begin a read: one snapshot, which other writers do not change."""
         read = partial(Reader, key_ring=self.keys)
         return transaction_as(self._engine, self.path, Begin.READ, read)
 
     def write(self, *, synced: bool = True) -> AbstractContextManager[Writer]:
-        """One change: it waits for its turn, and is on the disk at the end, or not at all.
+        """Begin a write: it waits for its turn, and ends on the disk completely or not at all.
 
-        One that is not ``synced`` does not wait for the disk: all processes see it, it outlives
-        this one however that ends, and a power cut may undo it until a later one is on the disk.
+        A write that is not ``synced`` does not wait for the disk: all processes see it, it survives
+        the end of this process, and a power cut may undo it until a later write is on the disk.
 
         What it erased (`Effects.erased`) may still be in the log, in index files and in kept
-        audio: the caller sees to those, then to `Writer.erasures`.
+        audio: the caller clears those, then `Writer.erasures`.
         """
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
         write = partial(Writer, key_ring=self.keys, audit=self._audit)
         return transaction_as(self._engine, self.path, begin, write)
 
     def append_event(self, kind: str, facts: Mapping[str, object]) -> Sequence[str]:
-        """Append an audit event of no change; where nothing can be written, return a sentence."""
+        """Append an audit event without a change; return a sentence if it cannot be written."""
         try:
             with self.write() as writer:
                 writer.audit.append(kind, facts)
@@ -110,9 +109,9 @@ class Store:
         return []
 
     def record_settings(self) -> Sequence[str]:
-        """Append the settings to the audit chain where ``audit.record`` is another than before.
+        """Append the settings to the audit chain if ``audit.record`` has changed.
 
-        Where that cannot be done, return a sentence.
+        Return a sentence if they cannot be written.
         """
         if self._audit is None or not self._audit.settings:
             return []
@@ -124,16 +123,16 @@ class Store:
                 writer.audit.configure()
         except VoiceIDError as error:
             record = f"audit.record: {self._audit.record}"
-            return [f"that the settings have {record} is not in the audit chain: {error.message}"]
+            return [f"the setting {record} is not in the audit chain: {error.message}"]
         return []
 
     def sealing(self) -> Vault | None:
-        """Return what files beside the database are sealed with; None: they are plain."""
+        """Return the vault that seals the files beside the database; None: they are plain."""
         with self.read() as reader:
             return reader.protection.sealing
 
     def rewrite(self) -> None:
-        """Have a server write its tables again, without the rows that no transaction sees."""
+        """Make a server rewrite its tables without the rows that no transaction sees."""
         if isinstance(self.path, DatabaseUrl):
             with wrapped(self.path):
                 postgres.rewrite_tables(self._engine)
@@ -146,13 +145,13 @@ class Store:
             return empty_log(connection.driver_connection)
 
     def copy_into(self, file: Path) -> None:
-        """Write one consistent state, whatever others do meanwhile, to an empty or new file.
+        """Write one consistent state to an empty or new file, while others may write.
 
-        Only what is there is copied: nothing that was removed lingers in the copy.
+        Only present rows are copied: the copy holds no traces of removed ones.
         """
         if isinstance(self.path, DatabaseUrl):
             raise StoreError(
-                f"{self.path} is not a file, and is not copied as one",
+                f"{self.path} is a database server, and cannot be copied as a file",
                 hint="Use the server's own pg_dump, or `voiceid database copy` to a file.",
             )
         with (
@@ -161,4 +160,4 @@ class Store:
             contextlib.closing(connection.cursor()) as cursor,
         ):
             cursor.execute("VACUUM INTO ?", (str(file),))  # outside of transactions only
-            connection.commit()  # what was read was not written to meanwhile
+            connection.commit()  # raises if the file changed during the copy

@@ -1,4 +1,4 @@
-"""Answers that are kept for those who send the same request again."""
+"""Answers that are kept for callers who send the same request again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from voiceid.store.tables import kept_answers
 
 _KEPT = timedelta(hours=24)
 _LONGEST = timedelta(hours=1)
-"""After which a request without an answer is that of a process that was killed."""
+"""After this time, a request without an answer belongs to a process that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
     """A request that was made before, and its answer.
 
-    - `status`: of HTTP; None: the request is still worked on.
-    - `answer`: as it was kept; None: it is not kept, or was dropped when a voice was erased.
+    - `status`: the HTTP status; None: the request is still being processed.
+    - `answer`: the kept text; None: it was not kept, or was dropped when a voice was erased.
     """
 
     request_sha256: str
@@ -36,7 +36,7 @@ class AnswerWriter(Rows):
         self._now = now
 
     def begin(self, caller: str, key_sha256: str, request_sha256: str) -> KeptAnswer | None:
-        """Return what is kept; or None, and the request is worked on from now on."""
+        """Return the kept answer; None: there is none, and the request is now being processed."""
         self._drop_old()
         query = select(kept_answers).where(_is(caller, key_sha256))
         row = self._connection.execute(query).first()
@@ -54,7 +54,7 @@ class AnswerWriter(Rows):
         return None
 
     def keep(self, caller: str, key_sha256: str, status: int, answer: str | None) -> None:
-        """Keep an answer; of one before which a voice was erased, the status alone."""
+        """Keep an answer; only the status if a voice was erased meanwhile."""
         its = _is(caller, key_sha256)
         self._connection.execute(update(kept_answers).where(its).values(status=status))
         remembered = kept_answers.c.is_forgotten == 0

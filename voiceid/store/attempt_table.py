@@ -1,4 +1,4 @@
-"""Attempts to be accepted as a speaker that failed."""
+"""Failed attempts to be accepted as a speaker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Attempt:
     """One attempt that failed."""
 
     id: int
-    name_key: str  # as stored: of who was claimed, enrolled or not
+    name_key: str  # as stored: of the claimed name, enrolled or not
     caller: str
     failed_at: datetime
 
@@ -34,21 +34,21 @@ class Attempts(Rows):
 
     def since(self, moment: datetime) -> list[Attempt]:
         """Return the attempts after a moment in UTC, newest first."""
-        return self._made(_NEWEST_FIRST.where(attempts.c.failed_at > moment.isoformat()))
+        return self._failed(_NEWEST_FIRST.where(attempts.c.failed_at > moment.isoformat()))
 
     def of(self, name_key: str, caller: str) -> tuple[list[Attempt], list[Attempt]]:
-        """Return the attempts as a speaker, and those of a caller, newest first."""
+        """Return the attempts as a speaker, and the attempts of a caller, newest first."""
         stored = self._protection.name_key(name_key)
-        made = self._made(_OF, name_key=stored, caller=caller)
+        failed = self._failed(_OF, name_key=stored, caller=caller)
         return (
-            [one for one in made if one.name_key == stored],
-            [one for one in made if one.caller == caller],
+            [attempt for attempt in failed if attempt.name_key == stored],
+            [attempt for attempt in failed if attempt.caller == caller],
         )
 
-    def _made(self, query: Select[Any], **asked: str) -> list[Attempt]:
+    def _failed(self, query: Select[Any], **parameters: str) -> list[Attempt]:
         return [
             Attempt(row.id, row.name_key, row.caller, stored_rows.moment_of(row.failed_at))
-            for row in self._connection.execute(query, asked)
+            for row in self._connection.execute(query, parameters)
         ]
 
 
@@ -62,23 +62,23 @@ class AttemptWriter(Attempts):
         self._connection.execute(query)
 
     def forget_before(self, moment: datetime) -> None:
-        """Forget what is as old as a moment in UTC, or older."""
+        """Forget the attempts at a moment in UTC and before it."""
         self.forget(attempts.c.failed_at <= moment.isoformat())
 
     def forget_name(self, name_key: str) -> int:
-        """Forget the attempts as a speaker; return how many."""
+        """Forget the attempts as a speaker; return their number."""
         return self.forget(attempts.c.name_key == self._protection.name_key(name_key))
 
     def forget_caller(self, caller: str) -> int:
-        """Forget the attempts of a caller; return how many."""
+        """Forget the attempts of a caller; return their number."""
         return self.forget(attempts.c.caller == caller)
 
     def forget(self, condition: ColumnElement[bool]) -> int:
-        """Forget attempts; return how many."""
+        """Forget attempts; return their number."""
         return self._connection.execute(delete(attempts).where(condition)).rowcount
 
     def rename(self, name_key: str, new_key: str) -> None:
-        """Count the attempts as one speaker as those as another."""
+        """Move the attempts as one speaker to another speaker."""
         stored, new = map(self._protection.name_key, (name_key, new_key))
         query = update(attempts).where(attempts.c.name_key == stored)
         self._connection.execute(query.values(name_key=new))

@@ -1,8 +1,8 @@
-"""The audit events, each appended in the transaction of what it tells.
+"""The audit events, each appended in the transaction that it records.
 
-All writers of a database come one after another, so that the chain has no branches.  The table
-``audit_head`` is the counter: where the chain ends.  In a protected gallery each row and the
-counter bear a seal by the gallery's key, and in a sealed one the content is sealed too.
+The writers of a database take turns, so the chain has no branches.  The table ``audit_head`` is the
+counter: it says where the chain ends.  In a protected gallery each row and the counter carry a seal
+by the gallery's key, and in a sealed gallery the content is sealed too.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ _END = text(
 )
 """The newest row and the counter, as one row, and whether a speaker is enrolled.
 
-What is not there is NULL.
+Missing values are NULL.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What the next row of the chain takes."""
+    """The values that the next row of the chain needs."""
 
     head: AuditHead
     configuration: str  # the hash of the settings that were recorded last
@@ -70,7 +70,7 @@ class Audit(Rows):
     """Reads the chain."""
 
     def head(self) -> AuditHead:
-        """Return the end of the chain, as the counter has it."""
+        """Return the end of the chain according to the counter."""
         return self._counter(self._read_end(None), self._protection.vault)
 
     def page(
@@ -81,7 +81,7 @@ class Audit(Rows):
         kind: str | None = None,
         speaker_id: int | None = None,
     ) -> list[AuditRow]:
-        """Return the next rows, oldest first: all, or those of a kind, of a speaker, since a time.
+        """Return the next rows, oldest first: all, or by kind, by speaker, since a time.
 
         Content that was changed or moved in a sealed gallery is empty.
         """
@@ -110,15 +110,15 @@ class Audit(Rows):
         return check.report(self.head())
 
     def recorded(self) -> str | None:
-        """Return ``audit.record`` as it was when a row was written last; None: there is none."""
+        """Return ``audit.record`` at the time of the last row; None: there is no row."""
         return self._connection.execute(select(audit_head.c.record)).scalar()
 
     def _read_end(self, speaker_id: int | None) -> Any:
-        # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
+        # Run without a speaker too, as the key is: the time must not show who is enrolled.
         return self._connection.execute(_END, {"speaker_id": speaker_id or _NO_SPEAKER}).one()
 
     def _counter(self, row: Any, vault: Vault | None) -> AuditHead:
-        """Return the end of the chain, as the counter of a row of `_END` has it."""
+        """Return the end of the chain according to the counter in a row of `_END`."""
         if row.number is None:
             return AuditHead()
         is_sealed = row.mac == counter_mac(vault, row.number, row.hash)
@@ -129,13 +129,13 @@ class AuditWriter(Audit):
     """Appends to the chain, in a change."""
 
     def changed(self, kind: str, events: Sequence[Mapping[str, Any]], *, moved: bool) -> None:
-        """Append the events of a change; one that ``moved`` voices has a row in any case."""
+        """Append the events of a change; a change that ``moved`` voices always has a row."""
         for facts in events or ([{}] if moved else []):
-            rest = {name: value for name, value in facts.items() if name != "change"}
-            self.append(str(facts.get("change", kind)), rest)
+            content = {name: value for name, value in facts.items() if name != "change"}
+            self.append(str(facts.get("change", kind)), content)
 
     def append(self, kind: str, facts: Mapping[str, object]) -> None:
-        """Append an event, if events are recorded, after the settings where they are others."""
+        """Append an event, if events are recorded, after the settings if they have changed."""
         if self._effects.audit.record != "off":
             speaker_id = self._speaker_id(facts)
             self._put(self.configure(speaker_id), kind, speaker_id, facts)
@@ -143,7 +143,7 @@ class AuditWriter(Audit):
             self.configure()
 
     def configure(self, speaker_id: int | None = None) -> _End:
-        """Append the settings, where they are others; return what `_end` does."""
+        """Append the settings if they have changed; return the end, as `_end` does."""
         options, end = self._effects.audit, self._end(speaker_id)
         if options.configuration in {"", end.configuration}:
             return end
@@ -156,23 +156,23 @@ class AuditWriter(Audit):
         """Destroy salt and content of the events of a speaker who was removed."""
         theirs = audit_events.c.speaker_id == speaker_id
         query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
-        if gone := self._connection.execute(query.values(content=null())).rowcount:
-            self._put(self._end(speaker_id), ERASURE, speaker_id, {"rows": gone})
+        if n_erased := self._connection.execute(query.values(content=null())).rowcount:
+            self._put(self._end(speaker_id), ERASURE, speaker_id, {"rows": n_erased})
 
     def forget_decisions(self, before: str) -> int:
-        """Destroy salt and content of the decisions before a time; return how many there were.
+        """Destroy salt and content of the decisions before a time; return their number.
 
-        A row with a time that is still to come, of a wrong clock, is older than those after it.
+        A row with a time in the future (of a wrong clock) is older than the rows after it.
         """
         columns = audit_events.c
         last = select(func.max(columns.number)).where(columns.created_at < before).scalar_subquery()
         ahead = (columns.created_at > self._effects.now) & (columns.number < last)
         old = (columns.kind == DECISION) & ((columns.created_at < before) | ahead)
         query = update(audit_events).where(old, columns.content.is_not(None))
-        if gone := self._connection.execute(query.values(content=null())).rowcount:
+        if n_erased := self._connection.execute(query.values(content=null())).rowcount:
             self._effects.erase(())  # the log has copies
-            self._put(self._end(None), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})
-        return gone
+            self._put(self._end(None), ERASURE, None, {"rows": n_erased, DECISIONS_BEFORE: before})
+        return n_erased
 
     def _speaker_id(self, facts: Mapping[str, object]) -> int | None:
         if "speaker_id" in facts or facts.get("speaker") is None:
@@ -185,9 +185,9 @@ class AuditWriter(Audit):
         return self._connection.execute(query).scalar()
 
     def _end(self, speaker_id: int | None) -> _End:
-        """Return the end that the next row follows, which is of a speaker or of none.
+        """Return the end that the next row follows, a row with a speaker or without one.
 
-        It is no sound one where something was changed: the next row shows that for ever.
+        Where the chain was tampered with, this end does not fit: the next row shows that for ever.
         """
         row = self._read_end(speaker_id)
         counter = self._counter(row, self._effects.protection.vault)
@@ -244,9 +244,9 @@ def sealed_content(protection: Protection, number: int, owner: int | None, conte
 
 
 def opened_content(protection: Protection, row: Any) -> bytes | None:
-    """Return the content of a stored event; empty: it was changed or moved.
+    """Return the content of a stored event; empty if it was changed or moved.
 
-    The keys of speakers are loaded.
+    The keys of the speakers must be loaded.
     """
     stored: bytes | None = row.content
     if protection.sealing is None or stored is None:
@@ -260,7 +260,7 @@ def opened_content(protection: Protection, row: Any) -> bytes | None:
 
 
 def _plain(row: Any, protection: Protection) -> AuditRow:
-    made = AuditRow(
+    plain = AuditRow(
         number=row.number,
         time=row.created_at,
         kind=row.kind,
@@ -270,11 +270,11 @@ def _plain(row: Any, protection: Protection) -> AuditRow:
         previous=row.previous,
         hash=row.hash,
     )
-    return replace(made, is_sealed=row.mac == row_mac(protection.vault, row.hash))
+    return replace(plain, is_sealed=row.mac == row_mac(protection.vault, row.hash))
 
 
 def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, object]:
-    """Return what is written: no name that would not be erased with the speaker of the event."""
+    """Return the facts to write, without names that an erasure of the speaker would leave."""
     left_out = set(_NOT_FACTS)
     if not is_enrolled:
         left_out |= _NAMES
@@ -285,7 +285,7 @@ def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, objec
 
 @functools.cache
 def _user() -> str:
-    """Return who the process runs as, and where."""
+    """Return the user and the host of this process."""
     name = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
     try:
         import pwd  # noqa: PLC0415 - not on every system

@@ -1,8 +1,8 @@
-"""The signature of a backup: over every row, in a table of the backup alone.
+"""The signature of a backup: over every row, in a table that only a backup has.
 
-The rows are hashed as they are read, and not the bytes of the file: what is put back is what was
-checked, whatever lies beside the file or is done to it meanwhile.  The catalogue is not hashed,
-since only voiceid's own is put back (`schema`).
+The rows are hashed as they are read, not the bytes of the file: exactly the checked rows are
+restored, even if the file or its neighbours change meanwhile.  The catalogue is not hashed, since
+only voiceid's own is restored (`schema`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from voiceid.protection import SigningKey
 from voiceid.store.schema import SIGNATURE
 
 WHAT = "backup"
-"""What the signature is of; see `Trusted.require`."""
+"""The kind of the signed object; see `Trusted.require`."""
 _COLUMNS = ("public_key", "signature")
 
 
 def sign(file: Path, key: SigningKey) -> None:
-    """Put the signature into a backup that no other process has."""
+    """Put the signature into a backup that no other process has open."""
     with closing(sqlite3.connect(file, isolation_level=None)) as backup:
         backup.execute("PRAGMA journal_mode=OFF").close()
         _, digest = taken(backup)
@@ -32,7 +32,7 @@ def sign(file: Path, key: SigningKey) -> None:
 
 
 def taken(backup: sqlite3.Connection) -> tuple[dict[str, object], str]:
-    """Remove the signature, and return it with the SHA-256 of all rows.  It is empty: none."""
+    """Remove the signature (empty: none), and return it with the SHA-256 of all rows."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
     tables = [name for (name,) in backup.execute(query).fetchall()]
     signed: dict[str, object] = {}

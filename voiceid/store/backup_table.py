@@ -18,7 +18,7 @@ class Backups(Rows):
     """Reads which backups were made."""
 
     def list(self) -> list[Backup]:
-        """Return them, oldest first."""
+        """Return the backups, oldest first."""
         rows = self._connection.execute(select(backups).order_by(backups.c.made_at, backups.c.id))
         return [
             Backup(
@@ -31,10 +31,10 @@ class Backups(Rows):
 
 
 class BackupWriter(Backups):
-    """Notes backups."""
+    """Records backups."""
 
     def add(self, path: str, sha256: str) -> None:
-        """Note one that was made."""
+        """Record a backup that was made."""
         id_ = os.urandom(8).hex()
         stored = self._protection.stored_text(path, PATH_PLACE, id_)
         values = {"id": id_, "path": stored, "made_at": self._effects.now, "sha256": sha256}

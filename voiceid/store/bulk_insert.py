@@ -39,9 +39,9 @@ U = TypeVar("U")
 Rows: TypeAlias = list[tuple[object, ...]]
 
 _CACHE_KIB = 256 * 1024
-"""Of SQLite while many rows are written: their indexes are written to in no order."""
+"""SQLite's cache while many rows are written: their indexes are written in random order."""
 _PARAMETERS = 32_766
-"""Of one statement, at most; an older SQLite takes fewer (sqlite.org/limits.html, 9)."""
+"""At most in one statement; an older SQLite takes fewer (sqlite.org/limits.html, 9)."""
 
 
 class BulkWriter:
@@ -54,7 +54,7 @@ class BulkWriter:
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
-        """Let the database use more memory for what is written meanwhile: 256 MiB."""
+        """Let the database use more memory (256 MiB) for the rows that are written meanwhile."""
         if self._connection.dialect.name != "sqlite":
             yield
             return
@@ -66,7 +66,7 @@ class BulkWriter:
             self._connection.exec_driver_sql(f"PRAGMA cache_size={before}")
 
     def add(self, space: EmbeddingSpace, new: NewSpeakers) -> None:
-        """Add speakers whose names are free, with their samples, and derive their centroids.
+        """Add speakers with free names and their samples, and derive the centroids.
 
         Raises ValueError for vectors that are not unit vectors of the space, and StoreError when a
         name is taken or a speaker would have a recording twice.
@@ -113,10 +113,10 @@ class BulkWriter:
         if self._protection.sealing is None:
             return rows
         sealed = []
-        for row, key, known in zip(rows, secrets, details, strict=True):
+        for row, key, own in zip(rows, secrets, details, strict=True):
             values: dict[str, Any] = dict(zip(_SPEAKER, row, strict=True))
             values["name_key"] = self._protection.name_key(values["name_key"])
-            groups = stored_rows.GROUP_SEPARATOR.join(known.groups)
+            groups = stored_rows.GROUP_SEPARATOR.join(own.groups)
             values |= self._protection.speaker_columns(key, values | {"groups": groups})
             sealed.append(tuple(values.values()))
         return sealed
@@ -139,9 +139,9 @@ class BulkWriter:
     def _insert(
         self, table: Table, columns: Sequence[str], values: Sequence[tuple[object, ...]]
     ) -> None:
-        """Insert rows; where the driver takes them as they are, some thousand a statement.
+        """Insert rows, some thousand in a statement if the driver takes them unchanged.
 
-        One statement for many is faster than many for one, and lets other threads work meanwhile.
+        One statement for many rows is faster, and lets other threads work meanwhile.
         """
         if not values:
             return
@@ -175,7 +175,7 @@ def _speaker_rows(new: NewSpeakers, keys: Sequence[str], now: str) -> list[tuple
 
 
 def _facts(details: SpeakerDetails, now: str) -> tuple[str | None, ...]:
-    """Return metadata, expiry, since when disabled, consents, their end, and no use."""
+    """Return metadata, expiry, time of disabling, consents, their end, and no last use."""
     consents, end = stored_rows.consent_columns(details.consents, now)
     return (
         json.dumps({k: v for k, v in details.metadata.items() if v is not None}),
@@ -224,7 +224,7 @@ def _centroid_rows(
 
 
 def _each(values: Sequence[T], convert: Callable[[T], U]) -> list[U]:
-    """Convert each value, once for each object: of an import, most are the same."""
+    """Convert each value, once for each object: in an import most objects repeat."""
     objects = {id(value): value for value in values}
     by_id = {key: convert(value) for key, value in objects.items()}
     return [by_id[id(value)] for value in values]
@@ -240,7 +240,7 @@ def _bytes(vectors: Float32Array) -> list[bytes]:
 def _centroids(
     vectors: Float32Array, bounds: Sequence[int], transform: Transform | None
 ) -> Float32Array:
-    """Return the centroid of each run of vectors, to the bit as if each were made alone."""
+    """Return the centroid of each run of vectors, bit for bit as if computed alone."""
     if transform is None and len(bounds) - 1 == len(vectors):
         return embeddings.unit(embeddings.unit(vectors))
     runs = [slice(first, last) for first, last in itertools.pairwise(bounds)]

@@ -32,7 +32,7 @@ from voiceid.store.tables import adaptations, centroids, memberships, samples, s
 from voiceid.store.value_list import in_list, is_listed, listed
 
 _STREAMED = 4096
-"""Rows that are in memory at once, where all of a space are read."""
+"""Rows in memory at once when all rows of a space are read."""
 _DERIVED = 2000
 """Speakers whose centroids are derived at once."""
 
@@ -40,7 +40,7 @@ _OWNERS = select(
     *(centroids.c.id, centroids.c.speaker_id, centroids.c.telephone, centroids.c.n_samples),
     *(centroids.c.net_speech_s, centroids.c.space_id, *NAMED, speakers.c.consents),
 ).join(speakers)
-"""Built once: it is asked with every decision."""
+"""Built once: every decision runs it."""
 _IS_REPLAY = (
     select(samples.c.id).where(samples.c.pcm_sha256 == bindparam("pcm_sha256")).exists()
 ).label("is_replay")
@@ -56,12 +56,12 @@ class Centroids(Rows):
     """Reads centroids; what is damaged is a StoreError."""
 
     def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
-        """Return the centroids of a space, by id: all, or those of ``ids`` that are left."""
+        """Return the centroids of a space, by id: all, or the ones of ``ids`` that still exist."""
         stored = self.as_stored(space_id, ids)
         return replace(stored, vectors=self._plain(stored.vectors, space_id))
 
     def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
-        """Return the same as :meth:`table`, and rotated where the gallery is: for an index."""
+        """Return the same as :meth:`table`, rotated if the gallery is: for an index."""
         if ids is None:
             rows = self._connection.execute(_vectors_of(space_id)).all()
         else:
@@ -72,14 +72,15 @@ class Centroids(Rows):
         self, query: Select[Any], space_id: str, ids: Sequence[int], **more: str
     ) -> Sequence[Any]:
         """Return the rows of a query for centroids of a space that have some ids."""
-        asked = {"space_id": space_id, "ids": listed(self._connection, ids), **more}
-        return self._connection.execute(_among(query, self._connection.dialect.name), asked).all()
+        parameters = {"space_id": space_id, "ids": listed(self._connection, ids), **more}
+        query = _among(query, self._connection.dialect.name)
+        return self._connection.execute(query, parameters).all()
 
     def _plain(self, vectors: Float32Array, space_id: str) -> Float32Array:
         return self._protection.turned(vectors, space_id, back=True)
 
     def ids(self, space_id: str, speaker_ids: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
-        """Return the ids (n,) of all centroids of a space, rising, or of those of speakers."""
+        """Return the ids (n,), rising, of the centroids of a space: of all or of some speakers."""
         query = select(centroids.c.id).where(centroids.c.space_id == space_id)
         if speaker_ids is not None:
             query = query.where(in_list(self._connection, centroids.c.speaker_id, speaker_ids))
@@ -87,7 +88,7 @@ class Centroids(Rows):
         return np.fromiter(self._connection.execute(query).scalars(), dtype=np.int64)
 
     def batches(self, space_id: str) -> Iterator[CentroidTable]:
-        """Yield the centroids of a space by rising ids, some thousand at a time, as stored."""
+        """Yield the centroids of a space as stored, by rising ids, some thousand at a time."""
         query = _vectors_of(space_id).execution_options(yield_per=_STREAMED)
         for rows in self._connection.execute(query).partitions():
             yield self._table(space_id, rows)
@@ -98,7 +99,7 @@ class Centroids(Rows):
         return CentroidTable(ids, self._vectors(rows, space_id, dim))
 
     def _vectors(self, rows: Sequence[Any], space_id: str, dim: int) -> Float32Array:
-        """Return the vectors (n, dim) of rows with what they are sealed with, as stored."""
+        """Return the vectors (n, dim) of rows, opened but still rotated."""
         return stored_rows.vectors(self._protection.centroids.opened(rows), dim, space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
@@ -110,7 +111,7 @@ class Centroids(Rows):
         return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
 
     def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, float]]:
-        """Return how many samples, and which share of a telephone's, a centroid says it has."""
+        """Return the number of samples and the telephone share that each centroid states."""
         query = select(centroids.c.speaker_id, centroids.c.n_samples, centroids.c.telephone)
         theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
         rows = self._connection.execute(query.where(centroids.c.space_id == space_id, theirs))
@@ -137,18 +138,18 @@ class Centroids(Rows):
         return list(self._connection.execute(query.order_by(centroids.c.id)).scalars())
 
     def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many speakers have a centroid in a space: all, or the members of a group."""
+        """Return the number of speakers with a centroid in a space: of all, or of a group."""
         query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)
         if group is not None:
             query = query.where(_is_member(group))
         return int(self._connection.execute(query).scalar_one())
 
     def counts(self) -> dict[str, int]:
-        """Return how many centroids there are in each embedding space that has any."""
+        """Return the number of centroids in each embedding space that has any."""
         return stored_rows.counts(self._connection, centroids.c.space_id)
 
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
-        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
+        """Return the speakers of centroids and how they were enrolled, by centroid id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
         rows = self._protection.named(self._connection.execute(query).all(), "speaker_id")
         owners = {row.id: stored_rows.enrolled(row) for row in rows}
@@ -159,9 +160,9 @@ class Centroids(Rows):
     def voices(
         self, centroid_ids: Sequence[int], space: EmbeddingSpace, pcm_sha256: str = ""
     ) -> dict[int, EnrolledVoice]:
-        """Return whose centroids of a space these are, by id; those that are gone are left out.
+        """Return the enrolments of centroids of a space, by id; removed centroids are left out.
 
-        ``pcm_sha256`` is of the recording that is asked about, or empty.
+        ``pcm_sha256`` is the hash of the recording to decide on, or empty.
         """
         recording = self._protection.recording(pcm_sha256)
         rows = self._of_ids(_VOICES, space.id, centroid_ids, pcm_sha256=recording)
@@ -169,7 +170,7 @@ class Centroids(Rows):
         return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
-        """Return the ids of the centroids of a group in a space, rising: all, or among ``ids``."""
+        """Return the ids, rising, of a group's centroids in a space: all, or among ``ids``."""
         query = select(centroids.c.id).where(centroids.c.space_id == space_id, _is_member(name))
         query = query.order_by(centroids.c.id)
         if ids is not None:
@@ -181,15 +182,15 @@ class CentroidWriter(Centroids):
     """Derives centroids."""
 
     def targets(self, space_id: str) -> list[Target]:
-        """Return the spaces that samples of a space have a centroid in: it, and adapted ones."""
-        known = self._effects.targets
-        if space_id not in known:  # read once a change
+        """Return the spaces in which samples of a space have a centroid: itself, adapted ones."""
+        by_space = self._effects.targets
+        if space_id not in by_space:  # read once a change
             query = select(adaptations).where(adaptations.c.space_id == space_id)
             rows = self._connection.execute(query.order_by(adaptations.c.id))
             plain = (plain_row(self._protection, adaptations, row) for row in rows.all())
             adapted = map(stored_rows.adaptation, plain)
-            known[space_id] = [(space_id, None), *((a.adapted_id, a.transform) for a in adapted)]
-        return known[space_id]
+            by_space[space_id] = [(space_id, None), *((a.adapted_id, a.transform) for a in adapted)]
+        return by_space[space_id]
 
     def derive(
         self,
@@ -197,9 +198,9 @@ class CentroidWriter(Centroids):
         space_id: str,
         known: Mapping[int, Sequence[Sample]] | None = None,
     ) -> None:
-        """Derive centroids of speakers from their samples of a space; remove those without any.
+        """Derive centroids of speakers from their samples of a space; remove those without samples.
 
-        ``known`` are all samples of these speakers, where the caller has just written them.
+        ``known``: all samples of these speakers, if the caller has just written them.
         """
         self._derive(speaker_ids, space_id, self.targets(space_id), known)
 
@@ -243,8 +244,8 @@ class CentroidWriter(Centroids):
                 for speaker_id in sorted(by_speaker)
                 for target in targets
             ]
-            kept = self._connection.execute(_upserting(self._connection), rows)
-            changed += [(row.id, row.space_id) for row in kept]
+            upserted = self._connection.execute(_upserting(self._connection), rows)
+            changed += [(row.id, row.space_id) for row in upserted]
         if empty := [id_ for id_ in speaker_ids if id_ not in by_speaker]:
             gone = self._connection.execute(
                 delete(centroids)
@@ -259,8 +260,8 @@ class CentroidWriter(Centroids):
 
 def _is_member(group: str) -> ColumnElement[bool]:
     """Whether the speaker of a centroid is in a group; raises SpeakerDetailInvalid."""
-    named = memberships.c.group_name == tag("group", group)
-    return centroids.c.speaker_id.in_(select(memberships.c.speaker_id).where(named))
+    is_named = memberships.c.group_name == tag("group", group)
+    return centroids.c.speaker_id.in_(select(memberships.c.speaker_id).where(is_named))
 
 
 def _row(of_speaker: Sequence[Sample], target: Target) -> dict[str, object]:
@@ -277,7 +278,7 @@ def _row(of_speaker: Sequence[Sample], target: Target) -> dict[str, object]:
 
 
 def _upserting(connection: Connection) -> Any:
-    """Return what inserts centroids, or updates those that are there, and returns their ids."""
+    """Return the statement that inserts or updates centroids, and returns their ids."""
     dialect = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
     new = dialect.insert(centroids)
     facts = ("vector", "telephone", "n_samples", "net_speech_s")

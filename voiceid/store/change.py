@@ -1,4 +1,4 @@
-"""A change of the database under way."""
+"""A change of the database that is in progress."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Change:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, **facts: object) -> None:
-        """Have an event with these facts logged and counted, once the change is on the disk."""
+        """Log and count an event with these facts once the change is on the disk."""
         self.events.append(facts)
 
 
 Door: TypeAlias = Callable[[str], AbstractContextManager[Change]]
-"""Begins a change of a kind; see `voiceid.session.Session.change`."""
+"""A function that begins a change of a kind; see `voiceid.session.Session.change`."""

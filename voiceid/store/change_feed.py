@@ -16,7 +16,7 @@ class Feed(Rows):
     """Reads the change feed."""
 
     def has(self, revision: Revision) -> bool:
-        """Whether the feed passed through this very point, token and all."""
+        """Whether the feed passed through exactly this point, with the same token."""
         if revision == EMPTY_REVISION:
             return True
         token = self._connection.execute(
@@ -35,7 +35,7 @@ class Feed(Rows):
         return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in rows]
 
     def after(self, revision: Revision) -> list[FeedEntry] | None:
-        """Return the feed after a point, oldest first; None when it did not pass through it."""
+        """Return the feed after a point, oldest first; None if the feed never had that point."""
         if revision == EMPTY_REVISION:
             return self.since(0)
         entries = self.since(revision.number - 1)
@@ -43,27 +43,27 @@ class Feed(Rows):
 
 
 def random_token(connection: Connection) -> ColumnElement[str]:
-    """Return what makes 16 random hex digits for each row."""
+    """Return the expression that makes 16 random hex digits for each row."""
     if connection.dialect.name == "sqlite":
         return func.lower(func.hex(func.randomblob(8)))
     return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), 16)
 
 
 class Erasures(Rows):
-    """Reads which removals may have left traces in files beside the database's rows."""
+    """Reads the removals that may have left traces in files beside the database's rows."""
 
     def pending(self) -> datetime | None:
-        """Return when the oldest erasure began that is not finished, or None.
+        """Return when the oldest unfinished erasure began, or None.
 
-        One that the change under way begins is not among them.
+        An erasure that the current change begins is not included.
         """
         oldest = self._snapshot.state.erasing_since
         return None if oldest is None else stored_rows.moment_of(oldest)
 
     def newest(self) -> int:
-        """Return the id of the newest erasure that is not finished, or 0."""
+        """Return the id of the newest unfinished erasure, or 0."""
         return int(self._connection.execute(select(func.max(erasures.c.id))).scalar() or 0)
 
     def clear(self, up_to_id: int) -> None:
-        """Note, in a change, that erasures are finished, up to one."""
+        """Record, in a change, that the erasures up to an id are finished."""
         self._connection.execute(delete(erasures).where(erasures.c.id <= up_to_id))

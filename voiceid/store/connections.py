@@ -1,7 +1,7 @@
-"""Connections and transactions; those to SQLite so that nothing committed is ever lost.
+"""Connections and transactions, with settings for SQLite that lose no committed change.
 
 Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts a commit,
-with all before it, on the disk before it is reported; ``secure_delete`` overwrites what is removed.
+with all before it, on the disk before it is reported; ``secure_delete`` overwrites removed content.
 This module begins transactions, because Python's driver begins them too late (see SQLAlchemy's
 notes on pysqlite): a read is one snapshot, a write takes the lock at its start.
 """
@@ -58,31 +58,31 @@ _REFUSED = {
     sqlite3.SQLITE_READONLY,
 }
 _PAGE_BYTES = 8192
-"""Of a new database: seven samples of 192 dimensions go in, three into SQLite's own 4096."""
+"""Page size of a new database: holds seven samples of 192 dimensions, the default 4096 three."""
 _RETRY_S = 0.005
 _READERS_MS = 50
-"""How long readers are waited for at a time, with writers kept out: most are done by then."""
+"""How long one try waits for readers and blocks writers: most readers are done by then."""
 _READING_S, _LEAST_BYTES_PER_S = 30.0, 1e6
-"""How long a file of unknown origin may take to be looked through: far more than a sound one."""
+"""How long reading a file of unknown origin may take: far more than a sound file needs."""
 _LOOK_AFTER = 100_000
-"""Steps of SQLite's machine between two looks at the clock: about a millisecond."""
+"""Steps of SQLite's virtual machine between two looks at the clock: about a millisecond."""
 _PRIMARY_CODE = 0xFF
 """SQLite keeps the kind of an error in the low byte of its extended code."""
 OPENING = threading.Lock()
 """Held while a connection is made, and while a database file is opened in any other way.
 
-To close any descriptor of a file lets go of all POSIX locks that the process has on it, those
-of SQLite's connections too: another process would then take the log away under them, with
-what they commit from there on (sqlite.org/howtocorrupt.html, 2.2).  So a file is opened
-without SQLite's locks only while no connection of this process has it open; the log shows it,
-which is there from the making of the first connection to the closing of the last.
+Closing any descriptor of a file releases all POSIX locks that the process has on it, also those
+of SQLite's connections: another process could then remove the log under them, with everything
+they commit from then on (sqlite.org/howtocorrupt.html, 2.2).  So a file is opened without
+SQLite's locks only while no connection of this process has it open.  The log shows that: it
+exists from the opening of the first connection to the closing of the last.
 """
 
 
 def make_engine(
     path: Path | DatabaseUrl, busy_timeout_ms: int, *, foreign_keys: bool = True
 ) -> Engine:
-    """Return an engine for a database file that exists, or of a server; nothing is opened yet.
+    """Return an engine for an existing database file, or for a server; nothing is opened yet.
 
     ``foreign_keys`` is off for migrations only: SQLite rebuilds a table to alter it, and
     dropping the old one would remove every row that refers to it.
@@ -94,7 +94,7 @@ def make_engine(
         try:
             return open_file(path, busy_timeout_ms, foreign_keys=foreign_keys)
         except StoreError:
-            engine.pool.dispose()  # those that are idle may have a log open that was removed
+            engine.pool.dispose()  # idle connections may have a removed log open
             raise
 
     engine = _engine(connect, QueuePool, max_overflow=-1)  # a thread never waits for the pool
@@ -102,7 +102,7 @@ def make_engine(
 
 
 def engine_over(connection: sqlite3.Connection) -> Engine:
-    """Return an engine over the only connection to a database, without a driver's BEGIN."""
+    """Return an engine over the only connection to a database; the driver sends no BEGIN."""
     return _engine(lambda: connection, StaticPool)
 
 
@@ -113,7 +113,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             connected.text_factory = _stored_text
             return connected
         file = require_named_log(path)
-        # mode=rw: a database that was taken away is an error, not an empty gallery.
+        # mode=rw: a removed database is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -128,7 +128,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
             if path.stat().st_size == 0:
                 connection.execute(f"PRAGMA page_size={_PAGE_BYTES}").close()
-            # This step SQLite retries not at all, and it lasts: it is for new files alone.
+            # SQLite does not retry this step, and its effect is permanent: only for new files.
             _retried(connection, "PRAGMA journal_mode=WAL", busy_timeout_ms)
             for pragma in (
                 f"foreign_keys={int(foreign_keys)}",
@@ -145,7 +145,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
 
 
 def _stored_text(stored: bytes) -> str | bytes:
-    """Return a text; bytes that are no UTF-8 as they are, so that reading their row refuses it."""
+    """Return a text; bytes that are not UTF-8 unchanged, so that reading their row refuses them."""
     try:
         return stored.decode()
     except UnicodeDecodeError:
@@ -185,12 +185,12 @@ def transaction(
 
 @contextmanager
 def transaction_as(
-    engine: Engine, path: Path | DatabaseUrl, begin: Begin, made: Callable[[Connection], T]
+    engine: Engine, path: Path | DatabaseUrl, begin: Begin, make: Callable[[Connection], T]
 ) -> Iterator[T]:
-    """Run the same, and yield what is made of its connection."""
+    """Run one transaction, and yield the object that ``make`` builds on its connection."""
     with wrapped(path), (begun := _begun(engine, begin)).connection as connection, begun:
         try:
-            yield made(connection)
+            yield make(connection)
         except DBAPIError:  # a statement may be left half read, and hold an old snapshot
             if isinstance(engine.pool, QueuePool):
                 connection.invalidate()
@@ -204,7 +204,7 @@ def transaction_as(
 
 
 def _begun(engine: Engine, begin: Begin, *, may_be_cut: bool = True) -> RootTransaction:
-    """Begin a transaction, on a new connection where one to a server was cut as it lay idle."""
+    """Begin a transaction, on a new connection if an idle one to a server was cut."""
     connection = engine.connect()
     try:
         connection.execution_options(**{BEGIN_OPTION: begin})
@@ -224,7 +224,7 @@ def opened(
     *,
     foreign_keys: bool = True,
 ) -> Iterator[Connection]:
-    """Run one transaction of a database that is opened for it alone; see :func:`transaction`."""
+    """Open a database for one transaction only, and run it; see :func:`transaction`."""
     engine = make_engine(path, busy_timeout_ms, foreign_keys=foreign_keys)
     try:
         with transaction(engine, path, begin) as connection:
@@ -235,20 +235,20 @@ def opened(
 
 @contextmanager
 def wrapped(path: Path | DatabaseUrl) -> Iterator[None]:
-    """Turn what the database raises into errors that say what to do."""
+    """Turn errors of the database driver into errors that say what to do."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         if isinstance(path, DatabaseUrl) and isinstance(error, DBAPIError):
             raise postgres.typed(error, path) from error
         raise _typed(error, path) from error
-    except UnicodeDecodeError as error:  # what Python makes of a message that quotes damage
+    except UnicodeDecodeError as error:  # from a message that quotes damaged text
         raise _damaged(path, "text in it is not UTF-8") from error
 
 
 @contextmanager
 def wrapped_files(path: Path) -> Iterator[None]:
-    """Turn what the file system raises about the database into errors that say what to do."""
+    """Turn file system errors about the database into errors that say what to do."""
     try:
         yield
     except OSError as error:
@@ -260,12 +260,12 @@ def wrapped_files(path: Path) -> Iterator[None]:
 
 
 def is_damage(error: StoreError) -> bool:
-    """Whether SQLite, or Python's reading of it, met bytes that are no sound database."""
+    """Whether SQLite, or Python's reading of it, found bytes that are not a sound database."""
     return _code(error.__cause__) in _DAMAGE or isinstance(error.__cause__, UnicodeDecodeError)
 
 
 def is_refusal(error: StoreError) -> bool:
-    """Whether the file was not to be had, which says nothing of what is in it."""
+    """Whether the file could not be opened, which says nothing about its content."""
     cause = error.__cause__
     return (
         isinstance(error, StoreBusy | GalleryKeyMissing)
@@ -275,7 +275,7 @@ def is_refusal(error: StoreError) -> bool:
 
 
 def distrust(connection: sqlite3.Connection, path: Path) -> None:
-    """Have a connection to a file of unknown origin run no code of it, and end in good time."""
+    """Keep a connection to a file of unknown origin from running its code or running too long."""
     connection.execute("PRAGMA trusted_schema=OFF").close()
     size = path.stat().st_size if path.exists() else 0
     deadline = time.monotonic() + _READING_S + size / _LEAST_BYTES_PER_S
@@ -283,7 +283,7 @@ def distrust(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def copy_pages(source: sqlite3.Connection, target: Path) -> None:
-    """Copy every page by SQLite's backup API, the damaged ones too."""
+    """Copy every page by SQLite's backup API, also damaged pages."""
     with closing(sqlite3.connect(target)) as connection:
         source.backup(connection, progress=lambda status, *_: require_turn(status, target))
 
@@ -297,8 +297,8 @@ def require_turn(status: int, path: Path) -> None:
 def make_private(path: Path) -> None:
     """Make the data folder, and the database file, for their owner only: 0700 and 0600.
 
-    A folder that is there keeps its permissions: it may hold other things.  A file that is there is
-    not opened: see `OPENING`.
+    An existing folder keeps its permissions: it may hold other files.  An existing file is not
+    opened: see `OPENING`.
     """
     with wrapped_files(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -309,7 +309,7 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def whole_database(target: Path) -> Iterator[Path]:
-    """Yield an empty file that takes the place of a database at the end; see `whole_file`."""
+    """Yield an empty file that replaces a database at the end; see `whole_file`."""
     with wrapped_files(target):
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with whole_file(target) as file:
@@ -317,7 +317,7 @@ def whole_database(target: Path) -> Iterator[Path]:
 
 
 def empty_log(connection: Any) -> bool:
-    """Fold the log into the file and cut it; False when others were in it all the time."""
+    """Fold the log into the file and cut it; False if others used the log all the time."""
     with _looking_evenly(connection, _READERS_MS) as timeout_ms:
         deadline = time.monotonic() + timeout_ms / 1000
         while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
@@ -329,10 +329,10 @@ def empty_log(connection: Any) -> bool:
 
 @contextmanager
 def _looking_evenly(connection: Any, at_once_ms: int = 0) -> Iterator[int]:
-    """Let SQLite hardly wait, and yield how long the caller is to wait in its place.
+    """Let SQLite hardly wait, and yield how long the caller must wait instead.
 
-    SQLite looks ever more seldom, ten times a second in the end: newcomers overtake the process
-    that has waited longest.  When all look equally often, all have the same chance.
+    SQLite retries less and less often, at last ten times a second: new processes overtake the one
+    that has waited longest.  When all retry equally often, all have the same chance.
     """
     [(timeout_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
     connection.execute(f"PRAGMA busy_timeout={at_once_ms}").close()
@@ -343,7 +343,7 @@ def _looking_evenly(connection: Any, at_once_ms: int = 0) -> Iterator[int]:
 
 
 def _retried(connection: sqlite3.Connection, statement: str, timeout_ms: int) -> None:
-    """Execute a statement as soon as no other connection stands in its way."""
+    """Execute a statement as soon as no other connection blocks it."""
     deadline = time.monotonic() + timeout_ms / 1000
     while True:
         try:
@@ -358,12 +358,12 @@ def _retried(connection: sqlite3.Connection, statement: str, timeout_ms: int) ->
 
 def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> StoreError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    said = " ".join(str(cause).split())
+    message = " ".join(str(cause).split())
     code = _code(cause)
     if code in _BUSY:
         return _busy(path)
-    if code in _DAMAGE or "no such table" in said:
-        return _damaged(path, said)
+    if code in _DAMAGE or "no such table" in message:
+        return _damaged(path, message)
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreError(
             f"{path} takes longer to read than any database of voiceid of its size",
@@ -373,13 +373,13 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
         return StoreError(f"{path} cannot be read: {STORED_VALUE.exceeded()}")
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(
-            f"the database {path} refused a change that breaks its rules: {said}",
+            f"the database {path} refused a change that breaks its rules: {message}",
             hint="Nothing was changed.",
         )
     kind = StoreReadOnly if code in _READ_ONLY else StoreError
     return kind(
-        f"the database {path} failed: {said}",
-        hint="Check that the disk is not full, and the file and folder may be written to.",
+        f"the database {path} failed: {message}",
+        hint="Check that the disk is not full, and that you may write to the file and its folder.",
     )
 
 
@@ -393,8 +393,8 @@ def _busy(path: Path | DatabaseUrl) -> StoreBusy:
     return StoreBusy(f"the database {path} is being written to by another process")
 
 
-def _damaged(path: Path | DatabaseUrl, said: str) -> StoreError:
+def _damaged(path: Path | DatabaseUrl, problem: str) -> StoreError:
     return StoreError(
-        f"{path} is damaged, or is not a database of voiceid: {said}",
-        hint="Put back a backup (`voiceid database restore FILE`); this one was left as it is.",
+        f"{path} is damaged, or is not a database of voiceid: {problem}",
+        hint="Restore a backup (`voiceid database restore FILE`); this file was not changed.",
     )

@@ -1,6 +1,6 @@
-"""Moving a gallery from one database to another, whatever kind each of them is.
+"""Copying a gallery from one database to another, of the same or another kind.
 
-Row by row, with all ids and the change feed, in one transaction on either side: on any error the
+Row by row, with all ids and the change feed, in one transaction on each side: on any error the
 target stays empty.  At the end the rows of the target are read back and compared.
 """
 
@@ -30,7 +30,7 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What was moved, and found to be the same on both sides.
+    """What was copied, and verified to be the same on both sides.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class Copied:
 def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) -> Copied:
     """Copy everything in one database into another, which must be empty.
 
-    The source must be of this program's schema; it is only read, and may be in use.  The tables of
-    the target are made if need be; on an error it is as it was.
+    The source must have this program's schema; it is only read, and may be in use.  Missing tables
+    of the target are created; on an error it is unchanged.
     """
     _require_current(source)
     upgrade.upgrade(target, _BUSY_TIMEOUT_MS)
@@ -66,14 +66,14 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) 
         copied = Protection.by(writing, keys, protection.vault)
         copied.wrapped = protection.wrapped
         for table in metadata.sorted_tables:
-            there = _moved(reading, writing, table, source, protection)
-            if there != _summed(writing, table, copied):
+            summed = _moved(reading, writing, table, source, protection)
+            if summed != _summed(writing, table, copied):
                 raise StoreError(
                     f"{table.name} in {target} is not what it is in {source}",
                     hint="Nothing was copied. Check both: `voiceid database check`.",
                 )
-            rows[table.name] = there[0]
-            digest.update(there[1])
+            rows[table.name] = summed[0]
+            digest.update(summed[1])
         if isinstance(target, DatabaseUrl):
             writing.exec_driver_sql("ANALYZE")
     return Copied(str(source), str(target), rows, digest.hexdigest())
@@ -83,17 +83,17 @@ def _require_current(source: Path | DatabaseUrl) -> None:
     schema = upgrade.known_status(source, _BUSY_TIMEOUT_MS)
     if schema.state is SchemaState.OUTDATED:
         raise SchemaOutdated(
-            f"{source} has schema {schema.current}, and this voiceid copies {schema.head}"
+            f"{source} has schema {schema.current}, and this voiceid copies only {schema.head}"
         )
     if schema.state is SchemaState.MISSING:
-        raise StoreError(f"there is no gallery in {source}", hint="Check how it is written.")
+        raise StoreError(f"there is no gallery in {source}", hint="Check the path or URL.")
 
 
 def _require_empty(connection: Connection, target: Path | DatabaseUrl) -> None:
     for table in metadata.sorted_tables:
         if connection.execute(select(table).limit(1)).first() is not None:
             raise StoreError(
-                f"{target} is not empty: there are {table.name} in it",
+                f"{target} is not empty: it has rows in the table {table.name}",
                 hint="Copy into a new file, or into a new database of the server.",
             )
 
@@ -105,10 +105,10 @@ def _moved(
     source: Path | DatabaseUrl,
     protection: Protection,
 ) -> tuple[int, bytes]:
-    """Copy the rows of a table and where its numbers go on; return count and checksum."""
+    """Copy the rows of a table and its next number; return count and checksum."""
     try:
         summed = _summed(reading, table, protection, writing)
-    except (ValueError, TypeError) as error:  # SQLite keeps what is of no type of the table
+    except (ValueError, TypeError) as error:  # SQLite also stores values of other types
         raise StoreError(
             f"a row of {table.name} in {source} is damaged", hint="Run `voiceid database check`."
         ) from error
@@ -122,7 +122,7 @@ def _summed(
 ) -> tuple[int, bytes]:
     """Return the count and the checksum of a table's rows; insert them into another database.
 
-    Centroids are opened: not every kind of database has them sealed.
+    Centroids are opened: not every kind of database seals them.
     """
     count, digest = 0, hashlib.sha256()
     query = select(table).order_by(*table.primary_key).execution_options(yield_per=_BATCH)
@@ -142,17 +142,17 @@ def _summed(
 
 
 def _last_number(connection: Connection, table: Table) -> int:
-    """Return the highest number that a row of a table ever had: none is given again."""
+    """Return the highest number that a row of a table ever had: no number is reused."""
     [key] = table.primary_key
     highest = connection.execute(select(func.coalesce(func.max(key), 0))).scalar_one()
     if connection.dialect.name == "sqlite":
         query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
-        given = connection.execute(query, {"name": table.name}).scalar()
+        last = connection.execute(query, {"name": table.name}).scalar()
     else:
         sequence = _sequence(connection, table)
         query = text(f"SELECT last_value FROM {sequence} WHERE is_called")  # noqa: S608
-        given = connection.execute(query).scalar()
-    return max(int(highest), int(given or 0))
+        last = connection.execute(query).scalar()
+    return max(int(highest), int(last or 0))
 
 
 def _go_on_from(connection: Connection, table: Table, number: int) -> None:

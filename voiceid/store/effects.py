@@ -17,30 +17,29 @@ from voiceid.store.tables import changes, erasures, jobs, kept_answers, speakers
 from voiceid.store.value_list import in_list
 
 IS_OVER = jobs.c.state.in_([state.value for state in JobState if state.is_over])
-"""Of the row of a job."""
+"""The condition that a job's row is one that ended."""
 _FORGOTTEN_RESULTS = (
     update(jobs)
     .where(or_(IS_OVER & jobs.c.result.is_not(None), jobs.c.state == JobState.RUNNING.value))
     .values(result=None, pictures=None, is_forgotten=1)
 )
-"""What jobs came to, and what those that are worked on will come to."""
+"""Drops the results of jobs, also those of jobs that are running."""
 _FORGOTTEN_ANSWERS = update(kept_answers).values(answer=None, is_forgotten=1)
-"""The texts of all answers, and of those that come; that the requests were made stays known."""
+"""Drops the texts of all kept answers; the record that the requests were made stays."""
 
 Target: TypeAlias = tuple[str, Transform | None]
-"""A space that samples have a centroid in, and the transform to it from their own."""
+"""A space in which samples have a centroid, and the transform to it from their own space."""
 
 
 class Effects:
     """What one change did beside its rows; all writers of the change share it.
 
     ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
-    whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
-    they were stored; ``erased`` says whether rows of voices were removed;
-    ``new_speakers`` are the ids of added speakers who have no sample yet, ``enrolled`` those of
-    speakers who got samples; ``targets`` are the spaces that samples of a space have a centroid in,
-    where they were read; ``protection`` is what the change leaves; ``audit`` says what is
-    recorded.
+    with changed centroids, adapted ones too; ``erased_vectors`` are the removed sample vectors as
+    stored; ``erased`` says whether rows of voices were removed; ``new_speakers`` are the ids of
+    added speakers without samples yet, ``enrolled`` those of speakers who got samples; ``targets``
+    are the spaces in which samples of a space have a centroid, if they were read; ``protection``
+    is the protection after the change; ``audit`` says what is recorded.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Effects:
 
     @property
     def moved(self) -> bool:
-        """Whether voices were changed or removed: then the feed has moved, or is about to."""
+        """Whether voices were changed or removed: then the feed has moved, or will move."""
         return self.erased or bool(self.touched)
 
     def changed(self, changed: Iterable[tuple[int, str]]) -> None:
@@ -73,7 +72,7 @@ class Effects:
             self.connection.execute(insert(changes), entries)
 
     def erase(self, vectors: Iterable[bytes]) -> None:
-        """Write down, once a change, that voices were removed; their traces are still to go."""
+        """Record, once a change, that voices were removed; their traces are cleared later."""
         self.erased_vectors += vectors
         if self.erased_vectors:
             self.forget()
@@ -82,14 +81,14 @@ class Effects:
             self.connection.execute(insert(erasures).values(created_at=self.now))
 
     def forget(self) -> None:
-        """Drop what a service keeps of its answers, which may name who is erased, once a change."""
+        """Drop the kept answers of a service, once a change: they may name an erased person."""
         if not self._forgot:
             self._forgot = True
             for forgotten in (_FORGOTTEN_RESULTS, _FORGOTTEN_ANSWERS):
                 self.connection.execute(forgotten)
 
     def stamped(self, speaker_ids: Iterable[int]) -> None:
-        """Note that the rows of speakers have the time of this change."""
+        """Record that the rows of speakers have the time of this change."""
         self._stamped.update(speaker_ids)
 
     def stamp(self, speaker_ids: Collection[int]) -> None:

@@ -1,4 +1,4 @@
-"""Fingerprints of what was enrolled and accepted, to know it when it is heard again."""
+"""Fingerprints of enrolled and accepted recordings, to recognise a replay."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class KeptFingerprint:
-    """A fingerprint that is kept: what was heard, and its words as bytes."""
+    """A kept fingerprint: the recording's use and time, and the words as bytes."""
 
     id: int
     replay: Replay
@@ -35,9 +35,9 @@ class Fingerprints(Rows):
     def of(
         self, speaker_id: int, now: datetime, after: int = 0
     ) -> Iterator[Sequence[KeptFingerprint]]:
-        """Yield what is kept of a speaker and has not expired, oldest first, some at a time.
+        """Yield a speaker's fingerprints that have not expired, oldest first, some at a time.
 
-        ``after``: only those with a higher number.
+        ``after``: only fingerprints with a higher number.
         """
         columns = fingerprints.c
         expires = or_(columns.expires_at.is_(None), columns.expires_at > now.isoformat())
@@ -48,24 +48,24 @@ class Fingerprints(Rows):
             after = rows[-1].id
 
     def newest(self) -> int:
-        """Return the number of the newest fingerprint of anybody, or 0."""
+        """Return the number of the newest fingerprint of all speakers, or 0."""
         return int(self._connection.execute(select(func.max(fingerprints.c.id))).scalar() or 0)
 
     def summary(self, speaker_id: int) -> list[dict[str, Any]]:
-        """Return what is known of a speaker's fingerprints, oldest first, without their words."""
+        """Return the facts of a speaker's fingerprints, oldest first, without their words."""
         columns = (fingerprints.c.heard_as, fingerprints.c.created_at, fingerprints.c.expires_at)
         query = select(*columns).where(fingerprints.c.speaker_id == speaker_id)
         rows = self._connection.execute(query.order_by(fingerprints.c.id)).mappings()
         return [dict(row) for row in rows]
 
     def lacking(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """Return ids and recordings of samples that have none, by id, above ``after``."""
+        """Return ids and recordings of samples without a fingerprint, by id, above ``after``."""
         query = select(samples).where(~exists().where(*_same_recording()), samples.c.id > after)
         rows = self._connection.execute(query.order_by(samples.c.id).limit(limit)).all()
         return list(zip([row.id for row in rows], self._protection.digests(rows), strict=True))
 
     def missing(self) -> int:
-        """Return how many recordings of enrolled speakers have none."""
+        """Return how many recordings of enrolled speakers have no fingerprint."""
         theirs = (
             select(samples.c.speaker_id, samples.c.pcm_sha256)
             .where(~exists().where(*_same_recording()))
@@ -86,7 +86,7 @@ class FingerprintWriter(Fingerprints):
     """Changes fingerprints."""
 
     def accepted(self, speaker_id: int, words: bytes, keep_days: int) -> None:
-        """Keep the fingerprint of a clip that is accepted; drop those whose time is over."""
+        """Keep the fingerprint of an accepted clip; drop expired fingerprints."""
         self.drop_expired()
         until = datetime.fromisoformat(self._effects.now) + timedelta(days=keep_days)
         self._add(speaker_id, HeardAs.ACCEPTANCE, words, expires_at=until.isoformat())
@@ -94,16 +94,16 @@ class FingerprintWriter(Fingerprints):
     def enrolled(
         self, speaker_id: int, pcm_sha256: str, words: bytes, created_at: str | None = None
     ) -> None:
-        """Keep the fingerprint of a recording that is enrolled, as long as it is.
+        """Keep the fingerprint of an enrolled recording for as long as that stays enrolled.
 
-        ``created_at``: when it was enrolled; now if it is not named.
+        ``created_at``: when it was enrolled; None: now.
         """
         facts = {"created_at": created_at} if created_at else {}
         facts["pcm_sha256"] = self._protection.recording(pcm_sha256)
         self._add(speaker_id, HeardAs.ENROLLMENT, words, **facts)
 
     def made(self, sample_id: int, pcm_sha256: str, words: bytes) -> bool:
-        """Keep what was made of a sample's kept audio; False: it is gone, or has one by now."""
+        """Keep a fingerprint made from kept audio; False: the sample is gone or has one already."""
         query = select(samples.c.speaker_id, samples.c.created_at).where(samples.c.id == sample_id)
         row = self._connection.execute(query.where(~exists().where(*_same_recording()))).first()
         if row is not None:
@@ -111,12 +111,12 @@ class FingerprintWriter(Fingerprints):
         return row is not None
 
     def drop_expired(self) -> None:
-        """Drop the fingerprints whose time is over."""
+        """Drop expired fingerprints."""
         over = fingerprints.c.expires_at <= self._effects.now
         self._connection.execute(delete(fingerprints).where(over))
 
     def drop_unenrolled(self, speaker_ids: Collection[int]) -> None:
-        """Erase the fingerprints of recordings that are enrolled no longer, of some speakers."""
+        """Erase the fingerprints of speakers' recordings that are no longer enrolled."""
         theirs = in_list(self._connection, fingerprints.c.speaker_id, speaker_ids)
         is_enrolled = exists().where(*_same_recording())
         gone = delete(fingerprints).where(theirs, fingerprints.c.pcm_sha256 != "", ~is_enrolled)
@@ -124,9 +124,9 @@ class FingerprintWriter(Fingerprints):
         self._effects.erased_vectors += words.all()
 
     def move(self, from_ids: Collection[int], to_id: int, recordings: Collection[str]) -> None:
-        """Give a speaker the fingerprints of others: of some recordings, by their stored hashes.
+        """Give a speaker the fingerprints of others, of recordings by their stored hashes.
 
-        Those of acceptances go along where the others' last sample goes.
+        Fingerprints of acceptances move too if the others' last sample moves.
         """
         theirs = in_list(self._connection, fingerprints.c.speaker_id, from_ids)
         of_them = in_list(self._connection, fingerprints.c.pcm_sha256, recordings)
@@ -139,14 +139,14 @@ class FingerprintWriter(Fingerprints):
         enrolled = select(fingerprints.c.pcm_sha256).where(
             fingerprints.c.speaker_id == to_id, fingerprints.c.pcm_sha256 != ""
         )
-        kept = set(self._connection.scalars(enrolled))
+        own_hashes = set(self._connection.scalars(enrolled))
         moved = [
             stored_row(self._protection, {**values_of(row), "speaker_id": to_id}, words)
             for row, words in [(row, plain_words(self._protection, row)) for row in rows]
-            if row.pcm_sha256 not in kept
+            if row.pcm_sha256 not in own_hashes
         ]
         for values in moved:
-            del values["id"]  # a new number: a search that is under way looks at it
+            del values["id"]  # a new number: a running search then looks at it
         if moved:
             self._connection.execute(insert(fingerprints), moved)
 
@@ -165,14 +165,14 @@ def _same_recording() -> tuple[Any, ...]:
 
 
 def stored_row(protection: Protection, row: Mapping[str, Any], words: bytes) -> dict[str, Any]:
-    """Return the stored row of a fingerprint: what is beside the words, and they."""
+    """Return the stored row of a fingerprint, with its words."""
     return {**row, "words": stored_bytes(protection, row["speaker_id"], words, *_context(row))}
 
 
 def plain_words(protection: Protection, row: Any) -> bytes:
     """Return the words of a stored fingerprint; raises StoreError."""
     context = _context(values_of(row))
-    return protection.opened(row.speaker_id, row.words, *context, what=f"fingerprint {row.id}")
+    return protection.opened(row.speaker_id, row.words, *context, subject=f"fingerprint {row.id}")
 
 
 def _context(row: Mapping[str, Any]) -> tuple[object, ...]:

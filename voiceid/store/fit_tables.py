@@ -1,4 +1,4 @@
-"""What was fitted on a site's own recordings: calibrations and adaptations."""
+"""Fits on a site's own recordings: calibrations and adaptations."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _IN_USE = text(
         AND calibrations.used_since IS NOT NULL
     """  # noqa: S608 - no input
 )
-"""A text, because it is asked with every decision: a select is walked through each time."""
+"""A text, since every decision runs it: SQLAlchemy would traverse a select each time."""
 
 
 class FitsInUse(NamedTuple):
-    """What decisions in the space of a model are made by.
+    """The fits that decide in the space of a model.
 
-    The calibration is of the adapted space if there is an adaptation, else of the model's.
+    The calibration is of the adapted space if there is an adaptation, else of the model's space.
     """
 
     adaptation: StoredAdaptation | None
@@ -50,9 +50,9 @@ class FitsInUse(NamedTuple):
 
 
 def fits_in_use(snapshot: Snapshot, space_id: str) -> FitsInUse:
-    """Return what decisions in the space of a model are made by; raises StoreError if damaged.
+    """Return the fits that decide in the space of a model; raises StoreError if damaged.
 
-    Raises SpaceMismatch when another space has taken the place of this one.
+    Raises SpaceMismatch when another space has replaced this one.
     """
     row = snapshot.connection.execute(_IN_USE, {"space_id": space_id}).mappings().one()
     if row["n_switches"]:
@@ -66,7 +66,7 @@ def fits_in_use(snapshot: Snapshot, space_id: str) -> FitsInUse:
 def _part(
     protection: Protection, row: RowMapping, table: Table, read: Callable[[Any], T]
 ) -> T | None:
-    """Return what is read of the columns of one table in a joined row, or None for no row."""
+    """Return the object of one table's columns in a joined row, or None for no row."""
     values = {column.name: row[f"{table.name}_{column.name}"] for column in table.c}
     if values["id"] is None:
         return None
@@ -74,25 +74,25 @@ def _part(
 
 
 class Fits(Rows, Generic[T]):
-    """Reads what was fitted, of one kind; what is damaged is a StoreError."""
+    """Reads fits of one kind; a damaged row is a StoreError."""
 
     _table: ClassVar[Table]
     _kind: ClassVar[str]
     _read: Callable[[Any], T]
 
     def get(self, number: int) -> T:
-        """Return the one of that number; raises FitNotFound."""
+        """Return the fit with that number; raises FitNotFound."""
         id_ = self._table.c.id
         if fits := self._where(id_ == number):
             return fits[0]
         ids = self._connection.execute(select(id_).order_by(id_)).scalars()
         raise FitNotFound(
-            f"there is no {self._kind} {number}; there is: {', '.join(map(str, ids)) or 'none'}",
+            f"there is no {self._kind} {number}; there are: {', '.join(map(str, ids)) or 'none'}",
             hint=f"`voiceid {self._kind}s list` shows them.",
         )
 
     def get_unused(self, number: int) -> T:
-        """Return the one of that number; raises FitNotFound, and ChangeRefused if it decides."""
+        """Return the fit with that number; raises FitNotFound, or ChangeRefused if it decides."""
         fit = self.get(number)
         if fit.in_use:
             raise ChangeRefused(
@@ -102,7 +102,7 @@ class Fits(Rows, Generic[T]):
         return fit
 
     def in_use(self, space_id: str) -> T | None:
-        """Return the one that decides in a space, or None."""
+        """Return the fit that decides in a space, or None."""
         used = self._table.c.used_since.is_not(None)
         return next(iter(self._where((self._table.c.space_id == space_id) & used)), None)
 
@@ -123,7 +123,7 @@ class Fits(Rows, Generic[T]):
         return number
 
     def use(self, space_id: str, number: int | None) -> None:
-        """Let one, or None, decide in a space from now on: in a change."""
+        """Let a fit, or no fit, decide in a space from now on: in a change."""
         now = self._effects.now
         used = self._table.c.used_since.is_not(None)
         chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
@@ -136,7 +136,7 @@ class Fits(Rows, Generic[T]):
             self._connection.execute(query.values(used_since=since, facts=values["facts"]))
 
     def list(self, space_id: str | None = None) -> list[T]:
-        """Return those of a space, or of all, oldest first."""
+        """Return the fits of a space, or of all spaces, oldest first."""
         return self._where(true() if space_id is None else self._table.c.space_id == space_id)
 
 
@@ -175,8 +175,8 @@ class Adaptations(Fits[StoredAdaptation]):
     ) -> int:
         """Add an adaptation of a space, which decides nothing yet, and return its number.
 
-        All speakers in that space have a centroid in the adapted one from now on.  Raises
-        StoreError when this adaptation is there already, or a sample is damaged.
+        All speakers in that space have a centroid in the adapted space from now on.  Raises
+        StoreError when this adaptation exists already, or a sample is damaged.
         """
         adapted = adapted_space(space, transform)
         self._snapshot.spaces.know(space)

@@ -1,7 +1,7 @@
-"""Jobs: who works on each until when, and what came of it.
+"""Jobs: the process that works on each job, its lease, and the result.
 
-A process that works on a job holds a lease, and renews it; one that was killed does not, and the
-next process takes the job over.
+A process that works on a job renews its lease; a killed process does not, and the next process
+takes the job over.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from voiceid.store.value_list import in_list
 
 _DAMAGE = (ValueError, TypeError, RecursionError)
 _ABANDONED = timedelta(days=7)
-"""After which a job that no process began is removed: its recordings are on a host that is gone."""
+"""After this time a job that no process began is removed: the host of its recordings is gone."""
 _SHOWN = [column for column in jobs.c if column is not jobs.c.pictures]
 
 
@@ -34,34 +34,34 @@ class Jobs(Rows):
     """Reads jobs."""
 
     def list(self, key_id: str | None = None) -> list[Job]:
-        """Return the jobs, oldest first: all, or those of a key.  Damaged ones are left out."""
+        """Return the jobs, oldest first: all, or those of a key.  Damaged jobs are left out."""
         query = select(*_SHOWN).order_by(jobs.c.created_at, jobs.c.id)
         if key_id is not None:
             query = query.where(jobs.c.key_id == key_id)
         return [job for row in self._connection.execute(query) if (job := self._readable(row))]
 
     def find(self, job_id: str) -> Job | None:
-        """Return the job of that id; None: there is none."""
+        """Return the job with that id, or None."""
         row = self._connection.execute(_of(job_id)).first()
         return None if row is None else self._job(row)
 
     def pictures(self, job_id: str) -> dict[str, JobPicture]:
-        """Return what was drawn of the result of a job, by name."""
+        """Return the pictures of a job's result, by name."""
         row = self._connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
         if row is None:
             return {}
         text = self._protection.text(row.pictures, *job_place("pictures", row))
         try:
-            found = json.loads(text or "{}").items()
+            drawn = json.loads(text or "{}").items()
             return {
                 name: JobPicture(title, base64.b64decode(png, validate=True))
-                for name, (title, png) in found
+                for name, (title, png) in drawn
             }
         except _DAMAGE as error:
             raise _damaged(job_id) from error
 
     def waiting(self, ids: Collection[str]) -> int:
-        """Return how many of these wait."""
+        """Return how many of these jobs wait."""
         query = select(func.count()).where(
             in_list(self._connection, jobs.c.id, ids), jobs.c.state == JobState.QUEUED.value
         )
@@ -73,13 +73,13 @@ class Jobs(Rows):
         return _job(row, request, result)
 
     def _readable(self, row: Row[Any]) -> Job | None:
-        """Return the job of a row; None: it is damaged."""
+        """Return the job of a row; None if it is damaged."""
         with suppress(StoreError):
             return self._job(row)
         return None
 
     def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
-        """Return which of these there are, and whether a process may still work on each."""
+        """Return, for each of these jobs that exists, whether a process may still work on it."""
         at_work = ~IS_OVER | (jobs.c.lease_until > now.isoformat())
         query = select(jobs.c.id, case((at_work, 1), else_=0))
         rows = self._connection.execute(query.where(in_list(self._connection, jobs.c.id, ids)))
@@ -110,9 +110,9 @@ class JobWriter(Jobs):
         self._connection.execute(query)
 
     def claim(self, ids: Collection[str], owner: str, lease_s: float) -> Job | None:
-        """Begin the oldest of these that waits, or whose process does not renew its lease.
+        """Begin the oldest of these jobs that waits, or that lost its process.
 
-        One that is damaged is removed, as no process can begin it.
+        A damaged job is removed, since no process can begin it.
         """
         lost = (jobs.c.state == JobState.RUNNING.value) & (
             jobs.c.lease_until < self._now.isoformat()
@@ -126,7 +126,7 @@ class JobWriter(Jobs):
             return None
         begun = {"state": JobState.RUNNING.value, "owner": owner, "n_starts": jobs.c.n_starts + 1}
         self._set(jobs.c.id == job_id, **begun, lease_until=self._lease(lease_s))
-        is_enrolment = jobs.c.kind == JobKind.ENROLL.value  # which would bring back who was erased
+        is_enrolment = jobs.c.kind == JobKind.ENROLL.value  # would bring back an erased person
         self._set((jobs.c.id == job_id) & ~is_enrolment, is_forgotten=0)
         job = self._readable(self._connection.execute(_of(job_id)).one())
         if job is None:
@@ -136,14 +136,14 @@ class JobWriter(Jobs):
     def renew(
         self, job_id: str, owner: str, lease_s: float, progress: tuple[float | None, float | None]
     ) -> bool:
-        """Renew a lease, and say how far the job is; False: it is this process's no more."""
+        """Renew a lease and store the progress; False: the job is no longer this process's."""
         done, total = progress
         return self._set_own(
             job_id, owner, lease_until=self._lease(lease_s), done=done, total=total
         )
 
     def release(self, job_id: str, owner: str) -> None:
-        """Let a job wait again, for a process that begins later; this start does not count."""
+        """Let a job wait again for a later process; this start does not count."""
         self._set_own(
             job_id,
             owner,
@@ -156,32 +156,32 @@ class JobWriter(Jobs):
     def finish(
         self, job: Job, owner: str, state: JobState, result: Any, pictures: Mapping[str, JobPicture]
     ) -> None:
-        """End a job of this process's, or keep what one that was cancelled came to.
+        """End a job of this process, or keep the result of one that was cancelled.
 
-        The job is as it was begun: whatever its row says since, the result is that caller's alone.
-        The result, and what was drawn of it, is dropped where a voice was erased meanwhile.
+        ``job`` is the job as it was begun: even if its row changed, the result is that caller's.
+        The result and its pictures are dropped if a voice was erased meanwhile.
         """
-        known = (jobs.c.id == job.id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
-        was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
+        is_ours = (jobs.c.id == job.id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
+        states = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
         if result is not None:
             drawn = {n: (p.title, base64.b64encode(p.png).decode()) for n, p in pictures.items()}
-            kept = {"result": self._stored("result", job, result)}
-            kept["pictures"] = self._stored("pictures", job, drawn) if drawn else None
-            self._set(known & jobs.c.state.in_(was), **kept)
+            values = {"result": self._stored("result", job, result)}
+            values["pictures"] = self._stored("pictures", job, drawn) if drawn else None
+            self._set(is_ours & jobs.c.state.in_(states), **values)
         self._set_own(job.id, owner, state=state.value, request=self._stored("request", job, {}))
 
     def cancel(self, job: Job) -> None:
-        """End a job that waits or is worked on; its process notices that when it renews."""
-        still = ~IS_OVER
+        """End a job that waits or runs; its process notices that when it renews the lease."""
+        is_open = ~IS_OVER
         cancelled = {"state": JobState.CANCELLED.value, "request": self._stored("request", job, {})}
-        self._set(still & (jobs.c.id == job.id), **cancelled)
+        self._set(is_open & (jobs.c.id == job.id), **cancelled)
 
     def remove(self, job_id: str) -> None:
         """Remove a job."""
         self._connection.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def remove_damaged(self) -> list[str]:
-        """Remove the jobs that are damaged; return their ids."""
+        """Remove damaged jobs; return their ids."""
         rows = self._connection.execute(select(*_SHOWN)).all()
         damaged = [row.id for row in rows if self._readable(row) is None]
         for job_id in damaged:
@@ -189,7 +189,7 @@ class JobWriter(Jobs):
         return damaged
 
     def expire(self, kept_s: float) -> None:
-        """Remove the jobs that ended so long ago, and those that no process will ever begin."""
+        """Remove jobs that ended more than ``kept_s`` ago, and jobs that no process will begin."""
         ended = jobs.c.updated_at < (self._now - timedelta(seconds=kept_s)).isoformat()
         abandoned = jobs.c.updated_at < (self._now - _ABANDONED).isoformat()
         self._connection.execute(delete(jobs).where(or_(IS_OVER & ended, abandoned)))
@@ -211,7 +211,7 @@ class JobWriter(Jobs):
 
 
 def job_place(column: str, job: Any) -> tuple[str, ...]:
-    """Return what a sealed text of a job, or of its row, is bound to: another caller has it not."""
+    """Return the place that a sealed text of a job is bound to: it names the caller's key."""
     return (f"job {column}", job.id, str(job.kind), f"of key {job.key_id}")
 
 

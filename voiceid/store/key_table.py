@@ -1,4 +1,4 @@
-"""The keys to the service, and how often each was used."""
+"""The keys of the service, and the number of requests with each."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class ApiKeys(Rows):
         return [self._key(row) for row in self._connection.execute(query).all()]
 
     def get(self, key_id: str) -> ApiKey:
-        """Return the key of that id; raises ApiKeyNotFound."""
-        found = self.with_hash(key_id)
-        if found is None:
+        """Return the key with that id; raises ApiKeyNotFound."""
+        key_and_hash = self.with_hash(key_id)
+        if key_and_hash is None:
             raise ApiKeyNotFound(f"there is no key {key_id!r:.40}")
-        return found[0]
+        return key_and_hash[0]
 
     def with_hash(self, key_id: str) -> tuple[ApiKey, str] | None:
-        """Return the key of that id, and the SHA-256 of its secret; None: there is none."""
+        """Return the key with that id and the SHA-256 of its secret, or None."""
         row = self._connection.execute(_BY_ID, {"id": key_id}).first()
         return None if row is None else (self._key(row), row.secret_sha256)
 
@@ -74,7 +74,7 @@ class ApiKeyWriter(ApiKeys):
         self._connection.execute(delete(api_keys).where(api_keys.c.id == key_id))
 
     def use(self, key: ApiKey, now: datetime) -> bool:
-        """Count a request of this minute; False: the key has had as many as it may."""
+        """Count a request of this minute; False: the key has reached its limit."""
         minute = int(now.timestamp()) // 60
         of_key = key_uses.c.key_id == key.id
         self._connection.execute(delete(key_uses).where(of_key, key_uses.c.minute < minute))

@@ -1,7 +1,7 @@
-"""Of which enrolled speakers calibrations and adaptations were learned: by ids, which stay.
+"""The enrolled speakers that calibrations and adaptations were learned from, by id.
 
-Once a speaker is erased, the id names no person.  Of a fit that was learned from recordings no id
-is kept; of one that is older than this table there is no row.
+Once a speaker is erased, the id names no person.  A fit that was learned from recordings has no
+ids; a fit that is older than this table has no row.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SpeakerIds:
         return sum(last - first + 1 for first, last in self._ranges())
 
     def and_of(self, id_: int) -> SpeakerIds:
-        """Return these and another one."""
+        """Return these ids and another one."""
         return SpeakerIds.of({*self, id_})
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
@@ -52,7 +52,7 @@ class SpeakerIds:
 
 
 class LearnedFrom(Rows):
-    """Reads it, and changes it in a change."""
+    """Reads these ids, and changes them in a change."""
 
     def all(self) -> dict[tuple[str, int], SpeakerIds]:
         """Return the speakers by kind, ``calibration`` or ``adaptation``, and number of a fit."""
@@ -60,18 +60,18 @@ class LearnedFrom(Rows):
         return {(row.kind, row.number): SpeakerIds(row.speaker_ids) for row in rows}
 
     def put(self, kind: str, number: int, speaker_ids: Collection[int]) -> None:
-        """Note of whom a fit was learned."""
+        """Record the speakers that a fit was learned from."""
         self.forget(kind, [number])
         values = {"kind": kind, "number": number, "speaker_ids": SpeakerIds.of(speaker_ids).text}
         self._connection.execute(insert(fit_speakers).values(**values))
 
     def forget(self, kind: str, numbers: Collection[int]) -> None:
-        """Remove what was noted of fits that are removed."""
+        """Remove the speakers of removed fits."""
         gone = (fit_speakers.c.kind == kind) & fit_speakers.c.number.in_(numbers)
         self._connection.execute(delete(fit_speakers).where(gone))
 
     def moved(self, from_ids: Collection[int], to_id: int) -> None:
-        """Let what was learned from speakers be learned from one who gets samples of theirs."""
+        """Add a speaker who gets samples of others to the fits that were learned from those."""
         for (kind, number), ids in self.all().items():
             if to_id not in ids and any(id_ in ids for id_ in from_ids):
                 its = (fit_speakers.c.kind == kind) & (fit_speakers.c.number == number)

@@ -1,4 +1,4 @@
-"""Looking after a database: a copy while others write, and a check of everything in it."""
+"""Maintenance of a database: a copy while others write, and a check of its content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def backup(
     when_whole: Callable[[], None] = lambda: None,
     key: SigningKey | None = None,
 ) -> int:
-    """Write one consistent state to a new file of its owner (0600), whole or not at all.
+    """Write one consistent state to a new private file (0600), whole or not at all.
 
     Return its size in bytes.  ``when_whole`` is called before the file has its name; a ``key``
     signs it.
@@ -40,7 +40,7 @@ def backup(
     try:
         if target.exists():
             raise FileNotWritten(
-                f"{target} is there already; it was left as it is", hint="Name a new file."
+                f"{target} exists already; it was not changed", hint="Name a new file."
             )
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with whole_file(target) as file:
@@ -52,17 +52,16 @@ def backup(
     except (OSError, StoreReadOnly) as error:  # the database itself is only read
         why = error.strerror if isinstance(error, OSError) else "its disk is full"
         raise FileNotWritten(
-            f"{target} cannot be written: {why}", hint="Name another place."
+            f"{target} cannot be written: {why}", hint="Choose another folder."
         ) from error
 
 
 def check(store: Store) -> list[str]:
-    """Return everything that is wrong with a database, each in a sentence; nothing is changed.
+    """Return every problem of a database, each in a sentence; nothing is changed.
 
-    SQLite's own checks of its pages and references, then every speaker, sample and centroid:
-    whether it can be read, whether the name fits the key that it is looked up by, and whether the
-    centroid and the totals beside it are what the samples make.  What keeps it from being read,
-    other than damage, is raised.
+    First SQLite's own checks of its pages and references, then every speaker, sample and centroid:
+    whether it can be read, whether the name fits its lookup key, and whether the centroid and its
+    totals match the samples.  Reasons other than damage that prevent reading are raised.
     """
     problems: list[str] = []
     try:
@@ -77,20 +76,20 @@ def check(store: Store) -> list[str]:
 
 
 def unreadable(reader: Reader) -> dict[int, str]:
-    """Return the speakers of whom `check` says what is wrong, by id, with what it is.
+    """Return the problems of speakers that `check` finds, by speaker id.
 
-    Also those of whom there are rows, and no speaker: another program deleted that one.
+    Included are ids that only have rows: another program deleted the speaker.
     """
     gone = reader.without_speaker()
-    rows = {id_: f"there are rows of speaker {id_}, and no such speaker" for id_ in sorted(gone)}
+    rows = {id_: f"there are rows of speaker {id_}, who does not exist" for id_ in sorted(gone)}
     rows |= reader.retention.undated()
     return rows | dict(_unreadable(reader, reader.speakers.ids(), _derived(reader)))
 
 
 def _unreadable(reader: Reader, ids: list[int], spaces: list[_Derived]) -> Iterator[_Fault]:
     try:
-        found = [*_unfit(reader, reader.speakers.of_ids(ids), spaces)]
-        found += reader.speakers.misnamed(ids).items()
+        faults = [*_unfit(reader, reader.speakers.of_ids(ids), spaces)]
+        faults += reader.speakers.misnamed(ids).items()
         for id_ in ids:
             reader.spoken.of(id_)
             for _ in reader.fingerprints.of(id_, _LONG_AGO):
@@ -105,7 +104,7 @@ def _unreadable(reader: Reader, ids: list[int], spaces: list[_Derived]) -> Itera
             yield from _unreadable(reader, ids[:half], spaces)
             yield from _unreadable(reader, ids[half:], spaces)
     else:
-        yield from found
+        yield from faults
 
 
 def _content(reader: Reader) -> Iterator[str]:
@@ -115,11 +114,11 @@ def _content(reader: Reader) -> Iterator[str]:
     yield from reader.speakers.misnamed(reader.speakers.ids()).values()
     yield from reader.retention.undated().values()
     for page in reader.speakers.pages():
-        yield from (said for _, said in _unfit(reader, page, spaces))
+        yield from (fault for _, fault in _unfit(reader, page, spaces))
 
 
 def _derived(reader: Reader) -> list[_Derived]:
-    """Return every space with centroids: of which space's samples they are, and how made."""
+    """Return every space with centroids: the space of the samples, its own, the transform."""
     adaptations = reader.adaptations.list()
     adapted = {a.adapted_id for a in adaptations}
     derived: list[_Derived] = [
@@ -157,7 +156,7 @@ def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
 
 
 def _are_totals(totals: tuple[int, float] | None, samples: list[Sample]) -> bool:
-    """Whether a centroid says how many samples there are, and which share is a telephone's."""
+    """Whether a centroid states the right number of samples and telephone share."""
     if totals is None or not samples:
         return totals is None and not samples
     share = telephone_share([sample.quality.telephone for sample in samples])

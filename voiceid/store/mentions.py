@@ -1,4 +1,4 @@
-"""What is kept of a person beside their rows: attempts, jobs and kept answers that name them."""
+"""Records about a person beside their rows: attempts, jobs and answers that name them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from voiceid.store.tables import (
 
 
 class Mentions(Rows):
-    """Reads them."""
+    """Reads these records."""
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
-        """Return the failed attempts to be accepted as somebody, oldest first."""
+        """Return the failed attempts to be accepted under a name, oldest first."""
         its = attempts.c.name_key == self._protection.name_key(speaker_key(name))
         query = select(attempts.c.failed_at, attempts.c.caller).where(its)
         rows = self._connection.execute(query.order_by(attempts.c.id)).mappings()
         return [dict(row) for row in rows]
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
-        """Return the jobs whose request or result has the name, and where."""
-        found = []
+        """Return the jobs that have the name in their request or result, and in which."""
+        naming = []
         for row in self._connection.execute(select(jobs).order_by(jobs.c.created_at)):
             places = [
                 column
@@ -42,11 +42,11 @@ class Mentions(Rows):
             ]
             if places:
                 facts = {"id": row.id, "kind": row.kind, "state": row.state}
-                found.append({**facts, "created_at": row.created_at, "named_in": places})
-        return found
+                naming.append({**facts, "created_at": row.created_at, "named_in": places})
+        return naming
 
     def answers(self, name: str) -> list[dict[str, Any]]:
-        """Return the kept answers of requests that have the name."""
+        """Return the kept answers that have the name."""
         query = select(kept_answers).where(kept_answers.c.answer.is_not(None))
         return [
             {"caller": row.caller, "created_at": row.created_at}
@@ -56,12 +56,12 @@ class Mentions(Rows):
         ]
 
     def vectors(self, speaker: Speaker) -> list[bytes]:
-        """Return the vectors of a speaker, of samples and centroids, as they are stored."""
-        found: list[bytes] = []
+        """Return the vectors of a speaker's samples and centroids, as stored."""
+        stored: list[bytes] = []
         for table in (samples, centroids):
             query = select(table.c.vector).where(table.c.speaker_id == speaker.id)
-            found += self._connection.execute(query).scalars()
-        return found
+            stored += self._connection.execute(query).scalars()
+        return stored
 
     def fingerprints(self, speaker: Speaker) -> list[bytes]:
         """Return the fingerprints of a speaker as they are stored."""
@@ -80,11 +80,11 @@ class Mentions(Rows):
 
 
 def _has(text: str | None, name: str) -> bool:
-    """Return whether JSON has a text, or a part of a path, that is a name; in any case."""
+    """Return whether a text or part of a path in JSON is a name, ignoring case."""
     if not text:
         return False
     key = speaker_key(name)
-    parts = (part for found in _texts(text) for part in found.split("/"))
+    parts = (part for value in _texts(text) for part in value.split("/"))
     return any(" ".join(part.split()).casefold() == key for part in parts)
 
 
@@ -93,14 +93,14 @@ def _texts(text: str) -> list[str]:
         waiting: list[Any] = [json.loads(text)]
     except ValueError:
         return [text]
-    found: list[str] = []
+    texts: list[str] = []
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
-            found += [value, *value.splitlines()]
-            found += [cell for line in value.splitlines() for cell in line.split(",")]
+            texts += [value, *value.splitlines()]
+            texts += [cell for line in value.splitlines() for cell in line.split(",")]
         elif isinstance(value, dict):
             waiting += [*value, *value.values()]
         elif isinstance(value, list):
             waiting += value
-    return found
+    return texts

@@ -1,9 +1,9 @@
 """Centroids on PostgreSQL: the column type, the search in SQL, and pgvector's HNSW index.
 
-In Python a centroid's vector is bytes of little-endian float32 whatever the database; on PostgreSQL
-the column is pgvector's `vector`.  A search compares all rows of a space: it sorts ids and cosines
-alone, and reads the vectors of the best afterwards.  A cast to `halfvec` makes it slower
-(docs/postgres.md).  The comment of an HNSW index, which is optional, holds what it loses.
+In Python a centroid's vector is little-endian float32 bytes for every database; on PostgreSQL the
+column is pgvector's `vector`.  A search compares all rows of a space: it sorts only ids and
+cosines, and reads the vectors of the best afterwards.  A cast to `halfvec` makes it slower
+(docs/postgres.md).  The comment of an HNSW index, which is optional, holds its measured loss.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from voiceid.domain import CentroidTable, Float32Array, tag
 from voiceid.store import stored_rows
 
 HNSW_M, HNSW_EF_CONSTRUCTION = 32, 200
-"""Neighbours of a point, and candidates when it is inserted.  pgvector's own, 16 and 64, lose
-every second speaker at 100,000 (docs/postgres.md)."""
+"""Neighbours of a point, and candidates at insertion.  pgvector's defaults, 16 and 64, lose every
+second speaker at 100,000 (docs/postgres.md)."""
 _NOTED = re.compile(r"ef_search (\d+), (\d+) of (\d+) lost", re.ASCII)
 _HEADER = struct.Struct(">HH")
-"""Before the numbers, big-endian, pgvector sends their count and 16 bits that are unused."""
+"""Before the numbers pgvector sends, big-endian, their count and 16 unused bits."""
 
 
 class VectorBytes(UserDefinedType[bytes]):
@@ -45,7 +45,7 @@ class VectorBytes(UserDefinedType[bytes]):
         return lambda value: None if value is None else OnWire.of(np.frombuffer(value, "<f4"))
 
     def column_expression(self, colexpr: ColumnElement[bytes]) -> ColumnElement[bytes]:
-        """See SQLAlchemy's `TypeEngine`: numbers come in as they are sent over the wire."""
+        """See SQLAlchemy's `TypeEngine`: numbers are read in pgvector's binary form."""
         return func.vector_send(colexpr, type_=self)
 
     def result_processor(
@@ -61,21 +61,21 @@ VECTOR: TypeEngine[bytes] = LargeBinary().with_variant(VectorBytes(), "postgresq
 
 
 class OnWire(bytes):
-    """A vector as pgvector sends and receives it: far faster to make and to read than its text."""
+    """A vector in pgvector's binary form, which is far faster than its text form."""
 
     @classmethod
     def of(cls, vector: Float32Array) -> OnWire:
-        """Return a vector (dim,) in that form."""
+        """Return a vector (dim,) in binary form."""
         return cls(_HEADER.pack(len(vector), 0) + vector.astype(">f4").tobytes())
 
     @staticmethod
     def read(sent: bytes) -> bytes:
-        """Return little-endian float32 of what pgvector sent."""
+        """Return the little-endian float32 bytes of a vector in binary form."""
         return np.frombuffer(sent, dtype=">f4", offset=_HEADER.size).astype("<f4").tobytes()
 
 
 def speak_binary(connection: Any) -> None:
-    """Teach a connection of psycopg to send `OnWire` as it is; the server knows what is wanted."""
+    """Make a psycopg connection send `OnWire` unchanged; the server infers the type."""
     from psycopg.adapt import Dumper  # noqa: PLC0415 - only where there is such a connection
     from psycopg.pq import Format  # noqa: PLC0415 - as above
 
@@ -104,8 +104,8 @@ class RowSearch:
     ) -> CentroidTable:
         """Return the ``n`` centroids of a space nearest to a unit vector (dim,), in no order.
 
-        Of all rows, or of the members of a group; with ``ef_search`` of so many candidates of the
-        HNSW index instead.
+        Compares all rows, or the members of a group; with ``ef_search``, that many candidates of
+        the HNSW index instead.
         """
         values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
         rows, members = "centroids", ""
@@ -131,16 +131,16 @@ class RowSearch:
         """  # noqa: S608
         nearest = self._connection.execute(text(sql).columns(vector=VECTOR), values).all()
         ids = np.array([row.id for row in nearest], dtype=np.int64)
-        found = stored_rows.vectors([row.vector for row in nearest], len(query), space_id)
-        return CentroidTable(ids, found)
+        vectors = stored_rows.vectors([row.vector for row in nearest], len(query), space_id)
+        return CentroidTable(ids, vectors)
 
     def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
-        """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
-        noted = self._connection.scalar(
+        """Return ef_search of the HNSW index, its missed queries, and the tested queries."""
+        comment = self._connection.scalar(
             text("SELECT obj_description(to_regclass(:name), 'pg_class')"),
             {"name": _hnsw_name(space_id)},
         )
-        match = _NOTED.fullmatch(noted or "")
+        match = _NOTED.fullmatch(comment or "")
         return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
 
     def build_hnsw(self, space_id: str, dim: int) -> None:
@@ -154,9 +154,9 @@ class RowSearch:
         )
 
     def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
-        """Keep with the HNSW index how it is searched, and what that loses."""
-        noted = f"ef_search {ef_search:d}, {missed:d} of {queries:d} lost"
-        self._connection.exec_driver_sql(f"COMMENT ON INDEX {_hnsw_name(space_id)} IS '{noted}'")
+        """Store ef_search and the measured loss in the comment of the HNSW index."""
+        comment = f"ef_search {ef_search:d}, {missed:d} of {queries:d} lost"
+        self._connection.exec_driver_sql(f"COMMENT ON INDEX {_hnsw_name(space_id)} IS '{comment}'")
 
     def drop_hnsw(self, space_id: str) -> None:
         """Drop the HNSW index of a space, if there is one."""

@@ -1,10 +1,10 @@
-"""PostgreSQL: its connections and transactions, and what its errors mean.
+"""PostgreSQL: connections, transactions, and the meaning of its errors.
 
 A read is one snapshot (REPEATABLE READ).  A write first takes a lock that all writers of the
-database take, so that they come one after another, as with SQLite's ``BEGIN IMMEDIATE``: the feed's
-numbers are committed in their order.  ``synchronous_commit`` puts a commit, with all before it, on
-the server's disk before it is reported.  Statements are not prepared and settings are of one
-transaction, so that a pooler (PgBouncer) may stand between.
+database take, so that they take turns, as with SQLite's ``BEGIN IMMEDIATE``: the feed's numbers are
+committed in order.  ``synchronous_commit`` puts a commit, with all before it, on the server's disk
+before it is reported.  Statements are not prepared and settings last for one transaction, so that
+a pooler (PgBouncer) may stand between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voiceid.errors import (
 from voiceid.store.pgvector import speak_binary
 from voiceid.store.tables import metadata
 
-logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what breaks is an error of ours
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # voiceid reports failures itself
 BEGIN_OPTION = "voiceid_begin"
 """Execution option of a connection: how its transaction begins."""
 
@@ -36,12 +36,12 @@ class Begin(Enum):
     """How a transaction begins."""
 
     READ = auto()
-    WRITE = auto()  # it is on the disk, with all before it, when it is committed
-    WRITE_UNSYNCED = auto()  # the system has it, and puts it on the disk when it likes
+    WRITE = auto()  # on the disk, with all before it, when it is committed
+    WRITE_UNSYNCED = auto()  # the operating system writes it to the disk later
 
     @property
     def writes(self) -> bool:
-        """Whether it takes the turn of a writer."""
+        """Whether the transaction takes the lock of writers."""
         return self is not Begin.READ
 
 
@@ -49,15 +49,15 @@ _WRITERS = 0x766F696365
 """The number of the lock that writers take: "voice"."""
 _CONNECTING_S = 10
 _VANISHED_S = 60
-"""A host that vanished in the middle of a write gives the lock back after this."""
+"""A client that vanished during a write loses the lock after this time."""
 
 _READ = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
-    " SET LOCAL max_parallel_workers_per_gather = 4;"  # a search of all; the server's own is 2
-    " SET LOCAL jit = off"  # to compile a search takes longer than to run it
+    " SET LOCAL max_parallel_workers_per_gather = 4;"  # for exact search; the default is 2
+    " SET LOCAL jit = off"  # compiling a search takes longer than running it
 )
 _WRITE = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED;"  # what was written while it waits counts
+    "BEGIN ISOLATION LEVEL READ COMMITTED;"  # sees what others wrote while it waited
     " SET LOCAL lock_timeout = {busy_timeout_ms};"
     " SET LOCAL synchronous_commit = {sync};"
     f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
@@ -78,13 +78,13 @@ _FOREIGN = """
             OR p.prosrc NOT LIKE '%% BEGIN RAISE EXCEPTION ''samples are immutable''; END ')
     ORDER BY 1
 """
-"""What on the tables of voiceid is not its own, by what it is called."""
+"""Lists objects on voiceid's tables that voiceid did not make, by kind and name."""
 
 
 def rewrite_tables(engine: Engine) -> None:
-    """Write every table again, without what is no longer seen: VACUUM only marks it as free.
+    """Rewrite every table without dead rows: a plain VACUUM only marks them as free.
 
-    The server's statistics too, which quote rows, where the user owns the database.
+    The server's statistics too, which quote rows, if the user owns the database.
     """
     with engine.connect() as connection:
         for table in metadata.tables:
@@ -108,31 +108,31 @@ _HINTS = {
     "42501": "The first use makes the tables and, with CREATE EXTENSION, pgvector: let the user of"
     " database_url do that, or have an administrator run `CREATE EXTENSION vector` once.",
     "25006": "This server is a replica: point database_url at the primary.",
-    "53100": "The disk of the database server is full: make room there. Nothing was changed.",
+    "53100": "The disk of the database server is full: free some space. Nothing was changed.",
     "53200": "The database server is out of memory. Nothing was changed.",
     "57014": "The server's statement_timeout, or an administrator, ended it. Nothing was changed.",
 }
-_CONNECTING = {  # what libpq says in words only
+_CONNECTING = {  # libpq reports these only as text
     "password authentication failed": "Check the user and the password in database_url.",
     "no password supplied": "Give the password in database_url, PGPASSWORD or ~/.pgpass.",
     "role ": "Check the user in database_url.",
-    "database ": "Make the database first: CREATE DATABASE.",
+    "database ": "Create the database first: CREATE DATABASE.",
     "starting up": "Try again in a moment.",
     "shutting down": "Try again in a moment.",
 }
-_DOWN = "Check that the server of database_url runs, and that it can be reached from here."
+_DOWN = "Check that the server of database_url runs, and that this host can reach it."
 
 
 def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
-    """Return an engine for a database of a server; nothing is opened yet."""
+    """Return an engine for a database on a server; nothing is opened yet."""
     settings = {
         "connect_timeout": _CONNECTING_S,
         "application_name": "voiceid",
         "prepare_threshold": None,
     }
     try:
-        # No limit on connections: a thread waits for the database, never for the pool.
-        # The driver begins nothing: its BEGIN would go to the server and back alone.
+        # No connection limit: a thread waits for the database, never for the pool.
+        # The driver sends no BEGIN: it would cost a round trip of its own.
         engine = create_engine(
             url.text, connect_args=settings, isolation_level="AUTOCOMMIT", max_overflow=-1
         )
@@ -153,7 +153,7 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         kind = connection.get_execution_options().get(BEGIN_OPTION)
-        if kind is not None:  # else each statement is a transaction
+        if kind is not None:  # without a kind each statement is a transaction
             connection.exec_driver_sql(statements[kind])
 
     return engine
@@ -168,7 +168,7 @@ def revision(connection: Connection, url: DatabaseUrl) -> str | None:
     )
     if ours != versions:
         raise StoreError(
-            f"{url} holds the tables of another program", hint="Give voiceid a database of its own."
+            f"{url} holds the tables of another program", hint="Give voiceid a separate database."
         )
     if not versions:
         return None
@@ -176,50 +176,49 @@ def revision(connection: Connection, url: DatabaseUrl) -> str | None:
 
 
 def require_own(connection: Connection, url: DatabaseUrl) -> None:
-    """Raise StoreError when a table of voiceid has a trigger, rule or policy of another hand."""
+    """Raise StoreError when a table of voiceid has a trigger, rule or policy that is foreign."""
     names = [*metadata.tables, "alembic_version"]
     if foreign := connection.exec_driver_sql(_FOREIGN, (names,)).scalars().all():
         raise StoreError(
-            f"{url} has another schema than voiceid writes, and is not used:\n  "
-            + "\n  ".join(f"{what} is not voiceid's" for what in foreign),
-            hint="Drop what was added; nothing was changed.",
+            f"the schema of {url} is not the one that voiceid writes, so it is not used:\n  "
+            + "\n  ".join(f"{name} is not voiceid's" for name in foreign),
+            hint="Drop these objects; nothing was changed.",
         )
 
 
 def typed(error: DBAPIError, url: DatabaseUrl) -> StoreError:
-    """Return the error of this program for one of the driver's; it says what to do."""
+    """Return voiceid's error for a driver's error; it says what to do."""
     cause = error.orig
     code = getattr(cause, "sqlstate", None) or ""
-    said = _said(cause, url)
+    message = _said(cause, url)
     if code in _BUSY:
         return StoreBusy(f"the database {url} {_BUSY[code]}")
     if code in _DAMAGED:
         return StoreError(
-            f"{url} is damaged, or is not a database of voiceid: {said}",
-            hint="Put back a backup of the server.",
+            f"{url} is damaged, or is not a database of voiceid: {message}",
+            hint="Restore a backup of the server.",
         )
     if code.startswith("23"):
         return StoreError(
-            f"the database {url} refused a change that breaks its rules: {said}",
+            f"the database {url} refused a change that breaks its rules: {message}",
             hint="Nothing was changed.",
         )
     if is_cut(error):
         return StoreUnreachable(
-            f"the connection to {url} broke: {said}",
-            hint="Nothing of what was begun was changed. Try again.",
+            f"the connection to {url} broke: {message}", hint="Nothing was changed. Try again."
         )
     if not code and isinstance(error, OperationalError):
-        hint = next((hint for words, hint in _CONNECTING.items() if words in said), _DOWN)
-        return StoreUnreachable(f"the database {url} cannot be reached: {said}", hint=hint)
+        hint = next((hint for words, hint in _CONNECTING.items() if words in message), _DOWN)
+        return StoreUnreachable(f"the database {url} cannot be reached: {message}", hint=hint)
     kind = StoreReadOnly if code in _READ_ONLY else StoreError
     return kind(
-        f"the database {url} failed: {said}",
+        f"the database {url} failed: {message}",
         hint=_HINTS.get(code, "Nothing was changed. The server's log may say more."),
     )
 
 
 def is_cut(error: DBAPIError) -> bool:
-    """Whether the server went away in the middle, or ended the session itself."""
+    """Whether the connection broke, or the server ended the session."""
     code = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or code.startswith(("57P", "08"))
 
@@ -229,14 +228,14 @@ def unknown_outcome(error: DBAPIError, url: DatabaseUrl) -> StoreError:
     return StoreError(
         f"the connection to {url} broke while a change was being committed: whether it was made"
         f" is not known: {_said(error.orig, url)}",
-        hint="Look whether it is there (`voiceid speakers list`) before you do it again.",
+        hint="See whether the change is there (`voiceid speakers list`) before you repeat it.",
     )
 
 
 def _said(cause: BaseException | None, url: DatabaseUrl) -> str:
-    """Return what the server said, without the values of rows and without secrets."""
+    """Return the server's message, without values of rows and without secrets."""
     diagnosis = getattr(cause, "diag", None)
-    said = " ".join((getattr(diagnosis, "message_primary", None) or str(cause)).split())
+    message = " ".join((getattr(diagnosis, "message_primary", None) or str(cause)).split())
     for secret in url.secrets:
-        said = said.replace(secret, "***")
-    return said
+        message = message.replace(secret, "***")
+    return message

@@ -1,8 +1,8 @@
 """Changing how a gallery is protected, in one transaction.
 
-Plain, rotated and sealed galleries, and another secret rotation, are all reached in the same way:
-each row is made plain as the old protection has it, and stored as the new one does.  Ids stay.
-Every point of the change feed gets another token, so that no index of before passes for one of now.
+All changes among plain, rotated and sealed galleries, and to another secret rotation, work alike:
+each row is opened by the old protection and stored by the new one.  Ids stay.  Every point of the
+change feed gets another token, so that no older index counts as current.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _JOB_TEXTS = ("request", "result", "pictures")
 
 
 class ProtectionWriter:
-    """Changes the protection of a gallery; each method returns what opens it from then on."""
+    """Changes the protection of a gallery; each method returns the vault that opens it then."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._effects, self._keys, self._snapshot = snapshot.effects, snapshot.key_ring, snapshot
@@ -60,9 +60,9 @@ class ProtectionWriter:
         self._was = snapshot.protection
 
     def protect(self, kind: Kind, key: Key) -> Vault:
-        """Protect a gallery that is plain, or protected in another way."""
+        """Protect a gallery that is plain or has another protection."""
         if self._was.row is None:
-            self._was.vault = None  # whatever the settings require of a gallery that is used
+            self._was.vault = None  # protecting it satisfies a required key
         now, gallery_id = self._effects.now, os.urandom(8).hex()
         times = dict.fromkeys(("protected_at", "renewed_at", "key_changed_at"), now)
         vault = self._made(gallery_id, kind, key, os.urandom(2 * KEY_BYTES))
@@ -71,11 +71,11 @@ class ProtectionWriter:
         return vault
 
     def note_remains(self) -> None:
-        """Write down that what index files, kept audio and the log hold is to go."""
+        """Record that index files, kept audio and the log hold data to erase."""
         self._effects.erase(())
 
     def renew(self) -> Vault:
-        """Turn all vectors by another secret rotation; raises GalleryKeyMissing."""
+        """Rotate all vectors by another secret rotation; raises GalleryKeyMissing."""
         vault, row = self._opened()
         key = self._keys.key(row.key_id)
         secrets = os.urandom(KEY_BYTES) + vault.secrets[KEY_BYTES:]
@@ -159,10 +159,10 @@ class ProtectionWriter:
                 keys = {id_: self._key(id_) for id_ in keys}
             self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
             now.keep(keys)
-            named = self._was.named(rows)
-            keep_looks(self._connection, now, {row.id: row.name for row in named})
+            plain_rows = self._was.named(rows)
+            keep_looks(self._connection, now, {row.id: row.name for row in plain_rows})
             changed = []
-            for row in named:
+            for row in plain_rows:
                 name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
                 facts = {**values_of(row), "name_key": name_key}
                 stored = now.speaker_columns(keys[row.id], facts)
@@ -174,7 +174,7 @@ class ProtectionWriter:
         return Key.new() if self._was.sealing is None else self._was.key(speaker_id)
 
     def _attempts(self, now: Protection, found_by: dict[str, str]) -> None:
-        """Bring failed attempts over; a sealed name of no speaker cannot be, and is forgotten."""
+        """Convert failed attempts; forget those under a sealed name that no speaker has."""
         query = select(attempts.c.name_key).distinct()
         for name_key in self._connection.execute(query).scalars().all():
             its = attempts.c.name_key == name_key
@@ -186,7 +186,7 @@ class ProtectionWriter:
                 self._connection.execute(delete(attempts).where(its))
 
     def _fingerprints(self, now: Protection, recordings: dict[str, str]) -> None:
-        """Bring fingerprints over; their recordings are those of samples."""
+        """Convert fingerprints; their recordings are those of samples."""
         for rows in self._batches(fingerprints, fingerprints.c.id):
             stored = []
             for row in rows:
@@ -195,7 +195,7 @@ class ProtectionWriter:
             self._replace(fingerprints, stored)
 
     def _words(self, now: Protection) -> None:
-        """Bring the words of speakers over; codes that are asked for are forgotten."""
+        """Convert the words of speakers; forget the codes that wait for an answer."""
         self._connection.execute(delete(challenges))
         was, columns = SpokenWordsTable(self._snapshot), spoken_words.c
         for rows in self._batches(spoken_words, columns.speaker_id):
@@ -228,7 +228,7 @@ class ProtectionWriter:
             self._set(kept_answers, its, answer=answer)
 
     def _events(self, now: Protection) -> None:
-        """Bring the content and the seals of audit events over; their hashes stay."""
+        """Convert the content and the seals of audit events; their hashes stay."""
         columns, vault = audit_events.c, now.vault
         setting = update(audit_events).where(columns.number == bindparam("of_number"))
         setting = setting.values(content=bindparam("stored"), mac=bindparam("sealed_by"))
@@ -258,7 +258,7 @@ class ProtectionWriter:
             after = values_of(rows[-1])[key.name]
 
     def _replace(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        """Put rows in the place of those of the same ids: samples cannot be changed."""
+        """Delete rows and insert others with the same ids: samples cannot be updated."""
         self._delete(table, table.c.id, [row["id"] for row in rows])
         self._connection.execute(insert(table), rows)
 

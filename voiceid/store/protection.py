@@ -1,6 +1,6 @@
-"""What the rows of a protected gallery hold; those of another one are plain.
+"""The content of the rows of a protected gallery; an unprotected gallery has plain rows.
 
-Of a sealed gallery each speaker has a key.  Sealed by it, each with its place as context:
+In a sealed gallery each speaker has a key.  It seals, each with its place as context:
 
     speakers.name      name, metadata and consents, in base64; bound to name_key, expires_at,
                        disabled_at, consent_until, and to the speaker's groups
@@ -9,12 +9,12 @@ Of a sealed gallery each speaker has a key.  Sealed by it, each with its place a
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
                        PostgreSQL it is rotated alone: pgvector compares it)
 
-    fingerprints.words the words; bound to what is beside them
+    fingerprints.words the words; bound to the other columns
 
-The key is bound to the speaker's id, so no row, and no part of one, can be moved to another.
-Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  By a key of the
-gallery are sealed: texts of jobs and of kept answers; and one column of each calibration, of each
-adaptation, of each key of a caller and of each code, which is bound to the other columns.
+The key is bound to the speaker's id, so no row or part of a row can be moved to another speaker.
+Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  A key of the
+gallery seals the texts of jobs and of kept answers, and one column of each calibration, adaptation,
+caller's key and code, which is bound to the other columns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from voiceid.store.value_list import is_listed, listed
 
 _HASH_BYTES = 32
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
-"""The columns of a speaker that are sealed together in the first, and what the others hold then."""
+"""A speaker's columns that are sealed together in the first, and the others' content then."""
 _BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
 GROUPS = (
     select(func.aggregate_strings(memberships.c.group_name, GROUP_SEPARATOR))
@@ -48,11 +48,11 @@ GROUPS = (
     .label("groups")
 )
 NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND), GROUPS)
-"""The columns that reading a name takes, beside the speaker's id."""
+"""The columns that are needed to read a name, beside the speaker's id."""
 
 
 class HasState(Protocol):
-    """What has the row of ``protection``: the snapshot that the rows are of."""
+    """A snapshot, which has the row of ``protection``."""
 
     @property
     def state(self) -> Any:
@@ -60,21 +60,21 @@ class HasState(Protocol):
 
 
 class Protection:
-    """Makes stored rows of plain ones, and plain ones of stored."""
+    """Converts plain rows to stored rows, and stored rows to plain ones."""
 
     def __init__(self, connection: Connection, keys: KeyRing, snapshot: HasState | None) -> None:
         self._connection, self._keys, self._snapshot = connection, keys, snapshot
         self.centroids = CentroidRows(self, connection.dialect.name)
-        """What makes stored rows of centroids, and plain ones."""
+        """Converts plain rows of centroids to stored ones, and back."""
         self.wrapped: dict[int, bytes] = {}
-        """The keys of speakers, as stored, that were read."""
+        """The keys of speakers that were read, as stored."""
 
     @classmethod
     def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
-        """Return the protection by a vault, or by none, whatever the database says."""
-        made = cls(connection, keys, None)
-        made.vault = vault  # in place of what would be read
-        return made
+        """Return the protection by a vault, or by none, not the one in the database."""
+        instance = cls(connection, keys, None)
+        instance.vault = vault  # replaces the cached property
+        return instance
 
     @cached_property
     def row(self) -> Any:
@@ -84,23 +84,23 @@ class Protection:
 
     @cached_property
     def vault(self) -> Vault | None:
-        """What opens the gallery; None: it is not protected."""
+        """The vault that opens the gallery; None: it is not protected."""
         if self.row is not None:
             return self._keys.vault(self.row)
         if self._keys.is_required:
             raise StoreError(
-                "the settings name a key (privacy.key), and the gallery is not protected",
-                hint="`voiceid keys gallery init` protects it. If it was protected before, somebody"
-                " replaced it: put back a backup.",
+                "the settings name a key (privacy.key), but the gallery is not protected",
+                hint="`voiceid keys gallery init` protects it. If it was protected before, it was"
+                " replaced: restore a backup.",
             )
         return None
 
     @cached_property
     def sealing(self) -> Vault | None:
-        """The vault, where rows are sealed."""
+        """The vault, if it seals rows; else None."""
         return self.vault if self.vault is not None and self.vault.is_sealed else None
 
-    # Hashes by which rows are found
+    # Lookup hashes of rows
 
     def name_key(self, key: str) -> str:
         """Return the stored ``name_key`` of a name's key."""
@@ -131,13 +131,13 @@ class Protection:
         self.wrapped |= {int(str(row["speaker_id"])): bytes(row["wrapped"]) for row in rows}  # type: ignore[call-overload]
 
     def load(self, speaker_ids: Iterable[int]) -> None:
-        """Read the keys of speakers in one statement, before their rows are opened."""
+        """Read the keys of speakers in one statement before their rows are opened."""
         if self.sealing is None:
             return
-        wanted = sorted({id_ for id_ in speaker_ids if id_ not in self.wrapped})
-        if wanted:
-            given = {"ids": listed(self._connection, wanted)}
-            rows = self._connection.execute(_keys_of(self._connection.dialect.name), given)
+        missing = sorted({id_ for id_ in speaker_ids if id_ not in self.wrapped})
+        if missing:
+            parameters = {"ids": listed(self._connection, missing)}
+            rows = self._connection.execute(_keys_of(self._connection.dialect.name), parameters)
             self.wrapped |= {row.speaker_id: row.wrapped for row in rows}
 
     def key(self, speaker_id: int) -> Key:
@@ -153,9 +153,9 @@ class Protection:
     # Speakers
 
     def speaker_columns(self, key: Key | None, row: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is stored of a speaker's texts: ``name``, ``metadata`` and ``consents``.
+        """Return a speaker's ``name``, ``metadata`` and ``consents`` as stored.
 
-        The row has the name, and what else there is; its ``name_key`` is the stored one, and its
+        The row has the name and any other columns; its ``name_key`` is the stored one, and its
         ``groups`` are as `GROUPS` has them.
         """
         texts = {column: str(row.get(column, text)) for column, text in _TEXTS.items()}
@@ -166,21 +166,21 @@ class Protection:
         return {**_TEXTS, "name": base64.b64encode(sealed).decode()}
 
     def named(self, rows: Sequence[Any], id_: str = "id") -> list[Any]:
-        """Return rows with the columns `NAMED` and a speaker's id, with the plain name.
+        """Return rows with the columns `NAMED` and a speaker's id, with plain names.
 
-        Where a row has ``metadata`` or ``consents``, they are plain too.
+        If a row has ``metadata`` or ``consents``, they are plain too.
         """
         if self.sealing is None:
             return list(rows)
         self.load(getattr(row, id_) for row in rows if getattr(row, id_) is not None)
         opened: dict[int, dict[str, str]] = {}
-        named = []
+        plain_rows = []
         for row in rows:
             speaker_id = getattr(row, id_)
             if speaker_id not in opened:
                 opened[speaker_id] = self._person(speaker_id, row)
-            named.append(SimpleNamespace(**{**values_of(row), **opened[speaker_id]}))
-        return named
+            plain_rows.append(SimpleNamespace(**{**values_of(row), **opened[speaker_id]}))
+        return plain_rows
 
     def _person(self, speaker_id: int, row: Any) -> dict[str, str]:
         try:
@@ -194,7 +194,7 @@ class Protection:
     # Samples
 
     def stored_sample(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the stored row of a plain one, as `stored_rows.sample_row` makes it."""
+        """Return the stored row of a plain row that `stored_rows.sample_row` made."""
         if self.vault is None:
             return row
         if self.sealing is None:
@@ -202,7 +202,7 @@ class Protection:
         vector: bytes = row["vector"]
         recording = self.recording(row["pcm_sha256"])
         texts = json.dumps([row["source_name"], row["label"]]).encode()
-        texts += b" " * (-len(texts) % 4)  # a multiple of four bytes, as every vector column has
+        texts += b" " * (-len(texts) % 4)  # vector columns hold a multiple of four bytes
         sealed = self.key(row["speaker_id"]).seal(
             bytes.fromhex(row["pcm_sha256"]) + len(vector).to_bytes(4, "little") + vector + texts,
             *_sample_context({**row, "pcm_sha256": recording}),
@@ -210,7 +210,7 @@ class Protection:
         return row | {"vector": sealed, "pcm_sha256": recording, "source_name": "", "label": ""}
 
     def samples(self, rows: Sequence[Any]) -> list[Any]:
-        """Return plain rows of stored ones."""
+        """Return the plain rows of stored ones."""
         if self.vault is None:
             return list(rows)
         self.load(row.speaker_id for row in rows)
@@ -226,7 +226,7 @@ class Protection:
         values = dict(values_of(row))
         if self.sealing is not None:
             context = _sample_context(values)
-            content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            content = self.opened(row.speaker_id, row.vector, *context, subject=f"sample {row.id}")
             start = _HASH_BYTES + 4
             end = start + int.from_bytes(content[_HASH_BYTES:start], "little")
             values["pcm_sha256"] = content[:_HASH_BYTES].hex()
@@ -237,27 +237,27 @@ class Protection:
         return SimpleNamespace(**values)
 
     def moved(self, row: Any, to_speaker_id: int) -> dict[str, Any]:
-        """Return the stored row of a sample that another speaker gets; ids and dates stay."""
+        """Return the stored row of a sample for another speaker; id and date stay."""
         values = dict(values_of(row)) | {"speaker_id": to_speaker_id}
         if self.sealing is not None:
             context = _sample_context(values)
-            content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            content = self.opened(row.speaker_id, row.vector, *context, subject=f"sample {row.id}")
             values["vector"] = self.key(to_speaker_id).seal(content, *context)
         return values
 
-    def opened(self, speaker_id: int, stored: bytes, *context: object, what: str) -> bytes:
-        """Return what `stored_bytes` was given; raises StoreError, which says what it was."""
+    def opened(self, speaker_id: int, stored: bytes, *context: object, subject: str) -> bytes:
+        """Return the plain bytes of stored ones; raises StoreError, which names the subject."""
         if self.sealing is None:
             return bytes(stored)
         try:
             return self.key(speaker_id).open(stored, *context)
         except SealBroken as error:
-            raise broken(what) from error
+            raise broken(subject) from error
 
     # Vectors
 
     def turned(self, vectors: Float32Array, space_id: str, *, back: bool = False) -> Float32Array:
-        """Return vectors (..., dim), float32, as they are stored; or ``back`` as they were."""
+        """Return vectors (..., dim), float32, rotated for storage; ``back``: rotated back."""
         if self.vault is None or not vectors.size:
             return vectors
         matrix = self.vault.rotation(space_id, vectors.shape[-1])
@@ -265,7 +265,7 @@ class Protection:
         return turned
 
     def turned_bytes(self, data: bytes, space_id: str, *, back: bool) -> bytes:
-        """Return the same of one stored vector."""
+        """Return one stored vector rotated, or rotated ``back``."""
         vector = np.frombuffer(data, dtype="<f4")
         return self.turned(vector, space_id, back=back).astype("<f4").tobytes()
 
@@ -277,15 +277,15 @@ class Protection:
             return text
         return base64.b64encode(self.sealing.text_key.seal(text.encode(), *place)).decode()
 
-    def text(self, stored: str | None, *place: str, what: str = "") -> str | None:
-        """Return a stored text; raises StoreError, which says what it was."""
+    def text(self, stored: str | None, *place: str, subject: str = "") -> str | None:
+        """Return the plain text of a stored one; raises StoreError, which names the subject."""
         if self.sealing is None or stored is None:
             return stored
         try:
             sealed = base64.b64decode(stored, validate=True)
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
-            raise broken(what or " ".join(place)) from error
+            raise broken(subject or " ".join(place)) from error
 
 
 @functools.cache
@@ -295,7 +295,7 @@ def _keys_of(dialect: str) -> Select[Any]:
 
 
 def _bound(row: Mapping[str, Any]) -> list[Any]:
-    """Return what the sealed texts of a speaker are bound to."""
+    """Return the values that the sealed texts of a speaker are bound to."""
     groups = (row.get("groups") or "").split(GROUP_SEPARATOR)
     return [*map(row.get, _BOUND), *sorted(groups)]
 
@@ -315,37 +315,37 @@ def stored_bytes(
 
 
 def values_of(row: Any) -> Mapping[str, Any]:
-    """Return the columns of a stored row, or of one that was made plain."""
+    """Return the columns of a stored row or of a plain one."""
     if isinstance(row, SimpleNamespace):
         return vars(row)
     columns: Mapping[str, Any] = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
     return columns
 
 
-def broken(what: str) -> StoreError:
-    """Return the error for what is not as its seal says."""
+def broken(subject: str) -> StoreError:
+    """Return the error for content that does not fit its seal."""
     return StoreError(
-        f"{what} in the database was changed or moved, and is not used",
-        hint="Put back a backup, and see who may write to the database. `voiceid speakers purge"
+        f"{subject} in the database was changed or moved, and is not used",
+        hint="Restore a backup, and check who may write to the database. `voiceid speakers purge"
         " --damaged` erases speakers who cannot be read.",
     )
 
 
 class CentroidRows:
-    """Rows of centroids, of which PostgreSQL has the vectors unsealed: pgvector compares them."""
+    """Rows of centroids; on PostgreSQL their vectors are not sealed: pgvector compares them."""
 
     def __init__(self, of: Protection, dialect: str) -> None:
         self._of, self._dialect = of, dialect
 
     def stored(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the stored row of a plain one."""
+        """Return the stored row of a plain row."""
         if self._of.vault is None:
             return row
         vector = self._of.turned_bytes(row["vector"], row["space_id"], back=False)
         return self.sealed_for(self._dialect, row | {"vector": vector})
 
     def sealed_for(self, dialect: str, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the row that another database stores of an opened one; see `opened`."""
+        """Return the row that another database stores for an opened row; see `opened`."""
         if self._of.sealing is None or dialect == "postgresql":
             return row
         sealed = self._of.key(row["speaker_id"]).seal(row["vector"], *_centroid_context(row))
@@ -362,15 +362,15 @@ class CentroidRows:
         return [self._centroid(row) for row in rows]
 
     def _centroid(self, row: Any) -> bytes:
-        what = f"the centroid of speaker {row.speaker_id}"
+        subject = f"the centroid of speaker {row.speaker_id}"
         try:
             context = _centroid_context(values_of(row))
         except (TypeError, ValueError) as error:
-            raise broken(what) from error
-        return self._of.opened(row.speaker_id, row.vector, *context, what=what)
+            raise broken(subject) from error
+        return self._of.opened(row.speaker_id, row.vector, *context, subject=subject)
 
     def plain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return plain rows of whole stored ones."""
+        """Return the plain rows of complete stored rows."""
         vectors = zip(rows, self.opened(rows), strict=True)
         return [
             {**values_of(row), "vector": self._of.turned_bytes(vector, row.space_id, back=True)}

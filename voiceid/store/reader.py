@@ -1,4 +1,4 @@
-"""What can be asked of the database, inside one transaction."""
+"""Reading the database, inside one transaction."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NEWEST = text(
 
 
 class Reader(Snapshot):
-    """Reads one snapshot of the database: one small object a table, made when it is asked for."""
+    """Reads one snapshot of the database by one small object per table, made on first use."""
 
     feed = cached_property(Feed)
     speakers = cached_property(Speakers)
@@ -72,32 +72,32 @@ class Reader(Snapshot):
     search = cached_property(lambda self: pgvector.RowSearch(self.connection))
 
     def newest_row(self) -> datetime | None:
-        """Return when the newest row was written, or None when nothing was; raises StoreError.
+        """Return when the newest row was written, or None without rows; raises StoreError.
 
-        A speaker has the time of each change of the samples, whose own times may be imported.
+        A speaker's time follows each change of the samples, which may have imported times.
         Rows that answers write do not count: the clocks of two hosts differ by milliseconds.
         """
         newest = self.connection.execute(_NEWEST).scalar()
         return None if newest is None else stored_rows.moment_of(newest)
 
     def faults(self) -> list[str]:
-        """Return what the database's own checks of its pages and references find, in sentences."""
+        """Return the faults that the database's own checks find, in sentences."""
         if self.connection.dialect.name == "postgresql":
             return pgvector.faults(self.connection)
         pages = self.connection.exec_driver_sql("PRAGMA integrity_check").scalars()
         dangling = self.connection.exec_driver_sql("PRAGMA foreign_key_check")
-        return [f"SQLite: {said}" for said in pages if said != "ok"] + [
-            f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
+        return [f"SQLite: {fault}" for fault in pages if fault != "ok"] + [
+            f"a row of {row[0]} refers to a missing row of {row[2]}" for row in dangling
         ]
 
     def without_speaker(self) -> set[int]:
-        """Return the ids of speakers who are not there, and of whom rows are."""
-        there = select(speakers.c.id)
-        queries = [select(id_).where(id_.not_in(there)).distinct() for id_ in SPEAKER_IDS]
-        found = [id_ for query in queries for id_ in self.connection.scalars(query)]
-        return {id_ for id_ in found if isinstance(id_, int)}
+        """Return the speaker ids in rows for which there is no speaker."""
+        enrolled = select(speakers.c.id)
+        queries = [select(id_).where(id_.not_in(enrolled)).distinct() for id_ in SPEAKER_IDS]
+        ids = [id_ for query in queries for id_ in self.connection.scalars(query)]
+        return {id_ for id_ in ids if isinstance(id_, int)}
 
     def server_bytes(self) -> int:
-        """Return how large the database is, where a server keeps it."""
+        """Return the size in bytes of a database on a server."""
         size = self.connection.exec_driver_sql("SELECT pg_database_size(current_database())")
         return int(size.scalar_one())

@@ -1,7 +1,7 @@
 """Reading a database where nothing can be written: a read-only or full disk, a foreign folder.
 
-SQLite makes two files beside a database even to read it.  Where they cannot be made, and are not
-there, no process writes: the file alone is the database, and is read as it is (``immutable``).
+SQLite creates two files beside a database even to read it.  If they do not exist and cannot be
+created, no process writes: the file alone is the database, and is read ``immutable``.
 If another host or container writes to it meanwhile, the end of the transaction raises StoreBusy.
 """
 
@@ -16,34 +16,34 @@ from weakref import ref
 from voiceid.errors import StoreBusy, StoreError
 
 _LOG_BYTES = 1 << 16
-"""What SQLite's two files take to begin with, 32 KiB and a page, and some more."""
+"""Initial size of SQLite's two files (32 KiB and a page), with some reserve."""
 _KEPT: list[ReadOnlyConnection] = []
-"""Connections that may not be closed any more: see `ReadOnlyConnection.close`."""
+"""Connections that must stay open: see `ReadOnlyConnection.close`."""
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to a file, which may be taken away or replaced while it is open."""
+    """A connection to a file that may be removed or replaced while it is open."""
 
     path: Path
     log: Path
     files: tuple[tuple[int, int] | None, ...] = ()
 
     def close(self) -> None:
-        """Close it; the last one folds the log into the file, also a log without a name."""
+        """Close the connection; the last one folds the log into the file, even an unlinked log."""
         _OPEN.discard(ref(self))
         super().close()
 
     def settle(self, path: Path, file: tuple[int, int]) -> None:
-        """Note which files are open, once the log is too."""
+        """Record which files are open, once the log is open too."""
         self.path, self.log, self.files = path, _log(path), (file, _named(_log(path)))
         _OPEN.add(ref(self, _OPEN.discard))
 
     def is_usable(self) -> bool:
-        """Whether what is open still has its name: else what is written would be lost."""
+        """Whether the open files still have their names: otherwise writes would be lost."""
         return (_named(self.path), _named(self.log)) == self.files
 
     def commit(self) -> None:
-        """End a transaction; raises StoreError when what was read may be old, or written lost."""
+        """End a transaction; raises StoreError if reads may be stale or writes lost."""
         super().commit()
         if not self.is_usable():
             raise _removed(self.path)
@@ -53,13 +53,13 @@ _OPEN: set[ref[FileConnection]] = set()
 
 
 def require_named_log(path: Path) -> tuple[int, int]:
-    """Return which file it is, unless connections of this process have a log open without a name.
+    """Return a file's identity, unless connections of this process have an unlinked log open.
 
-    SQLite would share it with a new one: the caller closes those that are idle, and comes again.
+    SQLite would share that log with a new connection: the caller closes idle ones and retries.
     """
     file = file_of(path)
-    for held in tuple(_OPEN):  # at one go: other threads close theirs meanwhile
-        if (one := held()) is not None and one.files[0] == file and not one.is_usable():
+    for reference in tuple(_OPEN):  # a copy: other threads close connections meanwhile
+        if (conn := reference()) is not None and conn.files[0] == file and not conn.is_usable():
             raise _removed(path)
     return file
 
@@ -67,18 +67,18 @@ def require_named_log(path: Path) -> tuple[int, int]:
 def _removed(path: Path) -> StoreError:
     return StoreError(
         f"the database {path}, or its log, was removed or replaced while it was in use",
-        hint="Look whether the change was made, and do it again if not.",
+        hint="See whether the change was made, and repeat it if not.",
     )
 
 
 def file_of(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another of the same name."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
+    """Return what distinguishes a file from another of the same name: device and inode."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _named(path: Path) -> tuple[int, int] | None:
-    """Return the same, or None: there is none, as of a log where the file system can have none."""
+    """Return the same; None if there is no such file, as on a file system without logs."""
     try:
         return file_of(path)
     except OSError:
@@ -93,7 +93,7 @@ class ReadOnlyConnection(sqlite3.Connection):
     opening: threading.Lock
 
     def close(self) -> None:
-        """Close it, unless that would drop locks of this process: see `connections.OPENING`."""
+        """Close the connection unless that drops locks of this process: see `OPENING`."""
         with self.opening:
             if _has_log(self.path):
                 _KEPT.append(self)
@@ -101,22 +101,22 @@ class ReadOnlyConnection(sqlite3.Connection):
                 super().close()
 
     def is_current(self) -> bool:
-        """Whether the file is as it was when it was opened, and no process writes."""
+        """Whether the file is unchanged since it was opened, and no process writes."""
         return resting_state(self.path) == self.state
 
     def is_usable(self) -> bool:
-        """Whether it is current, and still nothing can be written."""
+        """Whether the file is current, and still nothing can be written."""
         return self.is_current() and not _has_space(self.path.parent)
 
     def commit(self) -> None:
-        """End a transaction; raises StoreBusy when what was read may be old, or half of it new."""
+        """End a transaction; raises StoreBusy if reads may be stale or mixed."""
         if not self.is_current():
             raise StoreBusy(f"the database {self.path} was written to while it was read")
         super().commit()
 
 
 def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | None:
-    """Open a database for reading alone, or return None where it can be written.
+    """Open a database for reading only, or return None if it can be written.
 
     The caller holds ``opening``, which is `voiceid.store.connections.OPENING`.
     """
@@ -136,7 +136,7 @@ def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | 
 
 
 def resting_state(path: Path) -> tuple[int, ...] | None:
-    """Return what becomes another when a file is written to; None while processes have it open."""
+    """Return a state that changes when a file is written; None while processes have it open."""
     return None if _has_log(path) else _state(path)
 
 

@@ -1,10 +1,10 @@
-"""Putting a backup back while other processes may have the database open.
+"""Restoring a backup while other processes may have the database open.
 
 Files are not swapped beneath open connections: SQLite's backup API writes the pages of the
 backup as one transaction.  Only a database that SQLite cannot use is replaced, and only when no
-process has it open.  The numbers of rows and revisions go on from where they were, on the other
-side of a new token in the change feed: an index of the lost future sees that it is behind, and no
-id is given twice.  (Of a database that cannot be read, the tokens alone keep indexes right.)
+process has it open.  The numbers of rows and revisions continue from the replaced database, after a
+new token in the change feed: an index of the replaced state is seen to be stale, and no id is used
+twice.  (If the replaced database cannot be read, only the tokens keep indexes right.)
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from voiceid.store.upgrade import SchemaState
 _BUSY_TIMEOUT_MS = 10_000
 _LOGS = ("-wal", "-shm")
 _SHARED_BYTES = (510, 0x40000002)
-"""Length and start of what each connection with a log keeps locked (sqlite.org/fileformat2.html,
+"""Length and start of the bytes that each connection with a log locks (sqlite.org/fileformat2.html,
 1.3.1, and SQLite's os.h)."""
 _BLOCK_BYTES, _SMALL_BYTES, _MOST_HOLES = 512, 1 << 26, 100
-"""Of what a file has on the disk (POSIX), and how much more it may claim."""
+"""POSIX blocks, and the limit of a file's size over its bytes on the disk."""
 _NO_CENTROID = 0
 """No centroid has this id: AUTOINCREMENT starts at 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put back, and where what it replaced is; ``saved`` is None if there was nothing."""
+    """The restored database, and the saved copy of the replaced one (None: there was none)."""
 
     database: Path
     n_speakers: int
@@ -64,7 +64,7 @@ class Restored:
 
 
 Accept: TypeAlias = Callable[[Reader, Mapping[str, object], str], None]
-"""Receives a backup, its signature and the SHA-256 that it is of; raises to refuse it."""
+"""Receives a backup, its signature and the signed SHA-256; raises to refuse the backup."""
 
 
 def restore(
@@ -74,12 +74,11 @@ def restore(
     audit: AuditOptions | None = None,
     accept: Accept = lambda *_: None,
 ) -> Restored:
-    """Put a backup in the place of a database, in one step: it is the old one or the new one.
+    """Replace a database by a backup, in one step: readers see the old one or the new one.
 
-    The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
-    backup is of this schema or an older one; it is only read.  That it was restored is in its audit
-    chain when it is in place.  StoreBusy: another process held the database for too long, or has
-    a damaged one open.
+    The database may be in use, at rest, damaged, or missing; on an error it is unchanged.  The
+    backup has this schema or an older one; it is only read.  The restored audit chain records the
+    restore.  StoreBusy: another process held the database for too long, or has a damaged one open.
     """
     now, keys = datetime.now(UTC), keys or KeyRing(None)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
@@ -101,14 +100,14 @@ def restore(
 def _sound_copy(
     file: Path, keys: KeyRing, audit: AuditOptions | None, accept: Accept
 ) -> Iterator[tuple[sqlite3.Connection, int]]:
-    """Yield a checked copy of a backup, of this program's schema, and how many are enrolled.
+    """Yield a checked copy of a backup with this program's schema, and its number of speakers.
 
-    It is a temporary database of SQLite's, which has no name and is gone with its connection.
+    It is a temporary database of SQLite, which has no name and ends with its connection.
     """
     _require_written(file)
     schema = upgrade.known_status(file, _BUSY_TIMEOUT_MS)
     if schema.current is None:
-        raise StoreError(f"there is no database in {file}", hint="Name a copy that has one.")
+        raise StoreError(f"there is no database in {file}", hint="Name a backup file.")
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as copy:
         with (
             wrapped(file),
@@ -129,11 +128,11 @@ def _sound_copy(
             accept(reader, signed, sha256)
         if problems := check(store):
             raise StoreError(
-                f"{file} is damaged and was not put back:\n  {chr(10).join(problems)}",
-                hint="Nothing was changed; take another backup.",
+                f"{file} is damaged and was not restored:\n  {chr(10).join(problems)}",
+                hint="Nothing was changed; use another backup.",
             )
         with store.read() as reader:
-            _ = reader.revision  # there is a feed
+            _ = reader.revision  # raises without a feed
             n_speakers = reader.speakers.count()
         with store.write() as writer:
             writer.audit.append("restore", {"speakers": n_speakers})
@@ -141,32 +140,32 @@ def _sound_copy(
 
 
 def _require_written(file: Path) -> None:
-    """Raise StoreError for a file that is mostly holes: its pages would fill the disk."""
+    """Raise StoreError for a file of mostly holes: its pages would fill the disk."""
     if not file.is_file():
         return
     status = file.stat()
     on_disk = getattr(status, "st_blocks", status.st_size) * _BLOCK_BYTES  # not on Windows
     if status.st_size > max(_SMALL_BYTES, _MOST_HOLES * on_disk):
         raise StoreError(
-            f"{file} has more than {_MOST_HOLES} times the bytes that are on the disk, the limit",
-            hint="It is no backup: those have no holes.",
+            f"the size of {file} is more than {_MOST_HOLES} times its bytes on the disk, the limit",
+            hint="A backup has no holes: use another file.",
         )
 
 
 def _write_into(path: Path, backup: sqlite3.Connection, saved: Path) -> bool:
-    """Write a backup into a database as one transaction; return whether it had something in it."""
+    """Write a backup into a database as one transaction; return whether that had content."""
     kept: bool | None = None
 
     def with_the_lock(status: int, *_: int) -> None:
-        # From its first step to its last the backup holds the lock on writing: what is saved
-        # here is what is overwritten.
+        # From its first step to its last the backup holds the write lock: exactly the
+        # overwritten content is saved here.
         nonlocal kept
         require_turn(status, path)
         if kept is None:
             kept = _keep(reader, copy, saved)
 
     if not path.exists() or path.stat().st_size == 0:
-        _move_logs(path, saved)  # they are not of the file that comes
+        _move_logs(path, saved)  # they do not belong to the new file
     make_private(path)
     with (
         wrapped(path),
@@ -177,7 +176,7 @@ def _write_into(path: Path, backup: sqlite3.Connection, saved: Path) -> bool:
         half = copy.execute("PRAGMA page_count").fetchone()[0] // 2
         try:
             copy.backup(live, pages=half, progress=with_the_lock)
-        except (sqlite3.Error, StoreError):  # after Ctrl-C it may be done: then what is saved stays
+        except (sqlite3.Error, StoreError):  # a Ctrl-C after the end: the saved copy stays
             saved.unlink(missing_ok=True)
             raise
         with contextlib.suppress(sqlite3.Error):  # old pages linger in the log
@@ -189,9 +188,9 @@ def _write_into(path: Path, backup: sqlite3.Connection, saved: Path) -> bool:
 def _in_pages_of(
     live: sqlite3.Connection, copy: sqlite3.Connection, path: Path
 ) -> Iterator[sqlite3.Connection]:
-    """Yield the copy in pages as large as the database's, which cannot change with a log.
+    """Yield the copy with the database's page size, which cannot change with a log.
 
-    Only a database with a name can be laid out again.
+    Only a named database can change its page size.
     """
     [bytes_] = live.execute("PRAGMA page_size").fetchone()
     if copy.execute("PRAGMA page_size").fetchone() == (bytes_,):
@@ -205,9 +204,9 @@ def _in_pages_of(
 
 
 def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bool:
-    """Save what is there, and have the copy count on from its numbers; False if nothing is.
+    """Save the present database, and let the copy continue its numbers; False if it is empty.
 
-    A backup takes in what its own connection changes in the source meanwhile
+    A running backup includes changes that its own connection makes in the source
     (sqlite.org/c3ref/backup_finish.html).
     """
     if not live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
@@ -227,14 +226,14 @@ def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bo
 
 
 def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
-    """Put the copy where a database is that SQLite cannot use, and move that one aside."""
+    """Replace a database that SQLite cannot use by the copy, and move the old file aside."""
     with whole_database(path) as unfinished:
         with wrapped(path):
             copy_pages(copy, unfinished)
         with _held_alone(path):
             _move_logs(path, saved)
             try:
-                saved.hardlink_to(path)  # there is one or the other at every moment
+                saved.hardlink_to(path)  # so one of the two always exists
             except OSError:  # a file system without links
                 path.rename(saved)
             saved.chmod(0o600)
@@ -242,9 +241,9 @@ def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
 
 @contextmanager
 def _held_alone(path: Path) -> Iterator[None]:
-    """Make sure that no process has a database open, or opens it meanwhile; raises StoreBusy.
+    """Make sure that no process has a database open or opens it meanwhile; raises StoreBusy.
 
-    Such a process would go on with the file that was moved away.
+    A process that has it open would continue on the moved file.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system

@@ -1,4 +1,4 @@
-"""How long speakers are kept: when each was used last, and which service looks at night."""
+"""Retention: when each speaker was last used, and which service runs the rules at night."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _KEPT = timedelta(days=31)
 
 
 class Retention(Rows):
-    """Reads it."""
+    """Reads the last uses."""
 
     def last_used(self) -> dict[int, datetime]:
-        """Return the day, in UTC, on which each speaker was accepted last, where it is kept.
+        """Return the last day, in UTC, on which each speaker was accepted, if it is kept.
 
-        A day that is still to come, which this program does not write, counts as today.
+        A day in the future, which this program does not write, counts as today.
         """
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return {id_: min(day, today) for id_, day in self._days() if day is not None}
 
     def undated(self) -> dict[int, str]:
-        """Return the speakers of whom what is kept is no day, with what is wrong."""
-        return {i: f"the last use of speaker {i} is no day" for i, day in self._days() if not day}
+        """Return the speakers with a last use that is not a date, with the problem."""
+        return {i: f"the last use of speaker {i} is not a date" for i, d in self._days() if not d}
 
     def require_clock(self) -> None:
-        """Raise StoreError where most speakers were changed later than now: the clock is wrong."""
-        now = datetime.now(UTC)  # later than anything that is read
+        """Raise StoreError if most speakers were changed after now: the clock is wrong."""
+        now = datetime.now(UTC)  # read before the rows
         later = case((speakers.c.updated_at > now.isoformat(), 1))
         query = select(func.count(later), func.count()).select_from(speakers)
         n_later, n = self._connection.execute(query).one()
@@ -39,8 +39,8 @@ class Retention(Rows):
             raise StoreError(
                 f"{n_later} of {n} speakers were changed later than now, {now:%Y-%m-%d %H:%M} UTC:"
                 " no speaker was erased by a rule",
-                hint="Set the clock. If it is right, it was wrong before: what is changed now"
-                " (`voiceid speakers edit`) has the time of now.",
+                hint="Set the clock. If it is right now, it was wrong before: edit the speakers"
+                " (`voiceid speakers edit`) to give them the present time.",
             )
 
     def _days(self) -> Iterator[tuple[int, datetime | None]]:
@@ -53,34 +53,34 @@ class Retention(Rows):
 
 
 class RetentionWriter(Retention):
-    """Changes it."""
+    """Changes the last uses."""
 
     @property
     def _today(self) -> str:
         return self._effects.now[:10]
 
     def used(self, speaker_id: int) -> None:
-        """Note that a speaker was accepted today."""
+        """Record that a speaker was accepted today."""
         earlier = speakers.c.last_used_on.is_(None) | (speakers.c.last_used_on < self._today)
         query = update(speakers).where(speakers.c.id == speaker_id, earlier)
         self._connection.execute(query.values(last_used_on=self._today))
 
     def correct_dates(self) -> None:
-        """Let speakers with a date that is still to come, of a wrong clock, age from now on."""
+        """Give speakers with a date in the future (of a wrong clock) the present time."""
         for date in (speakers.c.created_at, speakers.c.updated_at):
             is_later = (date > self._effects.now) & (date < ":")  # a date: ":" comes after digits
             query = update(speakers).where(is_later).values({date.name: self._effects.now})
             self._connection.execute(query)
 
-    def count_uses(self, *, wanted: bool) -> None:
-        """Begin to count the days of speakers whose use was never noted, or is still to come.
+    def count_uses(self, *, needed: bool) -> None:
+        """Set today as the last use of speakers without one or with one in the future.
 
-        Or forget all of it.
+        Or, if no rule needs the last uses, forget them all.
 
-        So a new rule, or one that is set again, erases no speaker for a time without noted uses.
+        So a rule that is new or set again erases no speaker for a time without recorded uses.
         """
         noted = speakers.c.last_used_on
-        if wanted:
+        if needed:
             uncounted = noted.is_(None) | (noted > self._today)
             query = update(speakers).where(uncounted).values(last_used_on=self._today)
         else:
@@ -88,7 +88,7 @@ class RetentionWriter(Retention):
         self._connection.execute(query)
 
     def begin_run(self) -> bool:
-        """Return whether today's run is the caller's: of several that ask, the first has it."""
+        """Return whether the caller runs today's rules: the first caller of a day does."""
         old = retention_runs.c.day < (datetime.fromisoformat(self._effects.now) - _KEPT).isoformat()
         self._connection.execute(delete(retention_runs).where(old))
         free = ~exists().where(retention_runs.c.day == self._today)

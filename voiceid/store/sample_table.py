@@ -1,4 +1,4 @@
-"""Samples, each of one recording of one speaker in one embedding space."""
+"""Samples: each is one recording of one speaker in one embedding space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voiceid.store.value_list import in_list
 
 
 class Samples(Rows):
-    """Reads samples; what is damaged is a StoreError."""
+    """Reads samples; a damaged row is a StoreError."""
 
     def of(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
         """Return a speaker's samples, oldest first: of all spaces, or of one."""
@@ -53,20 +53,20 @@ class Samples(Rows):
         return owners
 
     def stored_hashes(self, among: Collection[str]) -> set[str]:
-        """Return those of some hashes of recordings, as stored, of which there is a sample."""
+        """Return the stored hashes of recordings, among some, that have a sample."""
         query = select(samples.c.pcm_sha256).distinct()
         query = query.where(in_list(self._connection, samples.c.pcm_sha256, among))
         return set(self._connection.execute(query).scalars())
 
     def with_copies(self, chosen: Sequence[Sample]) -> list[Sample]:
-        """Return samples, and those of the same recordings that a switch of the model added."""
+        """Return samples, with those that a switch of the model added for the same recordings."""
         spaces = {
             space_id: self._snapshot.spaces.joined(space_id)
             for space_id in {s.space_id for s in chosen}
         }
-        if all(len(others) == 1 for others in spaces.values()):
+        if all(len(joined) == 1 for joined in spaces.values()):
             return list(chosen)
-        wanted = {
+        recordings = {
             (sample.speaker_id, space_id, sample.pcm_sha256)
             for sample in chosen
             for space_id in spaces[sample.space_id]
@@ -75,11 +75,11 @@ class Samples(Rows):
         return [
             sample
             for sample in self._where(in_list(self._connection, samples.c.speaker_id, speaker_ids))
-            if (sample.speaker_id, sample.space_id, sample.pcm_sha256) in wanted
+            if (sample.speaker_id, sample.space_id, sample.pcm_sha256) in recordings
         ]
 
     def counts(self) -> dict[str, int]:
-        """Return how many samples there are in each embedding space that has any."""
+        """Return the number of samples in each embedding space that has any."""
         return stored_rows.counts(self._connection, samples.c.space_id)
 
     def _where(self, condition: ColumnElement[bool], space_id: str | None = None) -> list[Sample]:
@@ -100,8 +100,8 @@ class SampleWriter(Samples):
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.
 
-        Raises ValueError for an utterance without a unit vector, SpaceMismatch for one of another
-        space, and StoreError when the speaker has one of the clips already, or does not exist.
+        Raises ValueError for an utterance without a unit vector, SpaceMismatch for an utterance of
+        another space, and StoreError when the speaker has a clip already, or does not exist.
         """
         self._snapshot.spaces.know(space)
         self._effects.enrolled.add(speaker_id)
@@ -109,14 +109,14 @@ class SampleWriter(Samples):
         if rows:
             stored = [self._protection.stored_sample(row) for row in rows]
             self._connection.execute(insert(samples), stored)
-        known: dict[int, list[Sample]] = {}
-        if speaker_id in self._effects.new_speakers:  # then these are all of the samples
+        written: dict[int, list[Sample]] = {}
+        if speaker_id in self._effects.new_speakers:  # then these are all samples of the speaker
             self._effects.new_speakers.discard(speaker_id)
-            known[speaker_id] = [stored_rows.sample(SimpleNamespace(id=0, **r)) for r in rows]
-        self._centroids.derive([speaker_id], space.id, known)
+            written[speaker_id] = [stored_rows.sample(SimpleNamespace(id=0, **r)) for r in rows]
+        self._centroids.derive([speaker_id], space.id, written)
 
     def remove_of(self, speaker_id: int, space_id: str) -> None:
-        """Remove a speaker's samples of a space and of those that switches join to it."""
+        """Remove a speaker's samples of a space and of the spaces that switches join to it."""
         spaces = in_list(
             self._connection, samples.c.space_id, self._snapshot.spaces.joined(space_id)
         )
@@ -127,14 +127,14 @@ class SampleWriter(Samples):
         self._remove(in_list(self._connection, samples.c.id, [sample.id for sample in gone]))
 
     def move(self, moved: Sequence[Sample], to_speaker_id: int) -> int:
-        """Give samples to another speaker; return how many were dropped there as repeats.
+        """Give samples to another speaker; return how many were dropped as repeats.
 
-        They keep their ids and their dates.  A recording that the other speaker has already
-        in that space is removed instead.
+        Samples keep their ids and dates.  A recording that the other speaker already has in that
+        space is removed instead.
         """
         self._effects.enrolled.add(to_speaker_id)
-        there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
-        kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in there}
+        already_there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
+        kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in already_there}
         theirs = in_list(self._connection, samples.c.id, [sample.id for sample in moved])
         rows = self._connection.execute(delete(samples).where(theirs).returning(samples)).all()
         if new := [self._protection.moved(row, to_speaker_id) for row in rows if row.id in kept]:

@@ -1,7 +1,7 @@
-"""What may be in a SQLite database: the schema of its revision, and nothing else.
+"""The allowed content of a SQLite database: the schema of its revision, and nothing else.
 
-A trigger, a view or a generated column of another hand would run, or answer, in place of what is
-written here.  The catalogue alone is read to see that none is there; nothing in it is executed.
+A foreign trigger, view or generated column could run code or forge answers.  Only the catalogue is
+read to see that there is none; nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from voiceid.errors import StoreError
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
 SCHEMA_SHA256 = "119461238687f3473b945c2f81b5a7b28ee6d6067fa6dfb1cb31416a7164bfcf"
-"""The `fingerprint` of the newest revision; a test keeps it."""
+"""The `fingerprint` of the newest revision; a test checks it."""
 SIGNATURE = "backup_signature"
 _BESIDE = {
     "sqlite_stat1": "(tbl,idx,stat)",
     "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)",
     SIGNATURE: "(public_key,signature)",
 }
-"""What ANALYZE adds, which decides nothing but how a query is run; and what a backup has."""
+"""Tables that ANALYZE adds, which only affect how a query is run, and a backup's signature."""
 
 
 def objects(connection: sqlite3.Connection) -> Objects:
-    """Return what the catalogue of a database says, without the tables that may be beside."""
+    """Return the catalogue of a database, without the extra tables that are allowed."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     return {
         f"{kind} {name}": (table, sql or "")
@@ -36,41 +36,41 @@ def objects(connection: sqlite3.Connection) -> Objects:
     }
 
 
-def fingerprint(found: Objects) -> str:
-    """Return the SHA-256, in hex, of what is in a catalogue."""
-    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+def fingerprint(catalogue: Objects) -> str:
+    """Return the SHA-256, in hex, of a catalogue."""
+    return hashlib.sha256(repr(sorted(catalogue.items())).encode()).hexdigest()
 
 
-def require_same(found: Objects, expected: Objects, path: Path) -> None:
-    """Raise StoreError when a catalogue is not what it must be; every object is named."""
-    foreign = [name for name in found if name not in expected]
+def require_same(catalogue: Objects, expected: Objects, path: Path) -> None:
+    """Raise StoreError when a catalogue is not the expected one; every object is named."""
+    foreign = [name for name in catalogue if name not in expected]
     changed = [
         name
         for name in expected
-        if name in found and _clauses(*found[name]) != _clauses(*expected[name])
+        if name in catalogue and _clauses(*catalogue[name]) != _clauses(*expected[name])
     ]
-    missing = [name for name in expected if name not in found]
+    missing = [name for name in expected if name not in catalogue]
     problems = [f"{name} is not voiceid's" for name in sorted(foreign)]
     problems += [f"{name} is not as voiceid made it" for name in sorted(changed)]
     problems += [f"{name} is missing" for name in sorted(missing)]
     if problems:
         raise StoreError(
-            f"{path} has another schema than voiceid writes, and is not used:\n  "
+            f"the schema of {path} is not the one that voiceid writes, so it is not used:\n  "
             + "\n  ".join(problems),
-            hint="Put back a backup (`voiceid database restore FILE`), or drop with SQLite's own"
-            " shell what was added; this one was left as it was.",
+            hint="Restore a backup (`voiceid database restore FILE`), or drop foreign objects in"
+            " SQLite's own shell; this file was not changed.",
         )
 
 
 def _clauses(table: str, sql: str) -> list[str]:
-    """Return the parts between the commas that stand in the outermost parentheses, sorted.
+    """Return the clauses between the commas of the outermost parentheses, sorted.
 
-    A column that was added later stands after the columns, or after all clauses: SQLite's versions
-    differ.
+    A column that was added later stands after the columns or after all clauses, depending on the
+    version of SQLite.
     """
-    before, _, rest = " ".join(sql.split()).removesuffix(")").partition("(")
+    before, _, clauses = " ".join(sql.split()).removesuffix(")").partition("(")
     parts, depth = [""], 0
-    for ch in rest:
+    for ch in clauses:
         depth += {"(": 1, ")": -1}.get(ch, 0)
         if ch == "," and depth == 0:
             parts.append("")

@@ -1,7 +1,7 @@
-"""Which names pass for one that is enrolled.
+"""Names that look like an enrolled one.
 
-No name is looked at that does not begin like it.  Where names are sealed there is a keyed hash of
-what each looks like, in ``name_looks``.
+Only names that begin alike are read.  If names are sealed, ``name_looks`` has keyed hashes of what
+each name looks like.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LAST = "\U0010ffff"
 _PLACE = 4
 """Digits of a character's place in a name."""
 _ONE_BY_ONE = 100
-"""Names that are looked up; with more, all are read once."""
+"""Up to this number, each name is looked up; for more, all enrolled names are read once."""
 
 
 def look_alikes(
@@ -44,33 +44,33 @@ def look_alikes(
     instead_of: str = "",
     since: tuple[int, str] | None = None,
 ) -> dict[str, str]:
-    """Return those of some new names that look like another, enrolled or among them, with it.
+    """Return the new names that look like another name, enrolled or new, each with that name.
 
     The enrolled name ``instead_of`` counts as free.  With ``since``, speakers who did not change
     after that point may be left out; see `Speakers.newest`.
     """
     free = speaker_key(instead_of) if instead_of else ""
-    found, shown, seen = dict[str, str](), dict[str, str](), dict[str, str]()
+    alike, shown, seen = dict[str, str](), dict[str, str](), dict[str, str]()
     for name in names:
         key = speaker_key(name)
         shown.setdefault(key, name)
         for look in skeletons(key):
-            other = seen.setdefault(look, key)
-            if other != key:
-                found[name] = shown[other]
+            earlier = seen.setdefault(look, key)
+            if earlier != key:
+                alike[name] = shown[earlier]
     if protection.sealing is not None:
-        return found | _sealed(connection, protection, seen, shown, free)
+        return alike | _sealed(connection, protection, seen, shown, free)
     if len(names) <= _ONE_BY_ONE:
         queries = ((name, _looking_like(connection, speaker_key(name), free)) for name in names)
         enrolled = ((name, connection.execute(query).scalar()) for name, query in queries)
-        return found | {name: other for name, other in enrolled if other is not None}
-    return found | _among_all(connection, seen, shown, free, since)
+        return alike | {name: other for name, other in enrolled if other is not None}
+    return alike | _among_all(connection, seen, shown, free, since)
 
 
 def passes_for_another(
     connection: Connection, protection: Protection, name: str, instead_of: str
 ) -> ColumnElement[bool]:
-    """Return whether a name looks like another that is enrolled, as a condition; see above."""
+    """Return the condition that a name looks like another enrolled name; see above."""
     key, free = speaker_key(name), speaker_key(instead_of)
     if protection.sealing is None:
         return _looking_like(connection, key, free).exists()
@@ -90,8 +90,8 @@ def _among_all(
     free: str,
     since: tuple[int, str] | None,
 ) -> dict[str, str]:
-    """Return the same of enrolled names, all of which are read."""
-    found: dict[str, str] = {}
+    """Return the same by reading all enrolled names."""
+    alike: dict[str, str] = {}
     query = select(speakers.c.name).execution_options(yield_per=10_000)
     if since is not None:
         query = query.where((speakers.c.id > since[0]) | (speakers.c.updated_at > since[1]))
@@ -100,12 +100,12 @@ def _among_all(
             key = speaker_key(name)
             for look in skeletons(key) if key != free else ():
                 if seen.get(look, key) != key:
-                    found[shown[seen[look]]] = name
-    return found
+                    alike[shown[seen[look]]] = name
+    return alike
 
 
 def keep_looks(connection: Connection, protection: Protection, names: Mapping[int, str]) -> None:
-    """Store what the names of speakers look like, by their ids, if names are sealed."""
+    """Store the looks of speakers' names, by speaker id, if names are sealed."""
     if protection.sealing is None or not names:
         return
     old = in_list(connection, name_looks.c.speaker_id, names.keys())
@@ -125,7 +125,7 @@ def _sealed(
     shown: Mapping[str, str],
     free: str,
 ) -> dict[str, str]:
-    """Return the same of enrolled names that are sealed: those that look alike are opened."""
+    """Return the same for sealed names: only names that look alike are opened."""
     assert protection.sealing is not None  # noqa: S101 - the caller asks; for mypy
     keys = {protection.sealing.hash("look", look): key for look, key in seen.items()}
     query = select(name_looks.c.look, speakers.c.id, *NAMED)
@@ -142,7 +142,7 @@ def _sealed(
 def _looking_like(connection: Connection, key: str, free: str) -> Select[Any]:
     """Return the query for an enrolled name that looks like another name's key.
 
-    It walks the keys of the gallery a character at a time, by what they begin with.
+    It walks the keys of the gallery by prefix, one character at a time.
     """
     letters = [
         f"{place:0{_PLACE}d}{letter}"

@@ -1,4 +1,4 @@
-"""One transaction, and what its tables share."""
+"""One transaction, and the state that its tables share."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _STATE = text(
         ON 1 = 1
     """
 )
-"""A text, because it is asked with every decision: a select is walked through each time."""
+"""A text, since every decision runs it: SQLAlchemy would traverse a select each time."""
 
 
 class Snapshot:
-    """What is read once a transaction, when it is first asked for."""
+    """State that is read once in a transaction, on first use."""
 
     effects: Effects
-    """Of a change alone: what it did beside its rows."""
+    """Only in a change: what it did beside its rows."""
 
     def __init__(self, connection: Connection, key_ring: KeyRing) -> None:
         self.connection, self.key_ring = connection, key_ring
         self.protection = Protection(connection, key_ring, self)
-        """What makes stored rows of plain ones, and plain ones of stored."""
+        """Converts plain rows to stored rows, and stored rows to plain ones."""
 
     @cached_property
     def state(self) -> Any:
-        """How the gallery was when the transaction began; see `read_state`."""
+        """The state of the gallery when the transaction began; see `read_state`."""
         return read_state(self.connection)
 
     @cached_property
@@ -66,14 +66,14 @@ class Rows:
 
 
 def read_state(connection: Connection) -> Any:
-    """Return a row of what concerns the whole gallery; what is not there is None.
+    """Return one row about the whole gallery; missing values are None.
 
     The columns of ``protection``, the newest ``revision`` of the change feed with its ``token``,
-    and ``erasing_since``: when the oldest erasure began that is not finished.
+    and ``erasing_since``: when the oldest unfinished erasure began.
     """
     return connection.execute(_STATE).one()
 
 
 def revision_in(state: Any) -> Revision:
-    """Return the newest point of the change feed that a state has."""
+    """Return the newest point of the change feed in a state."""
     return EMPTY_REVISION if state.revision is None else Revision(state.revision, state.token)

@@ -1,4 +1,4 @@
-"""Embedding spaces, and which of them is in use."""
+"""Embedding spaces, and the one in use."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SPACES = (
     )
     .order_by(model_changes.c.id)
 )
-"""Each space with the one that took its place, if one did, the first switch first."""
+"""Each space with the space that replaced it, if any, in the order of the switches."""
 
 
 class Spaces:
-    """Reads embedding spaces, and adds to them in a change."""
+    """Reads embedding spaces, and adds new ones in a change."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -33,7 +33,7 @@ class Spaces:
         self._switches: list[tuple[str, str]] = []
 
     def dims(self) -> dict[str, int]:
-        """Return the dimension of each embedding space that was ever enrolled in, by id."""
+        """Return the dimension of each known embedding space, by id."""
         if self._dims is None:  # read once a transaction, with the switches
             rows = self._connection.execute(_SPACES).all()
             self._switches = [(row.id, row.to_space) for row in rows if row.to_space is not None]
@@ -41,45 +41,45 @@ class Spaces:
         return self._dims
 
     def current(self, space_id: str) -> str:
-        """Return the space that took the place of ``space_id``, or itself."""
+        """Return the space that replaced ``space_id``, or itself."""
         self.dims()
         return space_in_use(space_id, self._switches)
 
     def require_current(self, space_id: str) -> None:
-        """Raise SpaceMismatch when another space has taken the place of this one."""
+        """Raise SpaceMismatch when another space has replaced this one."""
         now = self.current(space_id)
         if now != space_id:
             raise SpaceMismatch(
                 f"the gallery was switched from {space_id} to {now}",
-                hint="Ask again; a vector or a file must be of the space that is in use.",
+                hint="Try again; a vector or a file must be of the space in use.",
             )
 
     def model_of(self, space_id: str) -> str:
-        """Return the name of the model that a space was made by."""
+        """Return the name of the model of a space."""
         facts = select(embedding_spaces.c.facts).where(embedding_spaces.c.id == space_id)
         return str(json.loads(self._connection.execute(facts).scalar_one())["model"])
 
     def of_encoder(self, space: EmbeddingSpace) -> list[str]:
-        """Return the other spaces of the same encoder, raw or compensated, still in use.
+        """Return the other spaces of the same encoder, raw or compensated, oldest first.
 
-        No space took the place of these, oldest first; an adapted space holds no samples.
+        Only spaces that no other space has replaced; an adapted space holds no samples.
         """
         query = select(embedding_spaces.c.id, embedding_spaces.c.facts)
         names = {field.name for field in fields(EmbeddingSpace)}
-        found = []
+        ids = []
         for row in self._connection.execute(query):
             facts = {key: fact for key, fact in json.loads(row.facts).items() if key in names}
             same = EmbeddingSpace(**facts).raw.id == space.raw.id
             if same and row.id != space.id and self.current(row.id) == row.id:
-                found.append(row.id)
-        return found
+                ids.append(row.id)
+        return ids
 
     def joined(self, space_id: str) -> set[str]:
-        """Return the spaces that changes of the model join to one, itself included."""
+        """Return the spaces that switches of the model join to a space, with itself."""
         return joined(space_id, [(a, b) for a, b in self._connection.execute(_PAIRS)])
 
     def know(self, space: EmbeddingSpace) -> None:
-        """Write down an embedding space, if it is not known yet."""
+        """Store an embedding space if it is not known yet."""
         if space.id not in self.dims():
             facts = json.dumps(space.to_dict())
             query = insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
@@ -87,5 +87,5 @@ class Spaces:
             self.dims()[space.id] = space.dim
 
     def switched(self) -> None:
-        """Note, in a change, that a space took the place of another."""
+        """Note, in a change, that a space replaced another."""
         self._dims = None

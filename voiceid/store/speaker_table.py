@@ -55,11 +55,11 @@ from voiceid.store.tables import (
 from voiceid.store.value_list import in_list
 
 NOT_RECORDED = "not recorded"
-"""In place of the version of a text, where a consent is withdrawn that was never written down."""
+"""The text version of a withdrawn consent that was never recorded."""
 _NONE = SpeakerDetails()
 _PAGE = 2000
-"""Speakers that are read at once: a few megabytes with their samples."""
-# An adapted space is not another enrolment: its centroids are of the same samples.
+"""Speakers read at once: a few megabytes with their samples."""
+# An adapted space is not another enrolment: its centroids come from the same samples.
 _ENROLLED = (centroids.c.speaker_id == speakers.c.id) & ~centroids.c.space_id.in_(
     select(adaptations.c.adapted_id)
 )
@@ -68,7 +68,7 @@ _SPEAKERS = (
     .select_from(speakers.outerjoin(centroids, _ENROLLED))
     .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
 )
-"""One row per speaker and space; the totals are kept beside the centroids."""
+"""One row per speaker and space; the totals are stored with the centroids."""
 _BY_KEY = _SPEAKERS.where(speakers.c.name_key == bindparam("name_key"))
 """Built once: it is asked with every verification."""
 
@@ -96,8 +96,8 @@ class Speakers(Rows):
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
-        found = [speaker for page in self.pages() for speaker in page]
-        return sorted(found, key=lambda speaker: speaker_key(speaker.name))
+        enrolled = [speaker for page in self.pages() for speaker in page]
+        return sorted(enrolled, key=lambda speaker: speaker_key(speaker.name))
 
     def pages(self) -> Iterator[list[Speaker]]:
         """Yield all speakers, by name, two thousand at a time."""
@@ -107,7 +107,7 @@ class Speakers(Rows):
             page = self.page(after=page[-1].name)
 
     def page(self, after: str | None = None, limit: int = _PAGE) -> list[Speaker]:
-        """Return the next ``limit`` speakers by name: the first ones, or those after a name."""
+        """Return the next ``limit`` speakers by name: the first, or the first after a name."""
         query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
         if after is not None:
             query = query.where(speakers.c.name_key > self._key(after))
@@ -118,12 +118,12 @@ class Speakers(Rows):
         return int(self._connection.scalar(select(func.count()).select_from(speakers)) or 0)
 
     def expired(self, now: datetime) -> list[Speaker]:
-        """Return the speakers whose expiry has come, by name, disabled ones too."""
+        """Return the expired speakers, by name, also disabled ones."""
         dated = self._where(speakers.c.expires_at.is_not(None))
         return [s for s in dated if is_expired(s.expires_at, now)]
 
     def unconsented(self, ids: Collection[int], now: datetime) -> list[str]:
-        """Return the names of those of some speakers of whom no consent is in force."""
+        """Return the names of speakers, among some, without a consent in force."""
         query = select(speakers.c.id, speakers.c.consents, *NAMED)
         query = query.where(in_list(self._connection, speakers.c.id, ids)).order_by(speakers.c.id)
         return [
@@ -150,13 +150,13 @@ class Speakers(Rows):
         return stored_rows.counts(self._connection, memberships.c.group_name)
 
     def holders(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
-        """Return the speaker of each name, by its key; names that are free are left out."""
+        """Return the speaker of each name, by the name's key; free names are left out."""
         stored = {self._protection.name_key(key): key for key in keys}
         rows = self._by_stored_key(list(stored))
         return {stored[row.name_key]: SpeakerRef(row.id, row.name) for row in rows}
 
     def names_by_stored_key(self, stored: Sequence[str]) -> dict[str, str]:
-        """Return the name of each speaker, by its key as it is stored."""
+        """Return the name of each speaker, by the stored key of the name."""
         return {row.name_key: row.name for row in self._by_stored_key(stored)}
 
     def _by_stored_key(self, stored: Sequence[str]) -> list[Any]:
@@ -164,7 +164,7 @@ class Speakers(Rows):
         return self._named(query.where(in_list(self._connection, speakers.c.name_key, stored)))
 
     def look_alikes(self, names: Sequence[str]) -> dict[str, str]:
-        """Return those of some new names that look like another, enrolled or among them, with it.
+        """Return the new names that look like another name, enrolled or new, each with that name.
 
         Raises SpeakerNameInvalid.
         """
@@ -173,9 +173,9 @@ class Speakers(Rows):
     def require_distinct(
         self, names: Sequence[str], *, instead_of: str = "", since: tuple[int, str] | None = None
     ) -> None:
-        """Raise SpeakerExists when new names look like others; one may take another's place.
+        """Raise SpeakerExists when new names look like others, except like ``instead_of``.
 
-        With ``since``, what `newest` was, only speakers who changed after it need be looked at.
+        With ``since``, an earlier `newest`, only speakers who changed after it need be checked.
         """
         alike = look_alikes(self._connection, self._protection, names, instead_of, since)
         for name, other in alike.items():
@@ -185,22 +185,22 @@ class Speakers(Rows):
             )
 
     def newest(self) -> tuple[int, str]:
-        """Return the id of the speaker who was added last, or 0, and when one changed last."""
+        """Return the highest speaker id, or 0, and the time of the last change of a speaker."""
         query = select(func.max(speakers.c.id), func.max(speakers.c.updated_at))
         newest_id, changed_at = self._connection.execute(query).one()
         return int(newest_id or 0), str(changed_at or "")
 
     def misnamed(self, ids: Collection[int]) -> dict[int, str]:
-        """Return, in sentences by id, those speakers whose name does not fit their key."""
+        """Return the speakers with a name that does not fit the lookup key, in sentences by id."""
         query = select(speakers.c.id, *NAMED).where(in_list(self._connection, speakers.c.id, ids))
         return {
-            row.id: f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
+            row.id: f"speaker {row.id} has the name {row.name!r} but the key {row.name_key!r}"
             for row in self._named(query)
             if not self._is_key(row.name_key, row.name)
         }
 
     def _key(self, name: str) -> str:
-        """Return what a name is found by; raises SpeakerNameInvalid."""
+        """Return the stored lookup key of a name; raises SpeakerNameInvalid."""
         return self._protection.name_key(speaker_key(name))
 
     def _named(self, query: Select[Any], **asked: str) -> list[Any]:
@@ -249,7 +249,7 @@ class SpeakerWriter(Speakers):
         """Give a speaker, as read in this change, another name.
 
         Raises SpeakerExists, also for a name that looks like another unless ``force`` is set, and
-        SpeakerNameInvalid.  Failed attempts as the speaker go along: a rename ends no lock.
+        SpeakerNameInvalid.  Failed attempts as the speaker move too: a rename ends no lock.
         """
         own, other = speakers.c.id == speaker.id, speakers.alias("other")
         key, was = self._key(new_name), self._key(speaker.name)
@@ -269,12 +269,12 @@ class SpeakerWriter(Speakers):
                 self.require_distinct([new_name], instead_of=speaker.name)
             raise self._taken(new_name)
         if row[0]:
-            made = update(attempts).where(attempts.c.name_key == was)
-            self._connection.execute(made.values(name_key=key))
+            query = update(attempts).where(attempts.c.name_key == was)
+            self._connection.execute(query.values(name_key=key))
         keep_looks(self._connection, self._protection, {speaker.id: new_name})
 
     def edit(self, speaker_id: int, details: SpeakerDetails) -> None:
-        """Bring what is known of a speaker to what ``details`` says."""
+        """Change a speaker's details as ``details`` says."""
         if details.changes_nothing:
             return
         values: dict[str, object] = {"updated_at": self._effects.now}
@@ -283,8 +283,8 @@ class SpeakerWriter(Speakers):
         if details.enabled and not details.consents:
             _require_consented(speaker)
         if details.consents:
-            known = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
-            new = [c for c in details.consents if (c.text, c.purposes, c.until) not in known]
+            valid = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
+            new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
             values |= _consented((*speaker.consents, *new), self._effects.now)
         if details.metadata:
             metadata = {**speaker.metadata, **details.metadata}
@@ -302,20 +302,20 @@ class SpeakerWriter(Speakers):
     def _resealed(
         self, speaker_id: int, changed: Mapping[str, object], groups: SpeakerDetails = _NONE
     ) -> dict[str, object]:
-        """Return what the columns that are sealed together become when one of them changes.
+        """Return the new values of the columns that are sealed together when one changes.
 
         They are bound to the speaker's groups, which change as ``groups`` says.
         """
         columns = select(speakers.c.id, speakers.c.metadata, speakers.c.consents, *NAMED)
         rows = self._named(columns.where(speakers.c.id == speaker_id))
-        if not rows:  # gone meanwhile: nothing will be changed
+        if not rows:  # removed meanwhile: nothing will be changed
             return {}
         [row] = rows
         before = (row.groups or "").split(stored_rows.GROUP_SEPARATOR)
-        left = [g for g in before if g and g not in {*groups.groups, *groups.not_groups}]
-        joined = stored_rows.GROUP_SEPARATOR.join([*left, *groups.groups])
+        kept = [g for g in before if g and g not in {*groups.groups, *groups.not_groups}]
+        joined = stored_rows.GROUP_SEPARATOR.join([*kept, *groups.groups])
         now = vars(row) | changed | {"groups": joined}
-        if now["disabled_at"] is not None:  # what is new is an expression of SQL
+        if now["disabled_at"] is not None:  # the new value is an SQL expression
             now["disabled_at"] = row.disabled_at or self._effects.now
         stored = self._protection.speaker_columns(self._protection.key(speaker_id), now)
         return {**stored, "disabled_at": now["disabled_at"]}
@@ -340,9 +340,9 @@ class SpeakerWriter(Speakers):
         self._effects.stamped([speaker_id])
 
     def _edit_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
-        named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
+        is_named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
         of_speaker = memberships.c.speaker_id == speaker_id
-        self._connection.execute(delete(memberships).where(of_speaker, named))
+        self._connection.execute(delete(memberships).where(of_speaker, is_named))
         if joined := [{"group_name": g, "speaker_id": speaker_id} for g in details.groups]:
             self._connection.execute(insert(memberships), joined)
         # Indexes keep groups, and follow the feed.
@@ -351,10 +351,10 @@ class SpeakerWriter(Speakers):
         self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
 
     def remove(self, speaker_id: int) -> None:
-        """Erase a speaker with all samples, centroids and words, and the attempts under their name.
+        """Erase a speaker with all samples, centroids and words, and the attempts under the name.
 
-        The speaker's key goes with the row (ON DELETE CASCADE): what is sealed by it cannot be
-        opened from the commit on, wherever bytes of it are left.
+        The speaker's key is deleted with the row (ON DELETE CASCADE): after the commit nothing that
+        it sealed can be opened, even if bytes are left somewhere.
         """
         key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
         self._connection.execute(delete(attempts).where(attempts.c.name_key == key))
@@ -367,13 +367,13 @@ class SpeakerWriter(Speakers):
         gone = delete(centroids).where(its).returning(centroids.c.id, centroids.c.space_id)
         self._effects.changed([(row.id, row.space_id) for row in self._connection.execute(gone)])
         query = delete(speakers).where(speakers.c.id == speaker_id)
-        if not self._connection.execute(query).rowcount:  # gone before: nothing goes with it
+        if not self._connection.execute(query).rowcount:  # no speaker row: nothing cascades
             for id_ in SPEAKER_IDS:
                 self._connection.execute(delete(id_.table).where(id_ == speaker_id))
         AuditWriter(self._snapshot).erase(speaker_id)
 
     def purge(self, now: datetime) -> list[Speaker]:
-        """Erase the speakers whose expiry has come; what earlier erasures left goes with them."""
+        """Erase the expired speakers, and the remains of earlier erasures."""
         self._effects.erase(())
         for speaker in (expired := self.expired(now)):
             self.remove(speaker.id)
@@ -381,7 +381,7 @@ class SpeakerWriter(Speakers):
 
     def _taken(self, name: str) -> SpeakerExists | SpeakerNotFound:
         if (holder := self.find(name)) is None:
-            return SpeakerNotFound("the speaker to be changed is no longer enrolled")
+            return SpeakerNotFound("the speaker to change is no longer enrolled")
         return SpeakerExists(
             f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
             hint="Choose another name, or remove that speaker first.",
@@ -394,7 +394,7 @@ def _consented(consents: Iterable[Consent], now: str) -> dict[str, object]:
 
 
 def _require_consented(speaker: Speaker) -> None:
-    """Raise ChangeRefused for a speaker who withdrew the consent, and is to be enabled."""
+    """Raise ChangeRefused for enabling a speaker who withdrew the consent."""
     if speaker.withdrawn_at is not None:
         raise ChangeRefused(
             f"{speaker.name} withdrew the consent, and stays disabled",

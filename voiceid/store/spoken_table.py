@@ -1,6 +1,6 @@
-"""Spoken codes: the words of speakers, and the codes that are asked for.
+"""Spoken codes: the words of speakers, and the codes that wait for an answer.
 
-A speaker's words are one row, in a sealed gallery sealed by the speaker's key: a line of JSON with
+A speaker's words are one row, sealed by the speaker's key in a sealed gallery: a line of JSON with
 the words, then the features of their recordings as little-endian float16.
 """
 
@@ -31,7 +31,7 @@ class SpokenWordsTable(Rows):
     """Reads the words of speakers."""
 
     def of(self, speaker_id: int) -> Vocabulary | None:
-        """Return the words of a speaker; None: there are none.  Raises StoreError."""
+        """Return the words of a speaker, or None; raises StoreError."""
         stored = self.stored(speaker_id)
         if not stored:
             return None
@@ -43,34 +43,34 @@ class SpokenWordsTable(Rows):
             ) from error
 
     def first(self) -> Vocabulary | None:
-        """Return the words of the speaker who has had some for longest; None: of none."""
+        """Return the words of the first speaker who has any, or None."""
         query = select(spoken_words.c.speaker_id).order_by(spoken_words.c.speaker_id).limit(1)
-        found = self._connection.execute(query).scalar()
-        return None if found is None else self.of(found)
+        speaker_id = self._connection.execute(query).scalar()
+        return None if speaker_id is None else self.of(speaker_id)
 
     def stored(self, speaker_id: int) -> list[bytes]:
-        """Return the content of a speaker's row, as it is stored."""
+        """Return the content of a speaker's row as stored."""
         query = select(spoken_words.c.content).where(spoken_words.c.speaker_id == speaker_id)
         return list(self._connection.execute(query).scalars())
 
     def opened(self, speaker_id: int, content: bytes) -> bytes:
         """Return the plain content of a stored row."""
-        what = f"a row of spoken words of speaker {speaker_id}"
-        return self._protection.opened(speaker_id, content, _PLACE, what=what)
+        subject = f"a row of spoken words of speaker {speaker_id}"
+        return self._protection.opened(speaker_id, content, _PLACE, subject=subject)
 
 
 class SpokenWordsWriter(SpokenWordsTable):
-    """Changes the words of speakers, and asks for codes."""
+    """Changes the words of speakers, and stores codes."""
 
     def put(self, speaker_id: int, vocabulary: Vocabulary) -> None:
-        """Put the words of a speaker in the place of what there is."""
+        """Replace the words of a speaker."""
         self.remove(speaker_id)
         content = sealed_words(self._protection, speaker_id, _content(vocabulary))
         values = {"speaker_id": speaker_id, "content": content, "created_at": self._effects.now}
         self._connection.execute(insert(spoken_words).values(**values))
 
     def remove(self, speaker_id: int) -> bool:
-        """Erase the words of a speaker, and the codes of them; return whether there were any."""
+        """Erase the words of a speaker and their codes; return whether there were any."""
         key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
         self._connection.execute(delete(challenges).where(challenges.c.name_key == key))
         its = spoken_words.c.speaker_id == speaker_id
@@ -80,7 +80,7 @@ class SpokenWordsWriter(SpokenWordsTable):
         return bool(content)
 
     def ask(self, challenge: Challenge, caller: str | None) -> None:
-        """Write down a code that is asked for; those whose time is over are forgotten."""
+        """Store a code that waits for its answer, and remove expired codes."""
         over = challenges.c.expires_at <= self._effects.now
         self._connection.execute(delete(challenges).where(over))
         values = {
@@ -94,10 +94,10 @@ class SpokenWordsWriter(SpokenWordsTable):
         self._connection.execute(insert(challenges).values(**stored))
 
     def claimed(self, id_: str, name: str, caller: str | None) -> tuple[str, ...] | None:
-        """Return the code that a caller was given for a name, and take it: it is asked for once.
+        """Return and remove the code of a caller for a name: each code is answered once.
 
-        None: it is not there, too old, or another's; it is taken all the same.  One that has
-        more than twice its time left is of a clock that was set back.
+        None: there is no such code, it expired, or it is another caller's; it is removed anyway.
+        A code with more than twice its lifetime left comes from a clock that was set back.
         """
         if not _ID.fullmatch(id_):
             return None
@@ -105,10 +105,10 @@ class SpokenWordsWriter(SpokenWordsTable):
         row = self._connection.execute(gone).first()
         now = datetime.fromisoformat(self._effects.now)
         last = (now + timedelta(seconds=2 * CHALLENGE_S)).isoformat()
-        given = (self._protection.name_key(speaker_key(name)), caller or "")
+        claim = (self._protection.name_key(speaker_key(name)), caller or "")
         if (
             row is None
-            or (row.name_key, row.caller) != given
+            or (row.name_key, row.caller) != claim
             or not self._effects.now < row.expires_at <= last
         ):
             return None
@@ -120,7 +120,7 @@ class SpokenWordsWriter(SpokenWordsTable):
 
 
 def sealed_words(protection: Protection, speaker_id: int, content: bytes) -> bytes:
-    """Return the content of a row as it is stored."""
+    """Return the content of a row as stored."""
     return stored_bytes(protection, speaker_id, content, _PLACE)
 
 

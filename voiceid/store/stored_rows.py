@@ -1,4 +1,4 @@
-"""From rows to values and back; a row that is damaged is a StoreError, never an answer."""
+"""Conversion of rows to values and back; a damaged row is a StoreError, never an answer."""
 
 from __future__ import annotations
 
@@ -37,40 +37,40 @@ from voiceid.errors import ConfigError, SpeakerDetailInvalid, StoreError
 T = TypeVar("T")
 
 GROUP_SEPARATOR = "\n"
-"""Between the names of a speaker's groups, none of which has a character that is not visible."""
+"""Between the names of a speaker's groups, which have only visible characters."""
 _DAMAGE = (
     *(ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError),
     *(ConfigError, SpeakerDetailInvalid),
 )
-"""What reading a row raises when the program did not write what is in it."""
-_PURGE = "Put back a backup; `voiceid speakers purge --damaged` erases speakers who cannot be read."
+"""What reading a row raises when another program wrote its content."""
+_PURGE = "Restore a backup; `voiceid speakers purge --damaged` erases speakers who cannot be read."
 
 
 def counts(connection: Connection, column: Column[str]) -> dict[str, int]:
-    """Return how many rows there are of each value of a column, by rising values."""
+    """Return the number of rows with each value of a column, by rising values."""
     query = select(column, func.count()).group_by(column).order_by(column)
-    found = dict(connection.execute(query).all())
-    if not all(isinstance(name, str) for name in found):
+    n_rows = dict(connection.execute(query).all())
+    if not all(isinstance(name, str) for name in n_rows):
         raise damaged_row(f"a {column.name} of {column.table.name}", _PURGE)
-    return found
+    return n_rows
 
 
-def damaged_row(what: str, hint: str = "Put back a backup.") -> StoreError:
-    """Return the error for what cannot have been written by this program."""
-    return StoreError(f"{what} in the database is damaged", hint=hint)
+def damaged_row(subject: str, hint: str = "Restore a backup.") -> StoreError:
+    """Return the error for content that this program cannot have written."""
+    return StoreError(f"{subject} in the database is damaged", hint=hint)
 
 
 def _damaged_vector(space_id: str) -> StoreError:
     return StoreError(
         f"a vector of {space_id} in the database is damaged: it does not have unit length",
-        hint="Put back a backup, or enrol the speakers again.",
+        hint="Restore a backup, or enrol the speakers again.",
     )
 
 
 def _reads(
     kind: str, id_: str = "id", **hint: str
 ) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
-    """Make what reading a row of a kind raises a StoreError that names the row."""
+    """Turn errors of reading a row of a kind into a StoreError that names the row."""
 
     def wrapping(read: Callable[[Any], T]) -> Callable[[Any], T]:
         @functools.wraps(read)
@@ -86,7 +86,7 @@ def _reads(
 
 
 def _text(stored: object) -> str:
-    """Return a text; raises TypeError for what damage has made of it: NULL, or bytes."""
+    """Return a text; raises TypeError for a damaged one: NULL or bytes."""
     if not isinstance(stored, str):
         raise TypeError(f"{stored!r} is not text")
     return stored
@@ -102,7 +102,7 @@ def vectors(stored: Sequence[object], dim: int, space_id: str) -> Float32Array:
 
 
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
-    """Return the centroid (dim,) of a speaker's samples, each transformed if need be."""
+    """Return the centroid (dim,) of a speaker's samples, each transformed if given."""
     try:
         return mean_of(np.array([sample.vector for sample in samples]), transform)
     except ValueError as error:
@@ -110,7 +110,7 @@ def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float
 
 
 def mean_of(vectors: Float32Array, transform: Transform | None) -> Float32Array:
-    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be; ValueError."""
+    """Return the centroid (dim,) of (n, dim) vectors, first transformed; raises ValueError."""
     moved = vectors if transform is None else transform.apply(vectors)
     return embeddings.centroid(moved)
 
@@ -118,7 +118,7 @@ def mean_of(vectors: Float32Array, transform: Transform | None) -> Float32Array:
 def sample_row(
     speaker_id: int, space: EmbeddingSpace, new: NewSample, created_at: str
 ) -> dict[str, object]:
-    """Return the row of a new sample; raises ValueError when it has no unit vector."""
+    """Return the row of a new sample; raises ValueError if it has no unit vector."""
     utterance = new.utterance
     if utterance.embedding is None:
         raise ValueError(f"{utterance.name} has no embedding to enrol")
@@ -158,7 +158,7 @@ def sample(row: Any) -> Sample:
 
 
 def speaker(rows: Sequence[Row[Any]]) -> Speaker:
-    """Return the speaker of the rows of the outer join: one per space, or one without a space."""
+    """Return the speaker of joined rows: one row per space, or one row without a space."""
     first = rows[0]
     groups = first.groups
     enrolled = [row for row in rows if row.space_id is not None]
@@ -182,7 +182,7 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
 
 
 def consent_columns(given: Iterable[Consent], now: str) -> tuple[str, str | None]:
-    """Return the stored ``consents`` and ``consent_until``; those without a time get this one."""
+    """Return the stored ``consents`` and ``consent_until``; undated ones get the time ``now``."""
     at = datetime.fromisoformat(now)
     dated = [c if c.recorded_at else replace(c, recorded_at=at) for c in given]
     end = consent_end(dated)
@@ -203,9 +203,9 @@ def _metadata(stored: str) -> dict[str, str]:
 
 @_reads("speaker", "speaker_id", hint=_PURGE)
 def enrolled(row: Any) -> Enrolled:
-    """Return whose centroid a row of the join is: a damaged expiry must not read as none."""
+    """Return the enrolment of a joined row: a damaged expiry must not read as none."""
     if not (0.0 <= row.telephone <= 1.0 and 0.0 <= row.net_speech_s < math.inf):
-        raise ValueError("the share of a telephone is not 0 to 1, or the speech is no amount")
+        raise ValueError("the telephone share is not 0 to 1, or the speech is not 0 or more")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
         float(row.telephone),
@@ -218,7 +218,7 @@ def enrolled(row: Any) -> Enrolled:
 
 
 def voices(rows: Sequence[Any], vectors: Float32Array) -> dict[int, EnrolledVoice]:
-    """Return the enrolments of rows of the join with centroids (n, dim), by the ids of these."""
+    """Return the enrolments of joined rows with centroids (n, dim), by centroid id."""
     return {
         row.id: EnrolledVoice(enrolled(row), vector, bool(row.is_replay))
         for row, vector in zip(rows, vectors, strict=True)
@@ -227,7 +227,7 @@ def voices(rows: Sequence[Any], vectors: Float32Array) -> dict[int, EnrolledVoic
 
 @_reads(
     "calibration",
-    hint="Put back a backup, or calibrate again and remove it: `voiceid calibrations`.",
+    hint="Restore a backup, or calibrate again and remove it: `voiceid calibrations`.",
 )
 def calibration(row: Any) -> StoredCalibration:
     """Return the calibration of a row."""
@@ -261,7 +261,7 @@ def adaptation(row: Any) -> StoredAdaptation:
 
 @_reads("model change")
 def model_change(row: Any) -> ModelSwitch:
-    """Return the change of a row."""
+    """Return the switch of a row."""
     return ModelSwitch(
         id=row.id,
         from_space=row.from_space,
@@ -281,7 +281,7 @@ def moment_of(stored: str) -> datetime:
 
 
 def _moment(stored: str | None) -> datetime | None:
-    """Return a time with its offset, or None for none."""
+    """Return a time with its offset, or None."""
     if stored is None:
         return None
     moment = datetime.fromisoformat(stored)

@@ -1,4 +1,4 @@
-"""Switches of the model: which space takes the place of which, and what is to be brought over."""
+"""Switches of the model: which space replaces which, and the samples to convert."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _READ_AT_ONCE = 2000
 
 @dataclass(frozen=True, slots=True)
 class BroughtOver:
-    """One sample of the old space: its speaker, and whether the new one has it.
+    """One sample of the old space: its speaker, and whether the new space has it.
 
-    ``had_s`` and ``has_s`` are of all samples of the speaker, in the old space and in the new one.
+    ``had_s`` and ``has_s`` are the speaker's net speech in the old space and in the new one.
     """
 
     speaker_id: int
@@ -45,7 +45,7 @@ class BroughtOver:
 
 
 class Switches(Rows):
-    """Reads switches of the model; one that is damaged is a StoreError."""
+    """Reads switches of the model; a damaged row is a StoreError."""
 
     def brought_over(self, change: ModelSwitch) -> Iterator[BroughtOver]:
         """Yield every sample of the old space, by speaker."""
@@ -66,8 +66,8 @@ class Switches(Rows):
         )
         query = query.execution_options(yield_per=_READ_AT_ONCE)
         for rows in self._connection.execute(query).partitions():
-            named = self._protection.named(rows, "speaker_id")
-            for row, digest in zip(named, self._protection.digests(rows), strict=True):
+            plain_rows = self._protection.named(rows, "speaker_id")
+            for row, digest in zip(plain_rows, self._protection.digests(rows), strict=True):
                 facts = (row.net_speech_s, row.done, row.had_s, row.has_s)
                 yield BroughtOver(row.speaker_id, row.name, digest, *facts)
 
@@ -84,7 +84,7 @@ class Switches(Rows):
         return self._samples(query.order_by(samples.c.id))
 
     def prepared(self, change: ModelSwitch, limit: int) -> list[Sample]:
-        """Return some of the samples that a switch added."""
+        """Return up to ``limit`` of the samples that a switch added."""
         query = (
             select(samples)
             .join(_new, _is_same_recording() & (_new.c.space_id == change.from_space))
@@ -94,31 +94,31 @@ class Switches(Rows):
         return self._samples(query)
 
     def left_over(self, space_id: str, limit: int) -> list[Sample]:
-        """Return some samples in spaces that ``space_id`` took the place of.
+        """Return up to ``limit`` samples in spaces that ``space_id`` replaced.
 
-        Speakers who are not in ``space_id`` yet keep theirs.
+        Samples of speakers who are not in ``space_id`` yet are left out.
         """
         old = self._snapshot.spaces.joined(space_id) - {space_id}
-        here = exists().where(
+        moved = exists().where(
             centroids.c.speaker_id == samples.c.speaker_id, centroids.c.space_id == space_id
         )
-        return self._samples(select(samples).where(samples.c.space_id.in_(old), here).limit(limit))
+        return self._samples(select(samples).where(samples.c.space_id.in_(old), moved).limit(limit))
 
     def _samples(self, query: Select[Any]) -> list[Sample]:
         rows = self._protection.samples(self._connection.execute(query).all())
         return [stored_rows.sample(row) for row in rows]
 
     def list(self) -> list[ModelSwitch]:
-        """Return all switches, made or prepared, oldest first."""
+        """Return all switches, completed or prepared, oldest first."""
         rows = self._connection.execute(select(model_changes).order_by(model_changes.c.id))
         return list(map(stored_rows.model_change, rows))
 
 
 class SwitchWriter(Switches):
-    """Begins, makes and takes back switches of the model."""
+    """Begins, completes and removes switches of the model."""
 
     def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelSwitch:
-        """Write down that a switch is being prepared, and return it."""
+        """Store that a switch is being prepared, and return it."""
         self._snapshot.spaces.know(to_space)
         newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
         spaces = {"from_space": from_space, "to_space": to_space.id}
@@ -129,13 +129,13 @@ class SwitchWriter(Switches):
         return stored_rows.model_change(row)
 
     def switch(self, change: ModelSwitch) -> None:
-        """Let the new space take the place of the old one, for every process, from now on."""
+        """Let the new space replace the old one, for every process, from now on."""
         query = update(model_changes).where(model_changes.c.id == change.id)
         self._connection.execute(query.values(switched_at=self._effects.now))
         self._snapshot.spaces.switched()
 
     def forget(self, change: ModelSwitch) -> None:
-        """Remove a switch that was not made."""
+        """Remove a switch that was not completed."""
         self._connection.execute(delete(model_changes).where(model_changes.c.id == change.id))
 
 

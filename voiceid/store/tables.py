@@ -1,12 +1,12 @@
-"""The tables of the database.  SQL is the truth; everything else is made from it.
+"""The tables of the database.  SQL is the truth; everything else is derived from it.
 
 Samples are immutable rows (a trigger refuses to change one).  A centroid is derived from the
 samples of a speaker in one embedding space, in the transaction that changes them; each such change,
 and each of a speaker's groups, appends a row to ``changes``, the feed that the indexes follow.
-Ids are AUTOINCREMENT, so that the id of a removed row is never given again.  Times are ISO 8601 in
+Ids are AUTOINCREMENT, so that the id of a removed row is never used again.  Times are ISO 8601 in
 UTC: they sort as text.  Vectors are little-endian float32; a centroid's is pgvector's `vector` on
-PostgreSQL.  In a protected gallery vectors are rotated, and where it is sealed the columns that say
-something of a person hold what `store.protection` makes of them.
+PostgreSQL.  In a protected gallery vectors are rotated; in a sealed one the columns with personal
+data hold what `store.protection` makes of them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ metadata = MetaData(
 _NUMBER = Integer().with_variant(BigInteger(), "postgresql")
 """An id or a revision: 64 bits, as every INTEGER of SQLite is."""
 _SORTED = String().with_variant(String(collation="C"), "postgresql")
-"""A text that rows are sorted by: in the order of its bytes, as in SQLite."""
+"""A text that rows are sorted by, in byte order, as in SQLite."""
 
 speakers = Table(
     "speakers",
@@ -129,7 +129,7 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
-# Removals of which traces may be left in an index, kept audio or the log; gone when these are.
+# Removals that may have left traces in an index, kept audio or the log; deleted with these.
 erasures = Table(
     "erasures",
     metadata,
@@ -149,7 +149,7 @@ def _in_use(table: str) -> Index:
     )
 
 
-# What was fitted on a site's own recordings, each for one embedding space.
+# Fits on a site's own recordings, each for one embedding space.
 calibrations = Table(
     "calibrations",
     metadata,
@@ -180,8 +180,8 @@ adaptations = Table(
     sqlite_autoincrement=True,
 )
 
-# Of which enrolled speakers each was learned: ids and ranges of them, as in 1-40,42.  Of one that
-# was learned from recordings there is no id, of an older one no row.
+# The enrolled speakers that each fit was learned from: ids and ranges, as in 1-40,42.  A fit that
+# was learned from recordings has no ids; an older fit has no row.
 fit_speakers = Table(
     "fit_speakers",
     metadata,
@@ -190,7 +190,7 @@ fit_speakers = Table(
     Column("speaker_ids", Text, nullable=False),
 )
 
-# Which embedding space took the place of which: their samples are of the same recordings.
+# Which embedding space replaced which: their samples are of the same recordings.
 model_changes = Table(
     "model_changes",
     metadata,
@@ -208,7 +208,7 @@ model_changes = Table(
     sqlite_autoincrement=True,
 )
 
-# Who may ask a service.  Of a key only the hash is kept.
+# The callers' keys of a service.  Only the hash of a key is kept.
 api_keys = Table(
     "api_keys",
     metadata,
@@ -223,7 +223,7 @@ api_keys = Table(
     Column("expires_at", _SORTED),
 )
 
-# How many requests came with each key in a minute.
+# The number of requests with each key in a minute.
 key_uses = Table(
     "key_uses",
     metadata,
@@ -232,7 +232,7 @@ key_uses = Table(
     Column("n_requests", Integer, nullable=False),
 )
 
-# Attempts to be accepted as a speaker that failed.
+# Failed attempts to be accepted as a speaker.
 attempts = Table(
     "attempts",
     metadata,
@@ -245,7 +245,7 @@ attempts = Table(
     sqlite_autoincrement=True,
 )
 
-# Work that goes on after its request was answered.
+# Work that continues after its request was answered.
 jobs = Table(
     "jobs",
     metadata,
@@ -266,7 +266,7 @@ jobs = Table(
     Column("updated_at", _SORTED, nullable=False),
 )
 
-# Answers to requests that changed something, for those who ask the same again.
+# Answers to requests that changed something, for callers who repeat the request.
 kept_answers = Table(
     "kept_answers",
     metadata,
@@ -279,7 +279,7 @@ kept_answers = Table(
     Column("created_at", _SORTED, nullable=False),
 )
 
-# How the gallery is protected: one row, or none.
+# The protection of the gallery: one row, or none.
 protection = Table(
     "protection",
     metadata,
@@ -300,7 +300,7 @@ speaker_keys = Table(
     Column("wrapped", LargeBinary, nullable=False),
 )
 
-# What the names of a sealed gallery look like: a keyed hash of each skeleton.
+# The looks of the names of a sealed gallery: a keyed hash of each skeleton.
 name_looks = Table(
     "name_looks",
     metadata,
@@ -309,7 +309,7 @@ name_looks = Table(
     Index(None, "speaker_id"),
 )
 
-# What was enrolled and accepted sounded like, to know it again: no audio.
+# Fingerprints of enrolled and accepted recordings, to recognise a replay: no audio.
 fingerprints = Table(
     "fingerprints",
     metadata,
@@ -332,8 +332,8 @@ audit_events = Table(
     Column("number", _NUMBER, primary_key=True, autoincrement=False),
     Column("created_at", _SORTED, nullable=False),
     Column("kind", String, nullable=False),
-    Column("speaker_id", _NUMBER),  # of no row of `speakers` once the speaker is erased
-    Column("content", LargeBinary),  # salt and JSON; none once the speaker is erased
+    Column("speaker_id", _NUMBER),  # refers to no row of `speakers` once the speaker is erased
+    Column("content", LargeBinary),  # salt and JSON; NULL once the speaker is erased
     Column("commitment", String(64), nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
@@ -351,7 +351,7 @@ audit_head = Table(
     Column("mac", String(64), nullable=False),
 )
 
-# The days on which the rules of retention were run by a service: one of several runs them.
+# The days on which a service ran the rules of retention: one of several services runs them.
 retention_runs = Table(
     "retention_runs",
     metadata,
@@ -359,7 +359,7 @@ retention_runs = Table(
     Column("started_at", _SORTED, nullable=False),
 )
 
-# Backups that were made: who is erased later is still in them.
+# Backups that were made: a speaker who is erased later is still in them.
 backups = Table(
     "backups",
     metadata,
@@ -369,7 +369,7 @@ backups = Table(
     Column("sha256", String(64), nullable=False),
 )
 
-# A speaker's recordings of the words of which codes are made: features of them, and no audio.
+# A speaker's recordings of the words of spoken codes: their features, no audio.
 spoken_words = Table(
     "spoken_words",
     metadata,
@@ -378,7 +378,7 @@ spoken_words = Table(
     Column("created_at", _SORTED, nullable=False),
 )
 
-# Codes that are asked for; the first answer, or the end of its time, takes the row.
+# Codes that wait for an answer; the first answer, or the expiry, removes the row.
 challenges = Table(
     "challenges",
     metadata,
@@ -395,4 +395,4 @@ SPEAKER_IDS = tuple(
     for key in table.foreign_keys
     if key.column is speakers.c.id
 )
-"""The columns that name a speaker, whose row takes theirs with it."""
+"""The columns that refer to a speaker; their rows are deleted with the speaker's."""

@@ -1,4 +1,4 @@
-"""Conditions on many values, in one statement however many there are."""
+"""Conditions on any number of values, in one statement."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sqlalchemy import ARRAY, Column, ColumnElement, Connection, Text, any_, bin
 def in_list(
     connection: Connection, column: Column[Any], values: Collection[int] | Collection[str]
 ) -> ColumnElement[bool]:
-    """Return the condition that a column has one of some values, which are one parameter.
+    """Return the condition that a column has one of some values, passed as one parameter.
 
-    SQLite takes no array: there it is a list in JSON.  An IN with a parameter for each value has
-    to be parsed again for each number of them, and their number has a limit.
+    SQLite has no arrays: there the values are a list in JSON.  An IN with a parameter for each
+    value must be parsed again for each number of values, and that number has a limit.
     """
     return is_listed(connection.dialect.name, column, None, listed(connection, values))
 
@@ -38,7 +38,7 @@ def listed(connection: Connection, values: Collection[int] | Collection[str]) ->
 
 
 def text_rows(connection: Connection, values: Collection[str]) -> ColumnElement[str]:
-    """Return a column of a table of some texts, which are one parameter."""
+    """Return a column with some texts as rows, passed as one parameter."""
     given = listed(connection, values)
     if connection.dialect.name == "sqlite":
         return func.json_each(given).table_valued("value").c.value

@@ -1,4 +1,4 @@
-"""What can be done to the database, inside one transaction."""
+"""Changing the database, inside one transaction."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Writer(Reader):
 
     @property
     def revision(self) -> Revision:
-        """The newest point of the change feed, with what the change appended."""
+        """The newest point of the change feed, after the entries of this change."""
         return revision_in(read_state(self.connection)) if self.effects.moved else super().revision
 
     @property
     def now(self) -> datetime:
-        """When the transaction began, in UTC: the time of all that it writes."""
+        """When the transaction began, in UTC: the time of all its rows."""
         return datetime.fromisoformat(self.effects.now)
 
     speakers = cached_property(SpeakerWriter)
