@@ -224,9 +224,9 @@ def test_words_are_taught_and_a_code_is_shown_and_answered(
         page.get_by_label("Recording", exact=True).set_input_files(files([answer]))
         page.get_by_role("button", name="Ask", exact=True).click()
         page.get_by_role("heading", name=heading).wait_for()
-    page.get_by_text("The code was asked for too long ago, or was answered before.").wait_for()
+    page.get_by_text("The code has expired, or was answered before.").wait_for()
     page.get_by_role("button", name="Ask for another code").click()
-    page.get_by_text("The answer comes here.").wait_for()
+    page.get_by_text("The answer appears here.").wait_for()
 
 
 def test_turns_light_up_while_a_recording_is_played(
@@ -267,7 +267,7 @@ def test_a_folder_is_evaluated_and_its_job_is_cancelled_by_the_keyboard(
         writer.jobs.renew("slow", "other", 60.0, (2.0, 4.0))
     page.get_by_text("2 of 4 people are done.").wait_for()
     page.keyboard.press("Enter")  # the focus is where it was
-    page.get_by_text("It was cancelled.").wait_for()
+    page.get_by_text("The job was cancelled.").wait_for()
 
 
 def test_decisions_are_shown_as_they_are_made(

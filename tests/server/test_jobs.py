@@ -257,7 +257,7 @@ def test_a_job_that_kills_its_processes_is_given_up(
     slow()
     with served(gallery) as running, running.client() as client:
         found = ended(client, job, "failed")
-    assert "3 processes that worked on it were killed" in found["problem"]["detail"]
+    assert "3 processes that worked on this job were killed" in found["problem"]["detail"]
 
 
 def test_the_recordings_go_of_a_job_that_is_cancelled_after_its_process_was_killed(

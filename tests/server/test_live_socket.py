@@ -488,4 +488,4 @@ def test_the_example_says_who_speaks(
     asyncio.run(live_client.main(url, str(path)))
     assert capsys.readouterr().out.split("s  ")[1:] == ["alice: accepted\n"]
     asyncio.run(live_client.main(f"{url}?format=pcm_s16le", str(path)))  # its first message is late
-    assert "a message of type None" in capsys.readouterr().err
+    assert "a message of the unknown type None" in capsys.readouterr().err

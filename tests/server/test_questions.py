@@ -169,7 +169,7 @@ def test_a_fault_of_the_service_is_a_problem_document(shared: Served) -> None:
 def test_the_name_of_a_file_in_its_place_is_told_how_to_send_the_file(shared: Served) -> None:
     with shared.client() as client:
         name = client.post("/v1/identify", files={"audio": (None, "door.wav")})
-    assert name.json()["detail"] == "the request has 0 recordings, and takes 1"
+    assert name.json()["detail"] == "the request has 0 recordings, but must have 1"
     assert "-F audio=@FILE" in name.json()["hint"]
 
 

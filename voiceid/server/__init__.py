@@ -1,5 +1,5 @@
-"""The service: HTTP and WebSockets over one `VoiceID`, thin as the command line is.
+"""The service: a thin layer of HTTP and WebSockets over one `VoiceID`, like the command line.
 
-``/v1`` has the names of the library and of the commands.  `application` puts it together; a module
-of routes parses a request, calls one method of the client, and renders what it gives.
+``/v1`` has the names of the library and of the commands.  `application` builds it; a module of
+routes parses a request, calls one method of the client, and renders its result.
 """

@@ -1,4 +1,4 @@
-"""Who may ask: the keys to the service, and failed attempts with the locks that they make."""
+"""Access: the keys of the service, and failed attempts with the locks that they cause."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ATTEMPTS = APIRouter(prefix="/attempts", tags=["attempts"], route_class=OnceRout
 
 
 class NewKey(BaseModel):
-    """What a new key may do."""
+    """The rights of a new key."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(description="What it is for.")
+    name: str = Field(description="The purpose of the key.")
     scopes: list[str] = Field(description="Some of identify, verify, enroll, read and admin.")
-    groups: list[str] = Field([], description="The only groups that it reaches.")
-    networks: list[str] = Field([], description="The only addresses from which it is taken.")
+    groups: list[str] = Field([], description="The only groups that the key reaches.")
+    networks: list[str] = Field([], description="The only addresses that may use the key.")
     requests_per_minute: int | None = Field(None, ge=1, le=2**31 - 1)
     expires: Expiry | None = None
 
@@ -40,23 +40,23 @@ def list_keys(vid: Vid, _: Admin) -> dict[str, Any]:
 
 @ROUTES.post("", status_code=HTTPStatus.CREATED)
 def create_key(vid: Vid, new: NewKey, _: Admin) -> Response:
-    """Make a key; its text, ``key``, is in this answer alone."""
-    made = vid.keys.create(expires_at=new.expires, **new.model_dump(exclude={"expires"}))
-    facts = {**made.key.to_dict(), "key": made.text}
+    """Create a key; only this answer has its text, ``key``."""
+    new_key = vid.keys.create(expires_at=new.expires, **new.model_dump(exclude={"expires"}))
+    facts = {**new_key.key.to_dict(), "key": new_key.text}
     return JSONResponse(facts, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
 
 
 @ROUTES.delete("/{key_id}")
 def remove_key(vid: Vid, key_id: str, _: Admin) -> dict[str, Any]:
-    """Remove a key, which is refused from now on."""
+    """Remove a key; it is refused from now on."""
     key = vid.keys.remove(key_id)
     return {"removed": {"id": key_id} if key is None else key.to_dict()}
 
 
 @ATTEMPTS.get("")
 def list_attempts(vid: Vid, _: Admin) -> dict[str, Any]:
-    """List the names and the callers with failed attempts, and until when they are locked."""
-    return {"attempts": [one.to_dict() for one in vid.attempts.list()]}
+    """List the names and callers with failed attempts, and the end of their locks."""
+    return {"attempts": [attempt.to_dict() for attempt in vid.attempts.list()]}
 
 
 @ATTEMPTS.delete(f"/speakers/{NAME}")

@@ -1,6 +1,7 @@
-"""What the adapters share: the library's answers, for programs that speak another protocol.
+"""Shared parts of the adapters: the library's answers for programs with another protocol.
 
-The rules are those of /v1: the same keys and scopes, places, groups, and what a caller may see.
+The rules are those of /v1: the same keys, scopes, places and groups, and the same limits on what a
+caller may see.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
 
 _BY_SCORE = {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.UNKNOWN}
-"""Reasons of decisions that the score made; behind the others something else bars an acceptance."""
+"""Reasons that follow from the score; with the others something else prevents an acceptance."""
 
 KeyOf = Callable[[HTTPConnection], str | None]
 
 
 class AdapterRoute(APIRoute):
-    """A route whose problems are answered in the shape that its callers know."""
+    """A route that answers problems in the form that its callers know."""
 
     @staticmethod
     def answered(problem: Problem) -> Response:
@@ -40,7 +41,7 @@ class AdapterRoute(APIRoute):
         raise NotImplementedError
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the function that answers a request."""
         answer = super().get_route_handler()
 
         async def answer_or_problem(request: Request) -> Response:
@@ -53,9 +54,9 @@ class AdapterRoute(APIRoute):
 
 
 def asking(scope: Scope | None, key_of: KeyOf, *, hears: bool = False) -> Any:
-    """Return the dependency of a route: a caller, known by a key, who may do what a scope says.
+    """Return the dependency of a route: a caller with a key that has a scope.
 
-    A route that ``hears`` is refused while there is no place, before anything else of it is done.
+    A route that ``hears`` is refused while no place is free, before any other work.
     """
 
     async def caller_of(connection: HTTPConnection) -> Caller:
@@ -70,7 +71,7 @@ def asking(scope: Scope | None, key_of: KeyOf, *, hears: bool = False) -> Any:
 
 
 async def verified(request: Request, caller: Caller, name: str, clip: BinaryIO) -> Decision:
-    """Decide whether a clip is the voice of one speaker, as `POST /v1/verify` does: it counts."""
+    """Decide whether a clip is the voice of one speaker, as `POST /v1/verify`; failures count."""
     parts, group = parts_of(request), caller.group(request.query_params.get("group"))
     blind = not caller.may(Scope.READ)
     ask = partial(parts.vid.verify, name, clip, group=group, caller=caller.name, blind=blind)
@@ -89,9 +90,9 @@ async def identified(
 async def enrolled(
     request: Request, caller: Caller, name: str, clip: BinaryIO, mode: Mode = "append"
 ) -> EnrollmentReport:
-    """Enrol a recording beside those that there are, as `POST /v1/speakers/NAME/samples` does.
+    """Enrol one more recording, as `POST /v1/speakers/NAME/samples` does.
 
-    ``mode`` is ``append``, of a new speaker too, or ``collect``, of one who was added before.
+    ``mode`` is ``append`` (also for a new speaker) or ``collect`` (for a speaker added before).
     """
     parts = parts_of(request)
 
@@ -112,8 +113,8 @@ async def enrolled(
 def likeness(decision: Decision, caller: Caller) -> float:
     """Return a decision as a score from 0 to 1, for protocols that have one.
 
-    A caller without the scope ``read`` sees the outcome alone, as 1 or 0: with a score, voices can
-    be tried until they fit.  It is 0 too where something other than the score bars an acceptance.
+    A caller without the scope ``read`` only sees the outcome, as 1 or 0: with a score, voices could
+    be tried until they fit.  It is 0 too if something other than the score prevents an acceptance.
     """
     if not caller.may(Scope.READ):
         return float(decision.accepted)
@@ -121,13 +122,13 @@ def likeness(decision: Decision, caller: Caller) -> float:
 
 
 def is_by_score(decision: Decision) -> bool:
-    """Whether the score made the decision, and not, e.g., that the speaker is disabled."""
+    """Whether the decision follows from the score, not, e.g., from a disabled speaker."""
     return decision.reason in _BY_SCORE
 
 
 def probability(llr: float | None) -> float:
-    """Return the probability, 0 to 1, that is an LLR where either is as likely beforehand.
+    """Return the probability, 0 to 1, of an LLR if both hypotheses are equally likely beforehand.
 
-    It is the logistic function of the LLR; 0 where nothing has heard so little speech.
+    It is the logistic function of the LLR; 0 without an LLR, after too little speech.
     """
     return 0.0 if llr is None else round((1.0 + math.tanh(llr / 2.0)) / 2.0, 6)

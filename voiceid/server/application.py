@@ -1,4 +1,4 @@
-"""The service put together: one application over one `VoiceID`."""
+"""The assembled service: one application over one `VoiceID`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _ROUTERS = (
 
 Beside = Callable[[ServiceParts], Coroutine[Any, Any, None]]
 ADAPTERS = {"azure": azure_adapter.ROUTES, "xiaozhi": xiaozhi_adapter.ROUTES}
-"""What other programs already speak, by name: off until asked for (docs/compat.md)."""
+"""Protocols of other programs, by name: off unless requested (docs/compat.md)."""
 
 
 def make_service(
@@ -70,12 +70,12 @@ def make_service(
     compat: Sequence[str] = (),
     beside: Sequence[Beside] = (),
 ) -> FastAPI:
-    """Return the application; ``workers`` recordings are heard at once.
+    """Return the application; it hears ``workers`` recordings at once.
 
-    ``compat`` names the adapters that answer too, and ``beside`` runs from when the models are
-    in memory, as long as it serves.
+    ``compat`` names the adapters to serve as well, and ``beside`` runs from the time when the
+    models are in memory until the service ends.
 
-    Raises ConfigError: there is no adapter of a name.
+    Raises ConfigError for an unknown adapter.
     """
     _require_adapters(compat)
     limits = limits or ServiceLimits()
@@ -107,7 +107,7 @@ def make_service(
         version=voiceid.__version__,
         summary="Enrol people by voice and tell who is speaking",
         lifespan=lifespan,
-        docs_url=None,  # their pages load programs from elsewhere
+        docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -128,12 +128,11 @@ def make_service(
 def _require_adapters(names: Sequence[str]) -> None:
     if unknown := [name for name in names if name not in ADAPTERS]:
         raise ConfigError(
-            f"there is no adapter called {unknown[0]!r:.40}",
-            hint=f"There are: {', '.join(ADAPTERS)}.",
+            f"there is no adapter {unknown[0]!r:.40}", hint=f"There are: {', '.join(ADAPTERS)}."
         )
 
 
 async def _warm_up(parts: ServiceParts) -> None:
     await to_thread.run_sync(parts.vid.warm_up)
     parts.is_ready = True
-    parts.jobs.start()  # after the models, whose threads would have its low priority
+    parts.jobs.start()  # after the models: their threads must not inherit its low priority

@@ -1,4 +1,4 @@
-"""The record of what was done."""
+"""The audit chain: the record of changes and decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voiceid.server.service_parts import Vid
 
 ROUTES = APIRouter(prefix="/audit", tags=["audit"])
 Time = Annotated[datetime, BeforeValidator(lambda value: moment(str(value)))]
-_OF_SPEAKER = "What is about this speaker alone."
+_OF_SPEAKER = "Only events about this speaker."
 
 
 @ROUTES.get("")
@@ -22,14 +22,14 @@ def list_audit(
     vid: Vid,
     _: Admin,
     after: Annotated[int, Query(ge=0, lt=2**63, description="Begin after this number.")] = 0,
-    since: Annotated[Time | None, Query(description="From this time on, in ISO 8601.")] = None,
+    since: Annotated[Time | None, Query(description="Only since this time, ISO 8601.")] = None,
     speaker: Annotated[str | None, Query(description=_OF_SPEAKER)] = None,
-    kind: Annotated[str | None, Query(pattern="^[a-z_]+$", description="This kind alone.")] = None,
+    kind: Annotated[str | None, Query(pattern="^[a-z_]+$", description="Only this kind.")] = None,
 ) -> dict[str, Any]:
-    """List the next events, oldest first, and where the chain ends now."""
-    found = vid.audit.page(after, since=since, speaker=speaker, kind=kind)
+    """List the next events, oldest first, and the present end of the chain."""
+    rows = vid.audit.page(after, since=since, speaker=speaker, kind=kind)
     head = vid.audit.head()
     return {
-        "events": [row.to_dict() for row in found],
+        "events": [row.to_dict() for row in rows],
         "head": {"number": head.number, "hash": head.hash},
     }

@@ -57,14 +57,14 @@ _MOST_CANDIDATES = 50
 _RANKED = 5
 _STATUS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
-    HTTPStatus.CONFLICT: HTTPStatus.BAD_REQUEST,  # theirs means: send it again
+    HTTPStatus.CONFLICT: HTTPStatus.BAD_REQUEST,  # in their protocol 409 means: send it again
 }
 _CODES = {
     HTTPStatus.BAD_REQUEST: "InvalidRequest",
     HTTPStatus.TOO_MANY_REQUESTS: "RateLimit",
     HTTPStatus.INTERNAL_SERVER_ERROR: "InternalServerError",
 }
-"""Of `error.code`, where it is not the name of the status."""
+"""Values of `error.code` that differ from the name of the status."""
 
 
 class _Route(AdapterRoute):
@@ -82,7 +82,7 @@ _2021 = "/speaker-recognition/{kind}/text-independent/profiles"
 
 
 async def _require_kind(kind: Literal["verification", "identification"]) -> None:
-    """Take either kind of profile, which are one here."""
+    """Accept both kinds of profiles: there is no difference here."""
     del kind
 
 
@@ -113,16 +113,16 @@ _Admin = Annotated[Caller, asking(Scope.ADMIN, _key)]
 @ROUTES.post(_V2)
 @ROUTES.post(_2021)
 async def create(request: Request, caller: _Enrolling) -> Response:
-    """Make a profile, for which no voice is enrolled yet."""
+    """Create a profile without an enrolled voice."""
     locale, vid = _locale(await request.body()), parts_of(request).vid
     details = SpeakerDetails(groups=caller.groups, metadata={"locale": locale})
     speaker = await to_thread.run_sync(vid.speakers.add, str(uuid.uuid4()), details)
-    where = {"Location": f"{request.url.replace(query='')}/{speaker.name}"}
-    return JSONResponse(_profile(vid, speaker, ()), HTTPStatus.CREATED, where)
+    headers = {"Location": f"{request.url.replace(query='')}/{speaker.name}"}
+    return JSONResponse(_profile(vid, speaker, ()), HTTPStatus.CREATED, headers)
 
 
 def _locale(body: bytes) -> str:
-    """Return the locale that a profile is to have; their own page quotes JSON by apostrophes."""
+    """Return the locale for a profile; JSON may have apostrophes, as on Azure's own page."""
     text = body.decode(errors="replace")
     for written in (text, text.replace("'", '"')):
         try:
@@ -146,8 +146,8 @@ def list_profiles(
 ) -> dict[str, Any]:
     """List the profiles by id, a page at a time."""
     limit = maxpagesize or top
-    there = (speaker for page in vid.speakers.pages(after) for speaker in page)
-    profiles = (who for who in there if _GUID.fullmatch(who.name) and caller.reaches(who))
+    speakers = (speaker for page in vid.speakers.pages(after) for speaker in page)
+    profiles = (s for s in speakers if _GUID.fullmatch(s.name) and caller.reaches(s))
     page = list(islice(profiles, limit + 1))
     shown = [_profile(vid, speaker, vid.samples.list(speaker.name)) for speaker in page[:limit]]
     is_v2 = request.url.path.startswith("/speaker/")
@@ -188,8 +188,8 @@ def reset_and_show(vid: Vid, profile_id: str, caller: _Admin) -> dict[str, Any]:
 
 def _reset(vid: VoiceID, name: str) -> None:
     speaker = vid.speakers.remove(name)
-    kept = SpeakerDetails(speaker.groups, metadata=speaker.metadata, consents=speaker.consents)
-    vid.speakers.add(name, kept)
+    details = SpeakerDetails(speaker.groups, metadata=speaker.metadata, consents=speaker.consents)
+    vid.speakers.add(name, details)
 
 
 @ROUTES.post(_V2 + "/{profile_id}/enrollments", status_code=HTTPStatus.CREATED)
@@ -240,12 +240,12 @@ async def identify(
     kind: Literal["identification"],
     caller: Annotated[Caller, asking(Scope.IDENTIFY, _key, hears=True)],
 ) -> dict[str, Any]:
-    """Decide which of some profiles is speaking, if any; the empty GUID: none is."""
+    """Decide which of some profiles is speaking; the empty GUID: none of them."""
     del kind
     async with received(request, _Candidates, (1, 1)) as ([clip], options):
         names = [_name(text.strip()) for text in options.profile_ids.split(",")]
         if len(names) > _MOST_CANDIDATES:
-            raise _bad(f"{len(names)} profiles are named; the most are {_MOST_CANDIDATES}.")
+            raise _bad(f"{len(names)} profiles are named; the limit is {_MOST_CANDIDATES}.")
         decision = await identified(request, caller, names, clip)
     _require_speech(decision)
     speaker = decision.speaker if decision.accepted else None
@@ -256,7 +256,7 @@ async def identify(
 
 
 def _ranking(decision: Decision, caller: Caller, best: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the nearest profiles; to a caller without ``read``, the identified one alone."""
+    """Return the nearest profiles; only the identified one to a caller without ``read``."""
     if not caller.may(Scope.READ):
         return [best] if decision.accepted else []
     ranked: Sequence[Candidate] = decision.candidates if is_by_score(decision) else ()
@@ -268,7 +268,7 @@ def _ranking(decision: Decision, caller: Caller, best: dict[str, Any]) -> list[d
 
 def _require_speech(decision: Decision) -> None:
     if decision.reason is Reason.NOT_ENOUGH_SPEECH:
-        raise _bad("Invalid audio length. There is too little speech in it to decide.")
+        raise _bad("Invalid audio length. The audio has too little speech to decide.")
 
 
 def _bad(message: str) -> Problem:
@@ -276,9 +276,9 @@ def _bad(message: str) -> Problem:
 
 
 def _name(profile_id: str) -> str:
-    """Return the name of the speaker whose profile it is."""
+    """Return the name of the speaker of a profile."""
     if _GUID.fullmatch(profile_id) is None:
-        raise SpeakerNotFound(f"{profile_id!r:.60} is not the id of a profile, which is a GUID")
+        raise SpeakerNotFound(f"{profile_id!r:.60} is not a profile id: an id is a GUID")
     return str(uuid.UUID(profile_id))
 
 
@@ -287,10 +287,10 @@ def _shown(vid: VoiceID, name: str, caller: Caller) -> dict[str, Any]:
 
 
 def _profile(vid: VoiceID, speaker: Speaker, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return a profile, with the names that its fields have in either version."""
+    """Return a profile, with the field names of both versions."""
     missing_s = max(0.0, vid.speakers.min_speech_s - speaker.net_speech_s)
     if speaker.standing() is not Standing.DISABLED and samples:
-        missing_s = 0.0  # enrolled when less was enough
+        missing_s = 0.0  # enrolled under a lower minimum
     lengths = {
         "enrollmentsLength": sum(sample.quality.duration_s or 0.0 for sample in samples),
         "enrollmentsSpeechLength": speaker.net_speech_s,
@@ -310,7 +310,7 @@ def _profile(vid: VoiceID, speaker: Speaker, samples: Sequence[Sample]) -> dict[
 
 
 def _in_seconds(lengths: Mapping[str, float | None]) -> dict[str, float]:
-    """Return lengths in seconds, by their names in v2.0 and in 2021-09-05."""
+    """Return lengths in seconds, under the names of v2.0 and of 2021-09-05."""
     rounded = {name: round(length or 0.0, 3) for name, length in lengths.items()}
     return rounded | {f"{name}InSec": length for name, length in rounded.items()}
 

@@ -16,13 +16,13 @@ from voiceid.server.places import Places
 from voiceid.server.problems import Problem, problem_answer
 
 _HEARS = re.compile(r"/v1/(identify|verify|compare|embed|speakers/.+/samples)")
-"""What asks for a place: while there is none, it is refused before anything else of it is done."""
+"""Paths that need a place: while none is free, the request is refused before any other work."""
 _LEAST_BYTES_PER_S = 500
-"""Less than a telephone's codec makes: who sends less keeps a connection, and says nothing."""
+"""Less than a telephone codec makes: a slower client only blocks a connection."""
 
 
 class BoundedBodies:
-    """Middleware: a body that is too large, too slow, or stops arriving, is a problem."""
+    """Middleware: a body that is too large, too slow or incomplete is a problem."""
 
     def __init__(self, app: ASGIApp, limits: ServiceLimits, places: Places) -> None:
         self._app, self._limits, self._places = app, limits, places
@@ -38,7 +38,7 @@ class BoundedBodies:
                     return
             declared = dict(scope["headers"]).get(b"content-length", b"0")
             receive = _bounded(receive, self._limits, int(declared) if declared.isdigit() else 0)
-        with suppress(ClientDisconnect):  # within the body: there is no caller to answer
+        with suppress(ClientDisconnect):  # during the body: there is no caller left to answer
             await self._app(scope, receive, send)
 
 
@@ -48,12 +48,12 @@ def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
 
     async def bounded() -> Message:
         nonlocal n_bytes, ended, due
-        if ended:  # what comes now is that the caller goes away
+        if ended:  # the next message is the disconnect
             return await receive()
         if declared > limits.max_body_bytes:
             raise _too_large(limits)
         now = time.monotonic()
-        due = now + stall_s if due is None else due  # from when the body is asked for
+        due = now + stall_s if due is None else due  # counted from the first read of the body
         try:
             async with asyncio.timeout(min(stall_s, due - now)):
                 message = await receive()
@@ -63,7 +63,7 @@ def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
                 "BodyStalled",
                 f"nothing of the body arrived for {stall_s:g} s,"
                 f" or less than {_LEAST_BYTES_PER_S} bytes a second",
-                hint="Send the request again, in one go.",
+                hint="Send the request again, without pauses.",
             ) from error
         n_new = len(message.get("body", b""))
         n_bytes, due = n_bytes + n_new, due + n_new / _LEAST_BYTES_PER_S
@@ -80,5 +80,5 @@ def _too_large(limits: ServiceLimits) -> Problem:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "BodyTooLarge",
         f"the body is larger than the limit of {limits.max_body_bytes} bytes",
-        hint="Send less, or raise server.max_body_bytes in config.yaml.",
+        hint="Send less, or increase server.max_body_bytes in config.yaml.",
     )

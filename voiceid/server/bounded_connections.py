@@ -1,7 +1,7 @@
-"""Connections as uvicorn has them, with bounds on how long one may take.
+"""Connections of uvicorn, with time limits.
 
-Without them a connection that sends half a head, or nothing, is kept for ever; and so is a
-WebSocket whose client does not read, for its last events wait to be sent.
+Without limits, a connection that sends half a request head, or nothing, stays open for ever; so
+does a WebSocket whose client does not read its last events.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Closes a connection on which no head of a request is complete in time."""
+    """Closes a connection that does not send a complete request head in time."""
 
     stall_timeout_s = 10.0
     _due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, and wait for its first request."""
+        """Accept a connection, and wait for its first request."""
         super().connection_made(transport)
         self._await_head()
 
     def on_message_begin(self) -> None:
-        """Take the first byte of a request."""
+        """Start the time limit at the first byte of a request."""
         super().on_message_begin()
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Take the last byte of the head of a request."""
+        """End the time limit at the last byte of the request head."""
         self._stop_waiting()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """End an answer: what is left of the body of its request is not waited for without end."""
+        """Limit the wait for the rest of a request body after the answer has ended."""
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lose the connection."""
+        """End the time limit when the connection is lost."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -54,17 +54,17 @@ class BoundedHeads(HttpToolsProtocol):
 
 
 class BoundedEnds(WebSocketsSansIOProtocol):
-    """Drops a connection that is not closed in time after its conversation."""
+    """Aborts a connection that is not closed in time after its conversation."""
 
     close_timeout_s = 10.0
 
     async def run_asgi(self) -> None:
-        """Hold the conversation."""
+        """Run the conversation, then limit the wait for its close."""
         await super().run_asgi()
         self.loop.call_later(self.close_timeout_s, self.transport.abort)
 
 
 def bounded(timeout_s: float) -> tuple[type[BoundedHeads], type[BoundedEnds]]:
-    """Return the protocols of HTTP and of WebSockets with a bound."""
+    """Return the protocols of HTTP and of WebSockets with a time limit."""
     heads = type("BoundedHeads", (BoundedHeads,), {"stall_timeout_s": timeout_s})
     return heads, type("BoundedEnds", (BoundedEnds,), {"close_timeout_s": timeout_s})

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: known by a key, or, where there is no key, by being on this host."""
+"""Callers and their rights: known by a key or, while no keys exist, by being on this host."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request.
+    """The sender of a request.
 
-    - `key`: None where there are no keys, and the caller is on this host.
-    - `address`: of IP, as the connection or a trusted proxy has it.
+    - `key`: None if no keys exist and the caller is on this host.
+    - `address`: the IP address, from the connection or a trusted proxy.
     """
 
     key: ApiKey | None
@@ -42,22 +42,22 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """By which attempts and answers are kept: of the key, and of the address."""
+        """The name for attempts and kept answers: of the key and the address."""
         return self.address if self.key is None else f"{self.key.id} at {self.address}"
 
     @property
     def key_id(self) -> str | None:
-        """By which jobs are kept: of the key; None: there is none."""
+        """The key's id, under which jobs are kept; None without a key."""
         return None if self.key is None else self.key.id
 
     def may(self, scope: Scope) -> bool:
-        """Whether the caller may do what a scope says."""
+        """Whether the caller has a scope."""
         return self.key is None or self.key.allows(scope)
 
     def require(self, scope: Scope) -> None:
-        """Raise Problem where the caller may not do what a scope says."""
+        """Raise Problem if the caller does not have a scope."""
         if not self.may(scope):
-            raise denied(f"the key has not the scope {scope}", "Use a key that has it.")
+            raise denied(f"the key does not have the scope {scope}", "Use a key that has it.")
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -65,18 +65,18 @@ class Caller:
         return () if self.key is None else self.key.groups
 
     def reaches(self, speaker: Speaker) -> bool:
-        """Whether the caller reaches a speaker: those of other groups are not there for them."""
+        """Whether the caller reaches a speaker: speakers of other groups are hidden."""
         return is_reached(speaker, self.groups)
 
-    def group(self, asked: str | None) -> str | None:
-        """Return the group that is asked: the one that was named, or the caller's only one."""
-        name = None if asked is None else tag("group", asked)
+    def group(self, requested: str | None) -> str | None:
+        """Return the group of a question: the requested one, or the caller's only group."""
+        name = None if requested is None else tag("group", requested)
         if not self.groups or name in self.groups:
             return name
         if name is None and len(self.groups) == 1:
             return self.groups[0]
         raise denied(
-            f"the key reaches these groups alone: {', '.join(self.groups)}",
+            f"the key only reaches these groups: {', '.join(self.groups)}",
             "Name one of them as the group.",
         )
 
@@ -84,7 +84,7 @@ class Caller:
 def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     """Return a speaker that the caller reaches; raises SpeakerNotFound.
 
-    A speaker of other groups is not there for them, in the words for one that is not enrolled.
+    For a speaker of other groups the message is the one for a name that is not enrolled.
     """
     speaker = vid.speakers.get(name)
     if not caller.reaches(speaker):
@@ -93,38 +93,38 @@ def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
 
 
 def require_local(connection: HTTPConnection, address: str) -> None:
-    """Raise Problem unless a caller without a key is on this host, and sent by no web page.
+    """Raise Problem unless a caller without a key is on this host and is not a web page.
 
-    A page in a browser on this host may send requests here: its own name as the host (by DNS
-    rebinding), or as the origin, gives it away.
+    A page in a browser on this host may send requests here: it is detected by its own name as the
+    host (by DNS rebinding) or as the origin.
     """
     headers = connection.headers
     host = urlsplit(f"//{headers.get('host', '')}").hostname
     origin = headers.get("origin")
     if not is_loopback(address) or any(name in headers for name in _OF_PROXIES):
-        reason = "the request comes from elsewhere"
+        reason = "the request comes from another host"
     elif host not in _LOCAL_NAMES:
         reason = f"the request is for the host {host!r}"
     elif origin is not None and urlsplit(origin).netloc != headers["host"]:
-        reason = f"the request is of a page of {origin!r:.80}"
+        reason = f"the request comes from a web page of {origin!r:.80}"
     else:
         return
     raise Problem(
         HTTPStatus.UNAUTHORIZED,
         "AccessDenied",
-        f"there are no keys, so that this host alone is answered, and {reason}",
-        hint="`voiceid keys create` makes a key.",
+        f"there are no keys, so only this host is answered, and {reason}",
+        hint="Create a key: `voiceid keys create`.",
     )
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address of IP is of this host itself."""
+    """Whether an IP address is a loopback address of this host."""
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
 
 
 def key_text(headers: Mapping[str, str]) -> str | None:
@@ -136,9 +136,9 @@ def key_text(headers: Mapping[str, str]) -> str | None:
 
 
 async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | None) -> Caller:
-    """Return who sent a request with a key, or without one.
+    """Return the sender of a request with a key, or without one.
 
-    Raises AccessDenied, StoreError, and Problem: the key may not be used so often.
+    Raises AccessDenied, StoreError, and Problem for a key that is used too often.
     """
     address = "" if connection.client is None else connection.client.host
 
@@ -159,35 +159,35 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
 
 
 def _acting(connection: HTTPConnection, caller: Caller) -> Caller:
-    """Have what this request changes and asks recorded as the caller's, who is known now."""
+    """Record the changes and questions of this request as the caller's."""
     ACTOR.set(caller.name)
     connection.state.caller = caller
     return caller
 
 
 def require_still_known(caller: Caller, vid: VoiceID) -> None:
-    """Raise AccessDenied where a caller who is served for long would not be answered any more."""
+    """Raise AccessDenied if a caller of a long request would no longer be answered."""
     if caller.key is not None:
         vid.keys.require(caller.key)
     elif vid.keys.any():
-        raise AccessDenied("there are keys by now, and there was none", hint="Use one.")
+        raise AccessDenied("a key is required now: keys were created", hint="Use a key.")
 
 
 async def caller_of(connection: HTTPConnection) -> Caller:
-    """Return who sent a request, who is looked for once."""
-    found: Caller | None = getattr(connection.state, "caller", None)
-    if found is None:
+    """Return the sender of a request; it is looked up once per request."""
+    caller: Caller | None = getattr(connection.state, "caller", None)
+    if caller is None:
         vid, text = parts_of(connection).vid, key_text(connection.headers)
         session = session_text(connection)
         if text is None and session and connection.scope.get("method") == "GET":
-            found = await session_caller(connection, vid, session)  # a page of the console
+            caller = await session_caller(connection, vid, session)  # a page of the console
         else:
-            found = await known_caller(connection, vid, text)
-    return _acting(connection, found)
+            caller = await known_caller(connection, vid, text)
+    return _acting(connection, caller)
 
 
 async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str) -> Caller:
-    """Return who signed in with a key and sends its session; for the errors see `known_caller`."""
+    """Return the caller of a session that was started with a key; raises as `known_caller`."""
     address = "" if connection.client is None else connection.client.host
 
     def known() -> Caller:
@@ -202,14 +202,14 @@ def _using(vid: VoiceID, key: ApiKey, address: str) -> Caller:
             HTTPStatus.TOO_MANY_REQUESTS,
             "RateExceeded",
             f"the key may be used {key.requests_per_minute} times a minute",
-            hint="Ask again in the next minute.",
+            hint="Try again in the next minute.",
             retry_after_s=60,
         )
     return Caller(key, address)
 
 
 def _asking(scope: Scope | None) -> Any:
-    """Return the dependency of a route: a caller who may do what a scope says, or a known one."""
+    """Return the dependency of a route: a caller who has a scope, or any known caller."""
 
     async def allowed(
         connection: HTTPConnection,

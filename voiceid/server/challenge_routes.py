@@ -1,4 +1,4 @@
-"""Spoken codes: the words of a speaker, and the codes that are asked for."""
+"""Spoken codes: the words of a speaker, and new codes."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ ROUTES = APIRouter(prefix="/challenges", tags=["challenges"], route_class=OnceRo
 
 
 class NewChallenge(BaseModel):
-    """For whom a code is wanted."""
+    """The speaker and the length of a new code."""
 
     model_config = ConfigDict(extra="forbid")
 
     speaker: str = Field(description="The name that is claimed.")
-    length: int = Field(6, ge=CODE_LENGTHS[0], le=CODE_LENGTHS[1], description="Words in it.")
+    length: int = Field(6, ge=CODE_LENGTHS[0], le=CODE_LENGTHS[1], description="Words in the code.")
 
 
 class WordOptions(Options):
-    """Of the rounds of words."""
+    """The options of the rounds of words."""
 
-    words: Texts = Field(DIGITS, description="The words, in the order in which they are said.")
+    words: Texts = Field(DIGITS, description="The words, in the spoken order.")
 
 
 @ROUTES.post("")
-def ask_for_code(vid: Vid, asked: NewChallenge, caller: Verifying) -> dict[str, Any]:
-    """Make a random code that the speaker must say within 30 seconds, once, to this caller."""
-    return new_code(vid, asked.speaker, asked.length, caller).to_dict()
+def ask_for_code(vid: Vid, new: NewChallenge, caller: Verifying) -> dict[str, Any]:
+    """Create a random code, which the speaker must say within 30 s, once, to this caller."""
+    return new_code(vid, new.speaker, new.length, caller).to_dict()
 
 
 def new_code(vid: VoiceID, speaker: str, length: int, caller: Caller) -> Challenge:
@@ -56,7 +56,7 @@ def new_code(vid: VoiceID, speaker: str, length: int, caller: Caller) -> Challen
 
 @ROUTES.put(f"/words/{NAME}", openapi_extra=takes_audio(WordOptions, MAX_ROUNDS))
 async def enroll_words(request: Request, name: str, caller: Enrolling) -> dict[str, Any]:
-    """Keep how a speaker says the words of codes, of rounds that have all of them in order."""
+    """Learn how a speaker says the words of codes; each round has all words in order."""
     parts = parts_of(request)
     async with received(request, WordOptions, (MIN_ROUNDS, MAX_ROUNDS)) as (rounds, options):
         await to_thread.run_sync(reached_speaker, parts.vid, name, caller)
@@ -66,6 +66,6 @@ async def enroll_words(request: Request, name: str, caller: Enrolling) -> dict[s
 
 @ROUTES.delete(f"/words/{NAME}")
 def forget_words(vid: Vid, name: str, _: Admin) -> dict[str, Any]:
-    """Erase the words of a speaker, who stays enrolled."""
+    """Erase the words of a speaker; the speaker stays enrolled."""
     vid.challenges.forget(name)
     return {"forgotten": name}

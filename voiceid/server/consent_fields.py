@@ -1,4 +1,4 @@
-"""What a person agreed to, as a request says it."""
+"""A person's consent in a request."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 
 
 class ConsentFields(BaseModel):
-    """A consent; the caller is who recorded it."""
+    """The fields of a consent; the caller is recorded as its recorder."""
 
     consent: str | None = Field(
         None, description="The version of the text that the person agreed to, e.g. 2026-03."
     )
-    purpose: Texts = Field((), description="What the consent is for, e.g. door; several may be.")
+    purpose: Texts = Field((), description="The purposes of the consent, e.g. door.")
     until: Expiry | None = Field(None, description="When the consent ends: a date, a time, or 90d.")
 
     def consents(self, caller: Caller) -> tuple[Consent, ...]:
-        """Return the consent, if there is one; raises SpeakerDetailInvalid."""
+        """Return the consent, if any; raises SpeakerDetailInvalid."""
         if self.consent is not None:
             return (Consent(self.consent, self.purpose, self.until, recorder(caller)),)
         if self.purpose or self.until:
             raise SpeakerDetailInvalid(
-                "a purpose or an end is given, and no consent",
-                hint="Name the version of the text that the person agreed to: `consent`.",
+                "a purpose or an end of the consent is given without the consent",
+                hint="Give the version of the text that the person agreed to: `consent`.",
             )
         return ()
 
 
 def recorder(caller: Caller) -> str:
-    """Return by what name a caller records something; empty: the user of the system."""
+    """Return the name under which a caller records; empty: the system's user."""
     return "" if caller.key is None else f"key {caller.key.id}"

@@ -1,4 +1,4 @@
-"""The database as a whole, and the search index, a cache of it."""
+"""The whole database, and the search index, a cache of it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROUTES = APIRouter(tags=["database"], route_class=OnceRoute)
 
 @ROUTES.get("/database")
 def database_status(vid: Vid, _: Admin) -> dict[str, Any]:
-    """Return how the database's schema stands to that of this program."""
-    found = vid.database.status()
-    return {"current": found.current, "head": found.head, "state": str(found.state)}
+    """Compare the database's schema with that of this program."""
+    status = vid.database.status()
+    return {"current": status.current, "head": status.head, "state": str(status.state)}
 
 
 @ROUTES.get("/database/check")
 def check_database(vid: Vid, _: Admin) -> dict[str, Any]:
-    """Check every page, sample and centroid; it takes long where there are many."""
+    """Check every page, sample and centroid; slow for a large database."""
     problems = vid.database.check()
     return {"ok": not problems, "problems": problems}
 
@@ -38,12 +38,12 @@ def index_status(vid: Vid, _: Admin) -> dict[str, Any]:
 
 @ROUTES.post("/index/rebuild")
 def rebuild_index(vid: Vid, _: Admin) -> dict[str, Any]:
-    """Make every index again from the database; it takes long where there are many speakers."""
+    """Rebuild every index from the database; slow for many speakers."""
     return _shown(vid.index.rebuild())
 
 
 def _shown(statuses: Sequence[IndexStatus]) -> dict[str, Any]:
-    found = [dataclasses.asdict(status) for status in statuses]
-    for facts in found:
-        del facts["path"]  # of this host
-    return {"indexes": found}
+    indexes = [dataclasses.asdict(status) for status in statuses]
+    for facts in indexes:
+        del facts["path"]  # private to this host
+    return {"indexes": indexes}

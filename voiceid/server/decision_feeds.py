@@ -1,4 +1,4 @@
-"""The decisions of this process, as they are made, for those who watch."""
+"""The decisions of this process, live, for clients that watch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voiceid.domain import Decision
 from voiceid.server.problems import busy
 
 _MOST_KEPT = 256
-"""Decisions that wait for one client; then the oldest are dropped."""
+"""Decisions that may wait for one client; beyond that the oldest are dropped."""
 
 
 class DecisionFeed:
@@ -31,7 +31,7 @@ class DecisionFeed:
         self._is_over = False
 
     def put(self, decision: Decision) -> None:
-        """Keep a decision; called in any thread, it neither waits nor raises."""
+        """Add a decision; safe in any thread, it neither waits nor raises."""
         with self._lock:
             self._made += 1
             self._kept.append((self._made, datetime.now(UTC), decision))
@@ -39,7 +39,7 @@ class DecisionFeed:
             self._loop.call_soon_threadsafe(self._wake)
 
     def end(self) -> None:
-        """Let `next` return None."""
+        """End the feed once its decisions are taken."""
         self._is_over = True
         self._wake()
 
@@ -50,9 +50,9 @@ class DecisionFeed:
     async def each(
         self, heartbeat_s: float
     ) -> AsyncIterator[tuple[int, datetime, Decision] | None]:
-        """Yield decisions with their numbers from 1 on and when they were made.
+        """Yield decisions with their numbers, from 1, and their times.
 
-        None: for a while there was none.  Numbers that are missing were dropped.
+        None: there was no decision for a while.  A missing number was dropped.
         """
         while self._kept or not self._is_over:
             news = self._news
@@ -66,7 +66,7 @@ class DecisionFeed:
 
 
 class DecisionFeeds:
-    """The clients that watch: a bounded number."""
+    """The clients that watch; their number is limited."""
 
     def __init__(self, vid: VoiceID, most: int) -> None:
         self._vid, self._most = vid, most
@@ -74,14 +74,14 @@ class DecisionFeeds:
 
     @property
     def taken(self) -> int:
-        """How many watch."""
+        """The number of clients that watch."""
         return len(self._feeds)
 
     @contextmanager
     def open(self) -> Iterator[DecisionFeed]:
-        """Give what is decided from now on; raises Problem: too many watch."""
+        """Yield a feed of the decisions from now on; raises Problem if too many clients watch."""
         if self.taken >= self._most:
-            hint = "Ask again later, or raise server.max_streams."
+            hint = "Try again later, or increase server.max_streams."
             raise busy(f"{self.taken} clients watch the decisions already", hint, 10)
         feed = DecisionFeed()
         self._feeds.add(feed)
@@ -93,6 +93,6 @@ class DecisionFeeds:
             self._feeds.discard(feed)
 
     def end(self) -> None:
-        """Let go of all, because the service ends."""
+        """End all feeds, because the service ends."""
         for feed in self._feeds:
             feed.end()

@@ -1,8 +1,8 @@
-"""OpenAPI: what each request takes, and what it answers, with real answers as examples.
+"""OpenAPI: the parameters and answers of each request, with real answers as examples.
 
 `examples.json` has answers of a real service, by operation; tests/server/test_openapi.py writes
-them, and compares them with those of today.  Schemas are made of them: every field that was seen,
-its type, and null where a value of that name may be null in the library.
+them, and compares them with present answers.  Schemas are derived from them: every field that was
+seen, its type, and null if a field of that name may be None in the library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _JSON = "application/json"
 _MAPS = {"metadata", "standing", "groups", "min_dcf", "act_dcf", "reasons", "points"}
 """Objects whose keys are data."""
 _FACTS = "facts"
-"""An object of anything."""
+"""An object with arbitrary content."""
 _TEXT = {"type": "string", "contentEncoding": "base64", "description": "A recording in base64."}
 _BINARY = {"type": "string", "format": "binary", "description": "A recording, in any format."}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 2}
@@ -38,12 +38,12 @@ _SHOWN = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YQAAAAA="
 def takes_audio(
     options: type[Options], most: int = 1, *, names: str | None = None
 ) -> dict[str, Any]:
-    """Return what is to be added to the description of an operation that hears recordings.
+    """Return the additions to the description of an operation that hears recordings.
 
-    - `most`: how many; ``names``: an example of their names, where these say who speaks.
+    - `most`: the limit; ``names``: an example of a name, if names tell the speakers.
     """
-    given = options.model_json_schema()
-    fields, required = given["properties"], given.get("required", [])
+    schema = options.model_json_schema()
+    fields, required = schema["properties"], schema.get("required", [])
     in_json: dict[str, Any] = _TEXT if most == 1 else {"type": "array", "items": _TEXT}
     if names is not None:
         in_json = {"type": "object", "additionalProperties": _TEXT}
@@ -64,7 +64,7 @@ def takes_audio(
 
 
 def takes_files(options: type[Options], part: str) -> dict[str, Any]:
-    """Return what is to be added to the description of an operation that takes files in a form."""
+    """Return the additions to the description of an operation that takes files in a form."""
     fields = options.model_json_schema()["properties"]
     in_form = {"type": "object", "properties": {part: _FILES, **fields}, "required": [part]}
     content = {
@@ -93,7 +93,7 @@ def _body(audio: Any, fields: Mapping[str, Any], required: Sequence[str]) -> dic
 
 
 def describe(app: FastAPI) -> None:
-    """Let an application describe itself completely."""
+    """Make an application serve the complete description."""
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -115,14 +115,14 @@ def _described(app: FastAPI) -> dict[str, Any]:
     )
     schemas["Problem"] = {
         **schema_of([problem]),
-        "description": "What is wrong, and what to do (RFC 9457).",
+        "description": "The problem, and what to do (RFC 9457).",
     }
     refers = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": problem}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = {
-                "description": "A problem: what is wrong, and what to do.",
+                "description": "A problem, with a hint what to do.",
                 "content": {MEDIA_TYPE: refers},
             }
             _add_examples(operation)
@@ -131,14 +131,14 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_examples(operation: dict[str, Any]) -> None:
-    found = examples().get(operation["operationId"], {})
-    for status, answers in found.get("answers", {}).items():
+    example = examples().get(operation["operationId"], {})
+    for status, answers in example.get("answers", {}).items():
         phrase = HTTPStatus(int(status)).phrase
         response = operation["responses"].setdefault(status, {"description": phrase})
-        named = {f"answer {i}": {"value": one} for i, one in enumerate(answers, start=1)}
+        named = {f"answer {i}": {"value": answer} for i, answer in enumerate(answers, start=1)}
         response["content"] = {_JSON: {"schema": schema_of(answers), "examples": named}}
-    if "request" in found:
-        operation["requestBody"]["content"][_JSON]["example"] = found["request"]
+    if "request" in example:
+        operation["requestBody"]["content"][_JSON]["example"] = example["request"]
 
 
 def _add_headers(operation: dict[str, Any], method: str, path: str) -> None:
@@ -147,17 +147,17 @@ def _add_headers(operation: dict[str, Any], method: str, path: str) -> None:
     if method != "get" and not is_question:
         parameters.append(_header("Idempotency-Key", _ONCE, minLength=1, maxLength=255))
     if path.startswith("/v1/speakers/") and method != "get":
-        parameters.append(_header("If-Match", "The ETag of the speaker's state that was seen."))
+        parameters.append(_header("If-Match", "The ETag of the speaker that the caller saw."))
     if operation["operationId"] == "show_speaker":
-        parameters.append(_header("If-None-Match", "The ETag of the state that was seen."))
-        operation["responses"]["304"] = {"description": "The speaker is as it was seen."}
+        parameters.append(_header("If-None-Match", "The ETag of the state that the caller saw."))
+        operation["responses"]["304"] = {"description": "The speaker has not changed."}
     for status, name in (("202", "Location"), ("200", "ETag")):
         if status == "202" or operation["operationId"] in {"show_speaker", "edit_speaker"}:
             response = operation["responses"].get(status, {})
             response["headers"] = {name: {"schema": {"type": "string"}}}
 
 
-_ONCE = "The request is carried out once for each key within 24 hours; the answer is sent again."
+_ONCE = "The request runs once for each key within 24 hours; a repeat gets the same answer."
 
 
 def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -173,12 +173,12 @@ def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
 @cache
 def examples() -> dict[str, Any]:
     """Return the answers of a real service, by operation and status."""
-    found: dict[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
-    return found
+    by_operation: dict[str, Any] = json.loads(_EXAMPLES.read_text(encoding="utf-8"))
+    return by_operation
 
 
 def schema_of(values: Sequence[Any], name: str = "") -> dict[str, Any]:
-    """Return a JSON schema that values fit, and others like them."""
+    """Return a JSON schema for values and others like them."""
     seen = [value for value in values if value is not None]
     types = {_type(value) for value in seen}
     if not types:
@@ -218,7 +218,7 @@ def _type(value: object) -> str:
 
 @cache
 def _nullable() -> frozenset[str]:
-    """Return the names of fields of the library's values that may be None somewhere."""
+    """Return the names of fields that may be None in any value of the library."""
     classes = [value for value in vars(domain).values() if dataclasses.is_dataclass(value)]
-    fields = (field for one in classes for field in dataclasses.fields(one))
+    fields = (field for kind in classes for field in dataclasses.fields(kind))
     return frozenset(field.name for field in fields if "None" in str(field.type))

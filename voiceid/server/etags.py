@@ -1,4 +1,4 @@
-"""Which state of a speaker a caller has seen (RFC 9110, 8.8.3 and 13)."""
+"""Entity tags: the state of a speaker that a caller saw (RFC 9110, 8.8.3 and 13)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from voiceid.server.problems import Problem
 
 
 def etag(speaker: Speaker) -> str:
-    """Return the tag of all that is shown of a speaker."""
+    """Return the tag of a speaker's shown state."""
     shown = json.dumps(speaker.to_dict(), sort_keys=True).encode()
     return f'"{hashlib.sha256(shown).hexdigest()[:32]}"'
 
 
 def tagged(speaker: Speaker, request: Request) -> Response:
-    """Return a speaker as an answer; without a body where the caller has seen this very state."""
+    """Return a speaker as an answer, without a body if the caller has this state already."""
     tag = etag(speaker)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if request.method == "GET" and {"*", tag} & set(_tags(request, "if-none-match")):
@@ -30,18 +30,18 @@ def tagged(speaker: Speaker, request: Request) -> Response:
 
 
 def require_seen(request: Request, speaker: Speaker) -> None:
-    """Raise Problem where a request is for another state of a speaker than there is."""
+    """Raise Problem if a request expects another state of a speaker."""
     seen = _tags(request, "if-match")
     if seen and not {"*", etag(speaker)} & set(seen):
         raise Problem(
             HTTPStatus.PRECONDITION_FAILED,
             "SpeakerChanged",
             f"{speaker.name!r} was changed since the ETag in If-Match; nothing was done",
-            hint="Get the speaker, and decide again.",
+            hint="Read the speaker again, then repeat the request if it still applies.",
         )
 
 
 def _tags(request: Request, name: str) -> list[str]:
-    """Return the tags of a header; weak ones, which a cache makes of ours, as strong ones."""
-    found = ",".join(request.headers.getlist(name))
-    return [tag.strip().removeprefix("W/") for tag in found.split(",") if tag.strip()]
+    """Return the tags of a header; weak ones, which a cache makes, count as strong."""
+    header = ",".join(request.headers.getlist(name))
+    return [tag.strip().removeprefix("W/") for tag in header.split(",") if tag.strip()]

@@ -1,4 +1,4 @@
-"""What is decided, as it is decided: Server-Sent Events."""
+"""Live decisions, as Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from voiceid.server.shown import outline
 ROUTES = APIRouter(tags=["events"])
 
 _HEARTBEAT_S = 15.0
-"""A comment after so long without a decision: proxies and browsers close what is silent."""
+"""The time without a decision before a comment: proxies and browsers close silent streams."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def _feed(request: Request, caller: Reading) -> AsyncIterator[DecisionFeed]:
-    del caller  # who may not read takes no place
+    del caller  # a caller without the scope takes no place
     with parts_of(request).feeds.open() as feed:
         yield feed
 
 
-@ROUTES.get("/events", response_class=StreamingResponse, include_in_schema=False)  # without end
+@ROUTES.get("/events", response_class=StreamingResponse, include_in_schema=False)  # endless
 async def events(
     request: Request, caller: Reading, feed: Annotated[DecisionFeed, Depends(_feed)]
 ) -> StreamingResponse:
-    """Give the decisions of this process as they are made, as Server-Sent Events.
+    """Send the decisions of this process as they are made, as Server-Sent Events.
 
-    Each is an event ``decision``; ``lost`` says how many were not given because the client did not
-    take them.
+    Each is an event ``decision``; ``lost`` gives the number that was dropped because the client
+    read too slowly.
     """
     sent = _sent(feed, parts_of(request).vid, caller)
     return StreamingResponse(sent, media_type="text/event-stream", headers=_HEADERS)
@@ -48,21 +48,21 @@ async def events(
 
 async def _sent(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
-    given, checked = 0, time.monotonic()
+    last, checked = 0, time.monotonic()
     async for item in feed.each(_HEARTBEAT_S):
         if time.monotonic() - checked >= _HEARTBEAT_S:
             checked = time.monotonic()
             try:
                 await to_thread.run_sync(require_still_known, caller, vid)
-            except VoiceIDError:  # the next connection is refused, and says why
+            except VoiceIDError:  # the next connection is refused with the reason
                 return
         if item is None:
             yield ": nothing was decided\n\n"
             continue
         number, made_at, decision = item
-        if number > given + 1:
-            yield _event("lost", {"decisions": number - given - 1})
-        given = number
+        if number > last + 1:
+            yield _event("lost", {"decisions": number - last - 1})
+        last = number
         facts = await to_thread.run_sync(_facts, vid, decision, caller)
         if facts is not None:
             yield _event("decision", {"time": made_at.isoformat(), "decision": facts})
@@ -73,9 +73,9 @@ def _event(kind: str, data: dict[str, Any]) -> str:
 
 
 def _facts(vid: VoiceID, decision: Decision, caller: Caller) -> dict[str, Any] | None:
-    """Return the JSON of a decision; of one that was not asked of the caller's groups, little.
+    """Return the JSON of a decision; only an outline if it was outside the caller's groups.
 
-    None: it is about none of their members.
+    None: it concerns no member of these groups.
     """
     if not caller.groups or decision.group in caller.groups:
         return decision.to_dict()

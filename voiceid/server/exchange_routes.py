@@ -1,4 +1,4 @@
-"""Speakers as a file: out of this gallery, and into it."""
+"""Export and import of speakers as a file."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class Lines(StreamingResponse):
 
 
 class ImportOptions(Options, ConsentFields):
-    """Of an import; what is said of embeddings is for files that do not say it themselves."""
+    """The options of an import; those of embeddings are for files that lack these values."""
 
-    append: bool = Field(default=False, description="Add what is missing to speakers there are.")
+    append: bool = Field(default=False, description="Add missing samples to existing speakers.")
     trust: bool = Field(
-        default=False, description="Check no voices, and believe what the file says of the line."
+        default=False, description="Skip checks of voices, and trust the file's telephone flags."
     )
-    space: str | None = Field(None, description="The embedding space of embeddings.")
+    space: str | None = Field(None, description="The embedding space of the embeddings.")
     net_speech_s: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="Seconds of speech behind each embedding."
     )
     label: str | None = Field(None, description="Where the speech was recorded, e.g. phone.")
     groups: Texts | None = Field(None, description="Groups of each new speaker.")
     signed_by: str | None = Field(
-        None, description="Public key of the gallery that wrote the file, or anybody."
+        None, description="Public key of the gallery that wrote the file, or `anybody`."
     )
 
 
@@ -69,12 +69,12 @@ class ImportOptions(Options, ConsentFields):
 def export_speakers(
     request: Request,
     _: Admin,
-    name: Annotated[list[str], Query(description="A speaker; none: all.")] = [],  # noqa: B006 - FastAPI copies it
-    plain: Annotated[bool, Query(description="Of a sealed gallery: send it all the same.")] = False,
+    name: Annotated[list[str], Query(description="A speaker; without it, all.")] = [],  # noqa: B006 - FastAPI copies it
+    plain: Annotated[bool, Query(description="Send a sealed gallery unencrypted.")] = False,
 ) -> StreamingResponse:
     """Send speakers as a file that another gallery can import: embeddings, not encrypted.
 
-    A sealed gallery sends none without ``plain``: `voiceid speakers export --passphrase` seals one.
+    A sealed gallery requires ``plain``; `voiceid speakers export --passphrase` makes a sealed file.
     """
     file = _exported(parts_of(request), name, plain=plain)
     size = os.fstat(file.fileno()).st_size
@@ -87,7 +87,7 @@ def export_speakers(
 
 
 def _exported(parts: ServiceParts, names: list[str], *, plain: bool) -> BinaryIO:
-    """Return the file, which has no name any more: no end of the service leaves it behind."""
+    """Return the unlinked file: it disappears however the service ends."""
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     uploads.keep(folder_id, [])
     try:
@@ -108,11 +108,11 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
     "/import", status_code=HTTPStatus.CREATED, openapi_extra=takes_files(ImportOptions, "file")
 )
 async def import_speakers(request: Request, caller: Admin) -> dict[str, Any]:
-    """Add the speakers of a file, checked as an enrolment is: all of them, or nothing is changed.
+    """Add the speakers of a file, with the checks of an enrolment: all speakers or none.
 
-    The file is one of ``/v1/export``, signed by this gallery or by ``signed_by``, or embeddings
-    made elsewhere: a table of Parquet, or an array of NumPy and, as a second file, the list that
-    names its rows.  One that is sealed with a passphrase is imported by the command alone.
+    The file comes from ``/v1/export``, signed by this gallery or by ``signed_by``, or has
+    embeddings from another program: a Parquet table, or a NumPy array and, as a second file, the
+    list that names its rows.  Only the command can import a file sealed with a passphrase.
     """
     parts = parts_of(request)
     async with received(request, ImportOptions, (1, 2), part="file") as (files, options):
@@ -130,29 +130,29 @@ def _imported(
 
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     paths = [uploads.of(folder_id) / name for name in uploads.keep(folder_id, files)]
-    how: dict[str, Any] = {"append": options.append, "trust": options.trust}
-    left_out = {*how, *ConsentFields.model_fields, "signed_by"}
-    given = options.model_dump(exclude=left_out, exclude_none=True)
+    flags: dict[str, Any] = {"append": options.append, "trust": options.trust}
+    left_out = {*flags, *ConsentFields.model_fields, "signed_by"}
+    details = options.model_dump(exclude=left_out, exclude_none=True)
     if consents:
-        given["consents"] = consents
+        details["consents"] = consents
     speakers = parts.vid.speakers
     try:
-        if is_embedding_file(paths[0]) or given or paths[1:]:
+        if is_embedding_file(paths[0]) or details or paths[1:]:
             ids = paths[1] if paths[1:] else None
-            done = speakers.import_embeddings(paths[0], ids=ids, **how, **given)
+            added = speakers.import_embeddings(paths[0], ids=ids, **flags, **details)
         else:
-            done = speakers.import_file(paths[0], signed_by=options.signed_by, **how)
+            added = speakers.import_file(paths[0], signed_by=options.signed_by, **flags)
     except VoiceIDError as error:
         problem = problem_of(error)
         problem.detail = _named(problem.detail, paths, files)
         raise problem from error
     finally:
         uploads.remove(folder_id)
-    return {"new_speakers": done.speakers, "samples": done.samples, "expired": done.expired}
+    return {"new_speakers": added.speakers, "samples": added.samples, "expired": added.expired}
 
 
 def _named(text: str, paths: list[Path], files: list[BinaryIO]) -> str:
-    """Return a text that calls files as the caller does."""
+    """Return a text with the caller's names of the files."""
     for path, file in zip(paths, files, strict=True):
         text = text.replace(str(path), file.name)
     return text

@@ -1,4 +1,4 @@
-"""What a gallery has beside speakers: groups, calibrations, adaptations and models."""
+"""The other parts of a gallery: groups, calibrations, adaptations and models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUTES = APIRouter(tags=["gallery"], route_class=OnceRoute)
 
 
 class Chosen(BaseModel):
-    """Which one decides from now on; null: none."""
+    """The one that decides from now on; null: none."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,7 +25,7 @@ class Chosen(BaseModel):
 
 @ROUTES.get("/groups")
 def list_groups(vid: Vid, caller: Reading) -> dict[str, Any]:
-    """List the groups by name, with how many speakers are in each."""
+    """List the groups by name, with their numbers of speakers."""
     sizes = vid.speakers.group_sizes()
     reached = {g: n for g, n in sizes.items() if not caller.groups or g in caller.groups}
     return {"groups": [{"name": g, "speakers": n} for g, n in sorted(reached.items())]}
@@ -34,12 +34,12 @@ def list_groups(vid: Vid, caller: Reading) -> dict[str, Any]:
 @ROUTES.get("/calibrations")
 def list_calibrations(vid: Vid, _: Reading) -> dict[str, Any]:
     """List the calibrations, oldest first."""
-    return {"calibrations": [one.to_dict() for one in vid.calibrations.list()]}
+    return {"calibrations": [calibration.to_dict() for calibration in vid.calibrations.list()]}
 
 
 @ROUTES.get("/calibrations/{number}")
 def show_calibration(vid: Vid, number: Number, _: Reading) -> dict[str, Any]:
-    """Show a calibration: what it was worth, and what each target takes."""
+    """Show a calibration: its measured quality, and the threshold of each target."""
     return vid.calibrations.get(number).to_dict()
 
 
@@ -51,15 +51,15 @@ def remove_calibration(vid: Vid, number: Number, _: Admin) -> dict[str, Any]:
 
 @ROUTES.put("/calibrations/in_use")
 def use_calibration(vid: Vid, chosen: Chosen, _: Admin) -> dict[str, Any]:
-    """Let a calibration decide from now on, or none: the model's card decides then."""
-    found = vid.calibrations.use(chosen.id)
-    return {"in_use": None if found is None else found.id}
+    """Use a calibration from now on, or none: then the model's card decides."""
+    calibration = vid.calibrations.use(chosen.id)
+    return {"in_use": None if calibration is None else calibration.id}
 
 
 @ROUTES.get("/adaptations")
 def list_adaptations(vid: Vid, _: Reading) -> dict[str, Any]:
     """List the adaptations, oldest first."""
-    return {"adaptations": [one.to_dict() for one in vid.adaptations.list()]}
+    return {"adaptations": [adaptation.to_dict() for adaptation in vid.adaptations.list()]}
 
 
 @ROUTES.delete("/adaptations/{number}")
@@ -70,16 +70,16 @@ def remove_adaptation(vid: Vid, number: Number, _: Admin) -> dict[str, Any]:
 
 @ROUTES.put("/adaptations/in_use")
 def use_adaptation(vid: Vid, chosen: Chosen, _: Admin) -> dict[str, Any]:
-    """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
-    found = vid.adaptations.use(chosen.id)
-    space_id = vid.models.space.id if found is None else found.space_id
-    return {"in_use": None if found is None else found.id, "embedding_space": space_id}
+    """Use an adaptation from now on, or none; each has its own calibrations."""
+    adaptation = vid.adaptations.use(chosen.id)
+    space_id = vid.models.space.id if adaptation is None else adaptation.space_id
+    return {"in_use": None if adaptation is None else adaptation.id, "embedding_space": space_id}
 
 
 @ROUTES.get("/models")
 def list_models(vid: Vid, _: Reading) -> dict[str, Any]:
-    """List the models that there are, and which are installed; ``in_use`` hears recordings."""
+    """List the known models, and which are installed; ``in_use`` is the active one."""
     models = [status.to_dict() for status in vid.models.list()]
     for facts in models:
-        del facts["path"]  # of this host
+        del facts["path"]  # private to this host
     return {"models": models, "in_use": vid.models.card.name}

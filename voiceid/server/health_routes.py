@@ -1,4 +1,4 @@
-"""Whether the service lives, is ready, and how it stands."""
+"""The service's liveness, readiness and state."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from voiceid.server.problems import Problem
 from voiceid.server.service_parts import Vid, parts_of
 
 LIVENESS = APIRouter(tags=["health"])
-"""Outside of /v1, without a key, as probes ask."""
+"""Outside /v1 and without a key, for probes."""
 ROUTES = APIRouter(tags=["health"])
 
 
 @LIVENESS.get("/healthz")
 async def healthz() -> dict[str, Any]:
-    """Answer as long as the process lives."""
+    """Answer while the process lives."""
     return {"status": "ok"}
 
 
 @LIVENESS.get("/readyz")
 async def readyz(request: Request) -> dict[str, Any]:
-    """Answer once the models are in memory, and while the database can be read."""
+    """Answer when the models are in memory and the database can be read."""
     parts = parts_of(request)
-    why = "" if parts.is_ready else "the models are loading"
+    reason = "" if parts.is_ready else "the models are loading"
     if parts.is_ready:
         try:
             await to_thread.run_sync(parts.vid.keys.any, limiter=parts.doors)
-        except StoreError:  # who asks has no key: where the database is, the log says
-            why = "the database cannot be read"
-    if why:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotReady", why, retry_after_s=1)
+        except StoreError:  # a caller without a key must not learn where it is; the log says
+            reason = "the database cannot be read"
+    if reason:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "NotReady", reason, retry_after_s=1)
     return {"status": "ready"}
 
 
@@ -50,11 +50,11 @@ def metrics(vid: Vid, _: Reading) -> Response:
 
 @ROUTES.get("/stats")
 def stats(vid: Vid, _: Reading) -> dict[str, Any]:
-    """Return what is in the gallery, and how its files stand."""
+    """Return the content of the gallery, and the state of its files."""
     return vid.events.gallery().to_dict()
 
 
 @ROUTES.get("/health")
 def health(vid: Vid, _: Reading) -> list[dict[str, Any]]:
-    """Return what an examination of the whole installation finds."""
-    return [one.to_dict() for one in vid.events.examine()]
+    """Return the findings of an examination of the whole installation."""
+    return [finding.to_dict() for finding in vid.events.examine()]

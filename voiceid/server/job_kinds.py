@@ -1,4 +1,4 @@
-"""What each kind of job does, with the recordings and the options of its request."""
+"""The work of each kind of job, on the recordings and the options of its request."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from voiceid.server.reach import require_reached
 from voiceid.server.uploads import upload
 
 Tell: TypeAlias = Callable[[float, float | None], None]
-"""Receives how far a job is, of how much; raises an exception once the job is to end."""
-_NAMED = "Call each recording SPEAKER/CLIP, e.g. alice/1.wav, or send a manifest."
+"""Receives a job's progress and total; raises an exception when the job must end."""
+_NAMED = "Name each recording SPEAKER/CLIP, e.g. alice/1.wav, or send a manifest."
 
 
 class Answer(NamedTuple):
-    """What a job came to, ready for JSON, and what was drawn of it, by name."""
+    """The result of a job, ready for JSON, and its pictures, by name."""
 
     result: Any
     pictures: Mapping[str, JobPicture] = {}
 
 
-class Given:
-    """The recordings of a job, and what its request says of them.
+class JobInputs:
+    """The recordings of a job, and their description in its request.
 
-    - `request`: ``clips``: the file and the caller's name of each; ``key``: what they are sealed
-      with, if they are; ``manifest``: a list in text.
+    - `request`: ``clips``: the file and the caller's name of each; ``key``: the key that seals
+      them, if any; ``manifest``: a list as text.
     """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Given:
         return upload(self.folder / file, name, self.key)
 
     def people(self) -> list[Person]:
-        """Return who is to be enrolled; raises ManifestInvalid, SpeakerNameInvalid."""
+        """Return the people to enrol; raises ManifestInvalid, SpeakerNameInvalid."""
         groups = tuple(self._request["groups"])
         consents = tuple(map(Consent.of_dict, self._request.get("consents", ())))
         by = self._request.get("recorded_by", "")
@@ -64,7 +64,7 @@ class Given:
                     details=replace(
                         person.details,
                         groups=tuple(dict.fromkeys((*person.details.groups, *groups))),
-                        # Recorded by the caller, whatever a manifest says.
+                        # The caller recorded them, even if the manifest has another name.
                         consents=(
                             *(replace(c, recorded_by=by) for c in person.details.consents),
                             *consents,
@@ -74,27 +74,27 @@ class Given:
                 for person in listed
             ]
         label, details = self._request["label"], SpeakerDetails(groups=groups, consents=consents)
-        found: dict[str, tuple[str, list[Any]]] = {}
+        by_key: dict[str, tuple[str, list[Any]]] = {}
         for name, file in self._file_of.items():
             speaker = _parts(name)[0]
-            own = upload(self.folder / file, name, self.key)
-            found.setdefault(speaker_key(speaker), (speaker, []))[1].append(own)
+            clip = upload(self.folder / file, name, self.key)
+            by_key.setdefault(speaker_key(speaker), (speaker, []))[1].append(clip)
         return [
-            Person(speaker, tuple(own), (label,) * len(own) if label else (), details)
-            for speaker, own in found.values()
+            Person(speaker, tuple(clips), (label,) * len(clips) if label else (), details)
+            for speaker, clips in by_key.values()
         ]
 
     def protocol(self, *, in_turn: bool = False) -> Any:
-        """Return what is compared; raises TrialsInvalid, ManifestInvalid.
+        """Return the pairs to compare; raises TrialsInvalid, ManifestInvalid.
 
-        Where nothing else is said: each recording with each, or (``in_turn``) some of each speaker
-        with all others, as a calibration needs it.
+        By default each recording with each other, or (``in_turn``) some of each speaker with all
+        others, as a calibration needs it.
         """
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
         if listing := self._manifest:
             listed = evaluation.read_manifest(*listing)
-            recordings = [replace(one, path=self._upload(str(one.path))) for one in listed]
+            recordings = [replace(line, path=self._upload(str(line.path))) for line in listed]
         else:
             recordings = []
             for name, file in self._file_of.items():
@@ -109,14 +109,14 @@ class Given:
                 )
         first = self._request["enroll_first"]
         if first is not None:
-            made = evaluation.enroll_first(recordings, first)
+            protocol = evaluation.enroll_first(recordings, first)
         else:
-            made = (evaluation.enroll_in_turn if in_turn else evaluation.all_pairs)(recordings)
-        return replace(made, source=self._request["source"])
+            protocol = (evaluation.enroll_in_turn if in_turn else evaluation.all_pairs)(recordings)
+        return replace(protocol, source=self._request["source"])
 
     @property
     def _manifest(self) -> tuple[Path, str] | None:
-        """The list and its text; no file has it, for it names people."""
+        """The list's name and its text; it is not stored in a file, since it names people."""
         text = self._request["manifest"]
         if not text:
             return None
@@ -126,12 +126,12 @@ class Given:
         return upload(self._path(source), source.removeprefix(f"{self.folder}/"), self.key)
 
     def _path(self, source: str) -> Path:
-        """Return the recording that a line of the manifest names: one of the request, no other."""
+        """Return the recording that a line of the manifest names; it must be in the request."""
         name = Path(source).as_posix().removeprefix(f"{self.folder.as_posix()}/")
         if name not in self._file_of:
             raise ManifestInvalid(
-                f"the manifest names {name!r}, and the request has no recording called so",
-                hint="Send each recording under the name that the manifest has.",
+                f"the manifest names {name!r}, but the request has no recording of that name",
+                hint="Send each recording under its name in the manifest.",
             )
         return self.folder / self._file_of[name]
 
@@ -145,52 +145,52 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def require_sound(kind: JobKind, given: Given) -> None:
-    """Raise the error of a request that cannot be worked on, before it waits."""
+def require_sound(kind: JobKind, inputs: JobInputs) -> None:
+    """Raise the error of an invalid request before the job waits."""
     if kind is JobKind.ENROLL:
-        given.people()
+        inputs.people()
     elif kind in {JobKind.EVALUATE, JobKind.CALIBRATE}:
-        given.protocol(in_turn=kind is JobKind.CALIBRATE)
+        inputs.protocol(in_turn=kind is JobKind.CALIBRATE)
 
 
 def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Answer:
-    """Do a job; ``partly`` receives what is there of its result."""
-    given = Given(folder, job.request)
-    return _KINDS[job.kind](vid, job.request, given, tell, partly)
+    """Do a job; ``partly`` receives the parts of its result."""
+    inputs = JobInputs(folder, job.request)
+    return _KINDS[job.kind](vid, job.request, inputs, tell, partly)
 
 
 def _diarize(
-    vid: VoiceID, request: Mapping[str, Any], given: Given, tell: Tell, _: object
+    vid: VoiceID, request: Mapping[str, Any], inputs: JobInputs, tell: Tell, _: object
 ) -> Answer:
     speakers = request["speakers"]
-    found = vid.diarize(
-        given.first,
+    diarization = vid.diarize(
+        inputs.first,
         speakers=None if speakers is None else tuple(speakers),
         names=request["names"],
         group=request["group"],
         purpose=request.get("purpose"),
         progress=lambda _, done_s, total_s: tell(done_s, total_s),
     )
-    return Answer(found.to_dict())
+    return Answer(diarization.to_dict())
 
 
-def _evaluate(vid: VoiceID, _: object, given: Given, tell: Tell, __: object) -> Answer:
-    found = vid.calibrations.evaluate(given.protocol(), cache=_heard(given), tell=tell)
+def _evaluate(vid: VoiceID, _: object, inputs: JobInputs, tell: Tell, __: object) -> Answer:
+    report = vid.calibrations.evaluate(inputs.protocol(), cache=_heard(inputs), tell=tell)
     drawn: dict[str, JobPicture] = {}
     with suppress(ExtraMissing):
         from voiceid.evaluation.charts import charts  # noqa: PLC0415 - matplotlib, an extra
 
-        named = charts(found).items()
-        drawn = {name: JobPicture(*one) for name, one in named if name.endswith(".png")}
-    return Answer(found.to_dict(), drawn)
+        pictures = charts(report).items()
+        drawn = {name: JobPicture(*chart) for name, chart in pictures if name.endswith(".png")}
+    return Answer(report.to_dict(), drawn)
 
 
 def _calibrate(
-    vid: VoiceID, request: Mapping[str, Any], given: Given, tell: Tell, _: object
+    vid: VoiceID, request: Mapping[str, Any], inputs: JobInputs, tell: Tell, _: object
 ) -> Answer:
     fit = vid.calibrations.fit(
-        given.protocol(in_turn=True),
-        cache=_heard(given),
+        inputs.protocol(in_turn=True),
+        cache=_heard(inputs),
         source=request["source"],
         target_fmr=request["target_fmr"],
         tell=tell,
@@ -199,27 +199,27 @@ def _calibrate(
     with suppress(ExtraMissing):
         from voiceid.evaluation.charts import charts_of_llrs  # noqa: PLC0415
 
-        named = charts_of_llrs(*fit.held_out_llrs).items()
-        drawn = {name: JobPicture(*one) for name, one in named}
+        pictures = charts_of_llrs(*fit.held_out_llrs).items()
+        drawn = {name: JobPicture(*chart) for name, chart in pictures}
     return Answer(fit.to_dict(), drawn)
 
 
-def _heard(given: Given) -> Path | None:
-    """Return the folder of what was heard: a job that is begun again goes on from there.
+def _heard(inputs: JobInputs) -> Path | None:
+    """Return the folder of cached embeddings: a restarted job continues from there.
 
-    None: vectors are not written beside a sealed gallery.
+    None: no vectors are written beside a sealed gallery.
     """
-    return given.folder / "embeddings" if given.key is None else None
+    return inputs.folder / "embeddings" if inputs.key is None else None
 
 
 def _enroll(
     vid: VoiceID,
     request: Mapping[str, Any],
-    given: Given,
+    inputs: JobInputs,
     tell: Tell,
     partly: Callable[[Any], None],
 ) -> Answer:
-    people = given.people()
+    people = inputs.people()
     for person in people:
         require_reached(vid, person.name, request["reached"])
     reports: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Long work: it is begun with a request, and asked for by its job."""
+"""Long work: a request begins a job, and other requests ask for its state."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 ROUTES = APIRouter(tags=["jobs"], route_class=OnceRoute)
 
 
-def _speakers(given: object) -> object:
-    """Return the fewest and the most of ``2``, ``2-4`` or ``[2, 4]``."""
-    if isinstance(given, int):
-        return given, given
-    if isinstance(given, str):
-        low, dash, high = given.partition("-")
+def _speakers(value: object) -> object:
+    """Return the minimum and the maximum of ``2``, ``2-4`` or ``[2, 4]``."""
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, str):
+        low, dash, high = value.partition("-")
         return low, high if dash else low
-    return given
+    return value
 
 
-def _in_order(given: tuple[int, int] | None) -> tuple[int, int] | None:
-    if given is not None and given[0] > given[1]:
+def _in_order(counts: tuple[int, int] | None) -> tuple[int, int] | None:
+    if counts is not None and counts[0] > counts[1]:
         raise ValueError("the lower number comes first")
-    return given
+    return counts
 
 
 Count = Annotated[int, Field(ge=1, le=1000)]
@@ -50,63 +50,63 @@ Counts = Annotated[
 
 
 class DiarizeOptions(Options):
-    """Of `diarize`."""
+    """The options of `diarize`."""
 
-    speakers: Counts = Field(None, description="How many people speak: 2, or 2-4.")
-    names: bool = Field(default=True, description="Look for the voices among the enrolled.")
-    group: str | None = Field(None, description="Look for names among its members alone.")
+    speakers: Counts = Field(None, description="The number of people: 2, or 2-4.")
+    names: bool = Field(default=True, description="Look for enrolled speakers among the voices.")
+    group: str | None = Field(None, description="Look for names only among its members.")
     purpose: str | None = Field(None, description=PURPOSE)
 
     def asked(self, caller: Caller) -> dict[str, Any]:
-        """Return what the job is to know."""
+        """Return the request of the job."""
         return self.model_dump() | {"group": caller.group(self.group)}
 
 
 class EvaluateOptions(Options):
-    """Of `evaluate`."""
+    """The options of `evaluate`."""
 
     manifest: str = Field(
-        "", description="CSV or JSON Lines: name, path, and where known session and condition."
+        "", description="CSV or JSON Lines: name, path, and session and condition if known."
     )
     enroll_first: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Enrol the first so many of each speaker, and ask about the others."
+        None, description="Enrol the first N of each speaker, and test with the others."
     )
-    source: str = Field("uploads", description="What to call the recordings.")
+    source: str = Field("uploads", description="A name for the recordings.")
 
     def asked(self, caller: Caller) -> dict[str, Any]:
-        """Return what the job is to know."""
+        """Return the request of the job."""
         del caller
         return self.model_dump()
 
 
 class CalibrateOptions(EvaluateOptions):
-    """Of `calibrate`."""
+    """The options of `calibrate`."""
 
-    target_fmr: Rate | None = Field(None, description="What decisions aim at with it, e.g. 0.001.")
+    target_fmr: Rate | None = Field(None, description="The target FMR of decisions, e.g. 0.001.")
 
 
 class EnrollmentsOptions(Options, ConsentFields):
-    """Of an enrolment of many people."""
+    """The options of an enrolment of many people."""
 
     manifest: str = Field(
         "",
         description="CSV or JSON Lines: name, path, and label, group, meta.KEY, expires, consent.",
     )
-    label: str = Field("", description="Where all of the clips were recorded, e.g. phone.")
-    groups: Texts = Field((), description="Groups that all of them are in.")
-    force: bool = Field(default=False, description="Override problems that are judgements.")
+    label: str = Field("", description="Where the clips were recorded, e.g. phone.")
+    groups: Texts = Field((), description="Groups of all these people.")
+    force: bool = Field(default=False, description="Enrol despite problems that are judgements.")
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
     def asked(self, caller: Caller) -> dict[str, Any]:
-        """Return what the job is to know."""
+        """Return the request of the job."""
         if self.force:
             caller.require(Scope.ADMIN)
-        named = tuple(tag("group", group) for group in self.groups)
-        groups = tuple(dict.fromkeys((*named, *caller.groups)))
+        tagged = tuple(tag("group", group) for group in self.groups)
+        groups = tuple(dict.fromkeys((*tagged, *caller.groups)))
         consents = [consent.to_dict() for consent in self.consents(caller)]
-        said = self.model_dump(exclude=set(ConsentFields.model_fields))
-        who = {"reached": caller.groups, "recorded_by": recorder(caller)}
-        return said | {"groups": groups, "consents": consents} | who
+        fields = self.model_dump(exclude=set(ConsentFields.model_fields))
+        recorded = {"reached": caller.groups, "recorded_by": recorder(caller)}
+        return fields | {"groups": groups, "consents": consents} | recorded
 
 
 def _begins(path: str, options: type[Options], **clips: Any) -> Callable[[F], F]:
@@ -120,25 +120,25 @@ _NAMED = {"most": 1000, "names": "alice/1.wav"}
 
 @_begins("/diarize", DiarizeOptions)
 async def diarize(request: Request, caller: Identifying) -> Response:
-    """Say who speaks when in a recording of several people."""
+    """Find who speaks when in a recording of several people."""
     return await _begun(request, caller, JobKind.DIARIZE, DiarizeOptions)
 
 
 @_begins("/evaluate", EvaluateOptions, **_NAMED)
 async def evaluate(request: Request, caller: Admin) -> Response:
-    """Measure the error rates on recordings whose speakers are known."""
+    """Measure the error rates on labelled recordings."""
     return await _begun(request, caller, JobKind.EVALUATE, EvaluateOptions)
 
 
 @_begins("/calibrate", CalibrateOptions, **_NAMED)
 async def calibrate(request: Request, caller: Admin) -> Response:
-    """Fit a calibration to recordings whose speakers are known; it decides once it is used."""
+    """Fit a calibration to labelled recordings; it decides only after `use`."""
     return await _begun(request, caller, JobKind.CALIBRATE, CalibrateOptions)
 
 
 @_begins("/enrollments", EnrollmentsOptions, **_NAMED)
 async def enroll_many(request: Request, caller: Enrolling) -> Response:
-    """Enrol many people; one who is refused stops no other."""
+    """Enrol many people; a refused person does not stop the others."""
     return await _begun(request, caller, JobKind.ENROLL, EnrollmentsOptions)
 
 
@@ -154,33 +154,33 @@ async def _begun(request: Request, caller: Caller, kind: JobKind, options_of: An
 
 
 def n_clips(parts: ServiceParts, kind: JobKind) -> tuple[int, int]:
-    """Return the fewest and the most recordings of a job."""
+    """Return the minimum and the maximum number of recordings of a job."""
     least = 2 if kind in {JobKind.EVALUATE, JobKind.CALIBRATE} else 1
     return least, 1 if kind is JobKind.DIARIZE else parts.limits.max_job_clips
 
 
 @ROUTES.get("/jobs")
 def list_jobs(request: Request, caller: Asking) -> dict[str, Any]:
-    """List the caller's jobs, oldest first, without their results; those of all to an admin."""
-    found = own_jobs(parts_of(request), caller)
-    return {"jobs": [{**job.to_dict(), "result": None} for job in found]}
+    """List the caller's jobs, oldest first, without results; an admin sees all jobs."""
+    jobs = own_jobs(parts_of(request), caller)
+    return {"jobs": [{**job.to_dict(), "result": None} for job in jobs]}
 
 
 def own_jobs(parts: ServiceParts, caller: Caller) -> list[Job]:
-    """Return the caller's jobs, oldest first; those of all for an admin."""
+    """Return the caller's jobs, oldest first; all jobs for an admin."""
     with parts.jobs.store.read() as reader:
         return reader.jobs.list(None if caller.may(Scope.ADMIN) else caller.key_id)
 
 
 @ROUTES.get("/jobs/{job_id}")
 def show_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
-    """Show a job, how far it is, and what came of it."""
+    """Show a job, its progress and its result."""
     return shown_job(own_job(parts_of(request), job_id, caller), caller)
 
 
 @ROUTES.delete("/jobs/{job_id}")
 def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
-    """Cancel a job; remove one that is over, and its result."""
+    """Cancel a job; remove a finished job and its result."""
     parts = parts_of(request)
     own_job(parts, job_id, caller)
     job, removed = parts.jobs.end(job_id)
@@ -188,7 +188,7 @@ def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
 
 
 def own_job(parts: ServiceParts, job_id: str, caller: Caller) -> Job:
-    """Return a job of the caller's; those of others are not there for them."""
+    """Return a job of the caller; raises Problem for another caller's job."""
     with parts.jobs.store.read() as reader:
         job = reader.jobs.find(job_id)
     if job is None or not (caller.may(Scope.ADMIN) or job.key_id == caller.key_id):

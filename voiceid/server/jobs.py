@@ -1,9 +1,9 @@
-"""Jobs: each process works on one at a time, behind all that is asked of it.
+"""Jobs: each process works on one at a time, with a lower priority than requests.
 
-A job waits in the database, and its recordings in the data folder: in a sealed gallery sealed by a
-key of the job, which is in its request, and gone with it when the job is over.  A process works
-on jobs whose recordings it sees.  It holds a lease, which it renews; the jobs of one that was
-killed are begun again by another.
+A job waits in the database, and its recordings in the data folder.  In a sealed gallery they are
+sealed by a key of the job, which is in its request and is deleted with it when the job ends.  A
+process works on jobs whose recordings it can see.  It renews a lease; the jobs of a killed process
+are begun again by another process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
 from voiceid.protection import Key
 from voiceid.server.disclosure import plain_problem
-from voiceid.server.job_kinds import Answer, Given, require_sound, work
+from voiceid.server.job_kinds import Answer, JobInputs, require_sound, work
 from voiceid.server.problems import Problem, busy, problem_document
 from voiceid.server.uploads import Uploads
 from voiceid.session import hides_names
@@ -32,14 +32,14 @@ from voiceid.store import Store
 
 _LOG = logging.getLogger("voiceid")
 _LOOK_S = 2.0
-"""Between two looks for jobs that other processes left."""
+"""The time between two looks for jobs that other processes left."""
 _LEASE_S, _BEAT_S = 30.0, 5.0
 _EXPIRE_S = 600.0
-"""Between two looks for results that are too old."""
+"""The time between two looks for results that are too old."""
 _MOST_STARTS = 3
-"""A job that ended its process so often is not begun again."""
+"""A job that killed its process this often is not begun again."""
 _ENDING_S = 10.0
-"""How long the end of the service waits for a job to stop; then another process takes it over."""
+"""How long the service waits at its end for a job to stop; another process takes it over."""
 
 
 class Jobs:
@@ -60,7 +60,7 @@ class Jobs:
         """The database."""
         return self._session.store
 
-    # What is asked of it
+    # Requests about jobs
 
     def add(
         self,
@@ -69,20 +69,20 @@ class Jobs:
         request: Mapping[str, Any],
         clips: Sequence[BinaryIO],
     ) -> Job:
-        """Keep recordings and a request, to be worked on; raises Problem: too many jobs wait."""
+        """Store the recordings and the request of a job; raises Problem if too many jobs wait."""
         job_id = secrets.token_hex(16)
         key = Key.new() if hides_names(self._session) else None
         files = self.uploads.keep(job_id, clips, key)
-        asked = {
+        stored = {
             **request,
             "clips": [[f, c.name] for f, c in zip(files, clips, strict=True)],
             "key": None if key is None else base64.b64encode(key.secret).decode(),
         }
         try:
-            require_sound(kind, Given(self.uploads.of(job_id), asked))
+            require_sound(kind, JobInputs(self.uploads.of(job_id), stored))
             with self.store.write() as writer:
                 self._require_room(writer.jobs.waiting(self.uploads.ids()))
-                writer.jobs.add(job_id, kind, key_id, asked)
+                writer.jobs.add(job_id, kind, key_id, stored)
                 job = writer.jobs.find(job_id)
         except BaseException:
             self.uploads.remove(job_id)
@@ -92,7 +92,7 @@ class Jobs:
         return job
 
     def end(self, job_id: str) -> tuple[Job, bool]:
-        """Cancel a job, or remove one that is over; return it, and whether it was removed."""
+        """Cancel a job, or remove a finished one; return it, and whether it was removed."""
         with self.store.write() as writer:
             job = writer.jobs.find(job_id)
             if job is None:
@@ -110,7 +110,7 @@ class Jobs:
 
     def _require_room(self, waiting: int) -> None:
         if waiting >= self._limits.max_jobs:
-            hint = "Ask again when some are done, or raise server.max_jobs."
+            hint = "Try again when some are done, or increase server.max_jobs."
             raise busy(f"{waiting} jobs wait already", hint, 60)
 
     # The thread
@@ -120,7 +120,7 @@ class Jobs:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; the job that is worked on waits for the next process."""
+        """Stop; the current job waits for the next process."""
         self._ending.set()
         self._wake.set()
         if (current := self._current) is not None:
@@ -136,13 +136,13 @@ class Jobs:
                 if job is not None:
                     self._work_on(job)
                     continue
-            except VoiceIDError as error:  # the database is busy, or the disk is full: later
+            except VoiceIDError as error:  # e.g. a busy database or a full disk: try later
                 _LOG.warning("jobs: %s", error)
             self._wake.wait(_LOOK_S)
             self._wake.clear()
 
     def _next(self) -> Job | None:
-        """Begin a job whose recordings are here; what is over and old, or damaged, is removed."""
+        """Begin a job whose recordings are here; remove old finished jobs and damaged ones."""
         ids, is_due = self.uploads.ids(), time.monotonic() >= self._expires_at
         if not self._session.has_database or not (ids or is_due):
             return None
@@ -152,7 +152,7 @@ class Jobs:
             job = writer.jobs.claim(ids, self._owner, _LEASE_S)
             standing = writer.jobs.standing(ids, writer.now)
         for job_id in damaged:
-            _LOG.warning("jobs: %s was damaged, and is removed", job_id)
+            _LOG.warning("jobs: %s was damaged and has been removed", job_id)
         self._expires_at = time.monotonic() + _EXPIRE_S
         self.uploads.sweep(standing)
         return job
@@ -177,7 +177,7 @@ class Jobs:
         self.uploads.remove(job.id)
 
     def _outcome(self, run: _Run) -> tuple[JobState, Answer]:
-        """Do a job; return how it ended, and with what."""
+        """Do a job; return its final state and its result."""
         job = run.job
         try:
             _require_sane(job)
@@ -197,13 +197,13 @@ class Jobs:
                     HTTPStatus.INTERNAL_SERVER_ERROR,
                     "JobFailed",
                     f"the program failed: {type(error).__name__}",
-                    hint="The log of the service says where; please report it.",
+                    hint="See the log of the service, and please report this.",
                 )
             )
         return JobState.DONE, answer
 
     def _require_key(self, job: Job) -> None:
-        """Raise ApiKeyNotFound for the job of a key that was removed since."""
+        """Raise ApiKeyNotFound if the job's key was removed meanwhile."""
         if job.key_id is not None:
             with self.store.read() as reader:
                 reader.keys.get(job.key_id)
@@ -212,20 +212,20 @@ class Jobs:
         while not run.over.wait(_BEAT_S):
             try:
                 with self.store.write() as writer:
-                    held = writer.jobs.renew(run.job.id, self._owner, _LEASE_S, run.progress)
+                    is_ours = writer.jobs.renew(run.job.id, self._owner, _LEASE_S, run.progress)
             except VoiceIDError as error:
                 _LOG.warning("jobs: %s", error)
             else:
-                if not held:  # it was cancelled, or another process took it over
+                if not is_ours:  # it was cancelled, or another process took it over
                     run.stop.set()
 
 
 class _Stopped(Exception):
-    """A job is not worked on any more."""
+    """The job must stop."""
 
 
 class _Run:
-    """A job that is worked on: how far it is, and whether it is to stop."""
+    """A running job: its progress, and whether it must stop."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -251,23 +251,23 @@ def _require_sane(job: Job) -> None:
         raise Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "JobFailed",
-            f"{_MOST_STARTS} processes that worked on it were killed",
-            hint="It may need more memory than there is; send less at a time.",
+            f"{_MOST_STARTS} processes that worked on this job were killed",
+            hint="The job may need too much memory; send fewer recordings at a time.",
         )
     if job.is_forgotten:
         raise Problem(
             HTTPStatus.CONFLICT,
             "JobFailed",
-            "a voice was erased after it had begun, and it was interrupted",
-            hint="Send it again, if the people in it are still to be enrolled.",
+            "the job was interrupted, and a voice was erased after it had begun",
+            hint="Send the request again if its people are still to be enrolled.",
         )
 
 
 def no_job(job_id: str) -> Problem:
-    """Return the problem of a job that is not there, or another caller's."""
+    """Return the problem for a job that does not exist or is another caller's."""
     return Problem(
         HTTPStatus.NOT_FOUND,
         "JobNotFound",
         f"there is no job {job_id!r:.40}",
-        hint="A job that is over is kept for a time only; `GET /v1/jobs` lists those there are.",
+        hint="Finished jobs are kept for a limited time; `GET /v1/jobs` lists the present jobs.",
     )

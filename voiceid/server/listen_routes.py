@@ -1,7 +1,7 @@
-"""Who speaks, while they speak: a WebSocket that takes sound, and gives what happens.
+"""Live identification: a WebSocket that receives sound and sends events.
 
 Text messages are those of Deepgram's clients: ``KeepAlive``, ``Finalize`` and ``CloseStream``.  The
-loop puts what comes into a `LiveSound`; one thread a client hears it, and sends the events.
+event loop puts received data into a `LiveSound`; one thread per client hears it and sends events.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 ROUTES = APIRouter()
 
 _PROTOCOL = "token"
-"""Of which the key is the next subprotocol: a page can set no header (as Deepgram's do)."""
+"""The key is the subprotocol after this one: a page cannot set headers (as Deepgram)."""
 _CODES: Mapping[HTTPStatus, int] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: 1007,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: 1009,
     HTTPStatus.SERVICE_UNAVAILABLE: 1013,
     HTTPStatus.INTERNAL_SERVER_ERROR: 1011,
 }
-"""The close code of a problem (RFC 6455, section 7.4, and its registry); of others 1008."""
+"""The close code of a problem (RFC 6455, section 7.4, and its registry); default 1008."""
 _REASON_BYTES = 120
 _INTERNAL = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", "the service failed")
 
 
 class ListenOptions(PolicyOptions):
-    """Of `listen`: what the sound is, and what is asked about it."""
+    """The options of `listen`: the format of the sound, and the question."""
 
     format: SoundFormat
     rate: int | None = Field(None, ge=1000, le=768_000, description="Hertz.")
@@ -67,13 +67,13 @@ class ListenOptions(PolicyOptions):
 
 @ROUTES.websocket("/listen")
 async def listen(socket: WebSocket) -> None:
-    """Say who speaks while they speak."""
+    """Decide live who is speaking."""
     parts = parts_of(socket)
     offered = socket.scope["subprotocols"]
     text = key_text(socket.headers)
     if text is None and offered[:1] == [_PROTOCOL] and len(offered) > 1:
         text = offered[1]
-    caller = await known_caller(socket, parts.vid, text)  # its errors are answers of HTTP
+    caller = await known_caller(socket, parts.vid, text)  # its errors become HTTP answers
     await socket.accept(_PROTOCOL if _PROTOCOL in offered else None)
     try:
         with parts.streams.place():
@@ -90,7 +90,7 @@ async def listen(socket: WebSocket) -> None:
 
 
 async def _close(socket: WebSocket, problem: Problem | None, timeout_s: float) -> None:
-    """Say the last word; a client that does not take it is left."""
+    """Send the problem and close; do not wait for a client that does not read."""
     code, reason = 1000, ""
     with suppress(WebSocketDisconnect), move_on_after(timeout_s):
         if problem is not None:
@@ -101,7 +101,7 @@ async def _close(socket: WebSocket, problem: Problem | None, timeout_s: float) -
 
 
 class _Conversation:
-    """One client: what it asks, its sound, and what it receives."""
+    """One client: its question, its sound, and its events."""
 
     def __init__(self, socket: WebSocket, parts: ServiceParts, caller: Caller) -> None:
         self._socket, self._parts, self._caller = socket, parts, caller
@@ -112,10 +112,10 @@ class _Conversation:
     async def hold(self) -> None:
         """Receive the options and the sound until it ends; raises Problem, VoiceIDError.
 
-        WebSocketDisconnect: the client is gone.
+        WebSocketDisconnect: the client has disconnected.
         """
-        given: Any = named(self._socket.query_params.multi_items()) or _json_of(await self._next())
-        options = options_of(ListenOptions, given)
+        values: Any = named(self._socket.query_params.multi_items()) or _json_of(await self._next())
+        options = options_of(ListenOptions, values)
         ask = partial(self._parts.vid.listen, **self._how(options))
         failures: list[Exception] = []
 
@@ -141,7 +141,7 @@ class _Conversation:
     # The event loop
 
     def _how(self, options: ListenOptions) -> dict[str, Any]:
-        """Return what is asked, as the library has it; raises Problem: the caller may not."""
+        """Return the question as arguments of the library; raises Problem without the scope."""
         caller, speaker = self._caller, options.speaker
         caller.require(Scope.IDENTIFY if speaker is None else Scope.VERIFY)
         how = {"silence_s": options.silence_s, "top": options.top, **options.policy(caller)}
@@ -155,7 +155,7 @@ class _Conversation:
         return {**how, "group": caller.group(options.group), "purpose": options.purpose}
 
     async def _receive(self) -> None:
-        """Put what comes into the sound until the client is gone: WebSocketDisconnect."""
+        """Put received data into the sound until the client leaves: WebSocketDisconnect."""
         while True:
             message = await self._next()
             data = message.get("bytes")
@@ -169,12 +169,12 @@ class _Conversation:
                 self._sound.end()
                 break
             elif kind != "KeepAlive":
-                raise _refused(f"a message of type {kind!r:.40}")
-        while True:  # what comes after the end is dropped
+                raise _refused(f"a message of the unknown type {kind!r:.40}")
+        while True:  # data after the end is dropped
             _require_connected(await self._socket.receive())
 
     async def _next(self) -> Mapping[str, Any]:
-        """Return the next message; raises WebSocketDisconnect, and Problem: none comes."""
+        """Return the next message; raises WebSocketDisconnect, or Problem if none comes."""
         try:
             with fail_after(self._stall_s):
                 message = await self._socket.receive()
@@ -182,7 +182,7 @@ class _Conversation:
             raise Problem(
                 HTTPStatus.REQUEST_TIMEOUT,
                 "StreamStalled",
-                f"nothing came for {self._stall_s:g} s",
+                f"no message came for {self._stall_s:g} s",
                 hint='Send {"type": "KeepAlive"} while there is no sound.',
             ) from error
         return _require_connected(message)
@@ -193,7 +193,7 @@ class _Conversation:
         listener = ask()
         try:
             self._feed(listener, options)
-        finally:  # an acceptance comes within a turn: who goes away without one has tried too
+        finally:  # acceptances come within a turn: leaving without one counts as an attempt
             if self._claimed is not None:
                 listener.finish()
 
@@ -220,7 +220,7 @@ class _Conversation:
         try:
             with fail_after(self._stall_s):
                 await self._socket.send_text(text)
-        except TimeoutError as error:  # it does not read
+        except TimeoutError as error:  # the client does not read
             raise WebSocketDisconnect(1008) from error
 
 
@@ -233,19 +233,19 @@ def _require_connected(message: Mapping[str, Any]) -> Mapping[str, Any]:
 def _json_of(message: Mapping[str, Any]) -> dict[str, Any]:
     text = message.get("text")
     if text is None:
-        raise _refused("binary data before it is said what the sound is")
+        raise _refused("binary data before the format of the sound")
     try:
-        given = json_in(text)
+        value = json_in(text)
     except ValueError as error:
         raise _refused("a text that is not JSON") from error
-    if not isinstance(given, dict):
+    if not isinstance(value, dict):
         raise _refused("JSON that is not an object")
-    return given
+    return value
 
 
-def _refused(what: str) -> Problem:
+def _refused(sent: str) -> Problem:
     return invalid(
-        f"the client sent {what}",
+        f"the client sent {sent}",
         hint='First send {"format": "pcm_s16le", "rate": 16000}, then binary sound; and'
         ' {"type": "KeepAlive"}, "Finalize" or "CloseStream".',
     )

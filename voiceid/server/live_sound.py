@@ -1,4 +1,4 @@
-"""The sound of a live client: put by the event loop, read by the thread that hears it."""
+"""The sound of a live client: written by the event loop, read by the hearing thread."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from voiceid.errors import AudioError
 from voiceid.server.problems import Problem
 
 _MOST_WAITING_BYTES = 1 << 18
-"""Sound that waits to be heard: 8 s of 16 bits at 16 kHz; the client is not read meanwhile."""
+"""The limit of waiting sound, 8 s of 16 bits at 16 kHz; then the client is not read."""
 _ITEM_BYTES = 128
 _PAUSE_S = 0.02
 _READ_BYTES = 1 << 14
-"""Of samples at once: 0.5 s of 16 bits at 16 kHz, after which there may be events."""
+"""The size of one read: 0.5 s of 16 bits at 16 kHz, after which events may follow."""
 
 
 class SoundFormat(StrEnum):
-    """What a client sends."""
+    """The format of a client's sound."""
 
     PCM_S16LE = "pcm_s16le"
     PCM_F32LE = "pcm_f32le"
     MULAW = "mulaw"
     ALAW = "alaw"
     WEBM = "webm"
-    """As browsers record: the chunks of one WebM, or Ogg, from its head on."""
+    """A browser's recording: the chunks of one WebM or Ogg stream, from its start."""
 
 
 Decode: TypeAlias = Callable[[bytes], npt.NDArray[Any]]
@@ -47,15 +47,15 @@ _SAMPLES: dict[SoundFormat, tuple[int, int, Decode]] = {
     SoundFormat.MULAW: (1, 8000, lambda data: COMPANDED["mulaw"][np.frombuffer(data, np.uint8)]),
     SoundFormat.ALAW: (1, 8000, lambda data: COMPANDED["alaw"][np.frombuffer(data, np.uint8)]),
 }
-"""The bytes of a sample, the rate in Hz if none is named, and what gives the samples."""
+"""The bytes of a sample, the default rate in Hz, and the decoder."""
 
 
 class LiveSound:
-    """The bytes of one client in the order in which they came, and where it ends turns.
+    """The bytes of one client in their order of arrival, with the ends of turns.
 
-    - `end_turn`: called in the thread that reads, when all before the end of a turn was read.
-    - `is_cut`: the client is gone, or failed: nothing more is to be heard.
-    - `received`: the ``time.perf_counter()`` at which came what was read last.
+    - `end_turn`: called in the reading thread when everything before the end of a turn was read.
+    - `is_cut`: the client has left or failed: nothing more must be heard.
+    - `received`: the ``time.perf_counter()`` of the arrival of the last data read.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class LiveSound:
         self._is_over = False
 
     async def put(self, data: bytes | None) -> None:
-        """Take bytes that came, or None: a turn ends; return when there is room for more."""
+        """Add received bytes, or None for the end of a turn; return when there is room for more."""
         parts: list[bytes | None] = [data]
         if data is not None:
             parts = [data[at : at + _READ_BYTES] for at in range(0, len(data), _READ_BYTES)]
@@ -81,13 +81,13 @@ class LiveSound:
             await sleep(_PAUSE_S)  # until the thread has read
 
     def end(self, *, cut: bool = False) -> None:
-        """Say that nothing more comes; ``cut``: what is left is not to be heard."""
+        """End the sound; ``cut``: the unread rest must not be heard."""
         with self._ready:
             self._is_over, self.is_cut = True, self.is_cut or cut
             self._ready.notify()
 
     def read(self, size: int) -> bytes:
-        """Return up to so many bytes when there are some; empty: nothing more comes."""
+        """Wait for bytes and return up to ``size``; empty: the sound has ended."""
         while True:
             with self._ready:
                 self._ready.wait_for(lambda: self._items or self._is_over)
@@ -104,24 +104,24 @@ class LiveSound:
 
 
 def _cost(data: bytes | None) -> int:
-    """Return the bytes of memory that an item takes: a flood of small ones is bounded too."""
+    """Return the memory of an item in bytes, so that a flood of small items is limited too."""
     return _ITEM_BYTES + len(data or b"")
 
 
 def pieces_of(sound: LiveSound, kind: SoundFormat, rate_hz: int | None, channels: int) -> Pieces:
-    """Yield the samples of a client's sound, as they come; raises Problem: it is none.
+    """Yield the samples of a client's sound as they come; raises Problem if it is not sound.
 
-    - `rate_hz`, `channels`: of samples without a header; None: the usual rate of the format.
+    - `rate_hz`, `channels`: for samples without a header; None: the default rate of the format.
     """
     if kind is SoundFormat.WEBM:
         yield from _recorded(sound)
         return
     width, usual_hz, decode = _SAMPLES[kind]
-    frame_bytes, left = width * channels, b""
+    frame_bytes, remainder = width * channels, b""
     while data := sound.read(_READ_BYTES):
-        data = left + data
+        data = remainder + data
         whole = len(data) - len(data) % frame_bytes
-        left = data[whole:]
+        remainder = data[whole:]
         if whole:
             yield decode(data[:whole]).reshape(-1, channels), rate_hz or usual_hz
 
@@ -133,18 +133,18 @@ def _recorded(sound: LiveSound) -> Pieces:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             error.code,
-            "the messages are no recording that can be heard as it comes",
-            hint="Send the chunks of one MediaRecorder, from its first on.",
+            "the messages are not a recording that can be decoded live",
+            hint="Send the chunks of one MediaRecorder, from the first chunk.",
         ) from error
 
 
 class Clock:
-    """Tells sound that is behind from sound that was sent faster than it sounds."""
+    """Distinguishes late sound from sound that was sent faster than real time."""
 
     def __init__(self) -> None:
         self._due = 0.0
 
     def arrival(self, received: float, duration_s: float) -> float | None:
-        """Return when sound came, for `Listener.feed`; None: it was sent before its time."""
+        """Return the arrival time for `Listener.feed`; None: sent faster than real time."""
         self._due = max(self._due, received) + duration_s
         return received if self._due < time.perf_counter() else None

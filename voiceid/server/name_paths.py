@@ -1,7 +1,7 @@
-"""Names in paths: one with a ``/`` is asked for as ``%2F``.
+"""Names in paths: a ``/`` in a name is sent as ``%2F``.
 
-A server hands a path over without its escapes, where a ``/`` of a name looks like any other.  So
-it stands there as a character that no name has, until the name is read.
+A server passes a path on without its escapes, so a ``/`` of a name would look like a separator.
+Until the name is read, it is replaced by a character that no name has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ESCAPED = re.compile(b"%2f", re.IGNORECASE)
 
 
 class EscapedSlashes:
-    """Middleware: a ``/`` that is escaped in a path parts nothing."""
+    """Middleware: an escaped ``/`` in a path is not a separator."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Erasing what is due, once a night: of several services over one gallery, one does it."""
+"""The nightly run of retention rules: one of several services over a gallery does it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _FIRST_S, _LOOK_S = 60.0, 900.0
 
 
 async def run_nightly(parts: ServiceParts) -> None:
-    """Run the rules of retention at the hour of the settings, or later that day if none did."""
+    """Run the rules of retention at the hour of the settings, or later if no service did."""
     vid, done = parts.vid, None
     hour = vid.privacy.run_at_h
     if hour is None:
         return
-    await sleep(_FIRST_S)  # time to end a service that was begun with other settings than meant
+    await sleep(_FIRST_S)  # time to stop a service that was started with wrong settings
     while True:
         now = datetime.now(UTC)
         if now.hour >= hour and now.date() != done:
-            with suppress(VoiceIDError):  # which was logged and counted; the next night goes on
+            with suppress(VoiceIDError):  # already logged and counted; the next night tries again
                 await to_thread.run_sync(vid.privacy.run_of_the_night)
             done = now.date()
         midnight = datetime.combine(now.date(), datetime.min.time(), UTC)

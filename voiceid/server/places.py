@@ -1,4 +1,4 @@
-"""A bounded number of places: in front of the encoder, and for live streams."""
+"""A limited number of places: for the encoder, and for live streams."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from voiceid.server.problems import Problem, busy
 T = TypeVar("T")
 
 _FIRST_S, _WEIGHT = 0.5, 0.1
-"""How long a request is taken to last before any was measured, and the weight of a new one."""
+"""The assumed duration of a request before any was measured; the weight of a new one."""
 _LATEST_S = 30.0
-"""The latest time at which a caller is asked to come again: not all who were refused do."""
+"""The longest Retry-After: not all refused callers come again."""
 
 
 class Places:
-    """Runs what hears audio, as many at once as there are processors; some more wait.
+    """Runs requests that hear audio, as many at once as there are processors; some more wait.
 
-    A request beyond those, or that would wait too long, is refused at once; one that has waited too
-    long is refused then, and one whose caller goes away while it waits leaves its place.  What has
-    begun is finished: a thread cannot be stopped.  Those who are refused are asked to come again
-    one after another.
+    A request beyond those, or one that would wait too long, is refused at once; a request that has
+    waited too long is refused then, and one whose caller leaves while it waits frees its place.  A
+    request that has begun is finished: a thread cannot be stopped.  Refused callers are asked to
+    come again one after another.
     """
 
     def __init__(self, at_work: int, waiting: int, max_wait_s: float) -> None:
         self._turns, self._threads = Semaphore(at_work), CapacityLimiter(at_work)
         self._at_work, self._most, self._taken = at_work, at_work + waiting, 0
         self._max_wait_s, self._work_s = max_wait_s, _FIRST_S
-        self._expected_until = 0.0  # when the last of those who were refused is to come again
+        self._expected_until = 0.0  # when the last refused caller is expected again
 
     @property
     def taken(self) -> int:
-        """How many requests are worked on, or wait."""
+        """The number of requests that run or wait."""
         return self._taken
 
     def require_room(self) -> None:
-        """Raise Problem: there is no place, or none in time, as long as requests last now.
+        """Raise Problem if no place is free, or will be in time at the present speed.
 
-        It is asked before anything of a request is done, too, so that a refusal costs little.
+        It is also called before any work on a request, so that a refusal is cheap.
         """
         n_before = self._taken - self._at_work + 1
         wait_s = n_before * self._work_s / self._at_work
         if self._taken >= self._most or (n_before > 0 and wait_s > self._max_wait_s):
-            raise self._busy(f"{self._taken} requests are worked on or wait already")
+            raise self._busy(f"{self._taken} requests already run or wait")
 
     def _busy(self, detail: str) -> Problem:
         now, each_s = time.monotonic(), self._work_s / self._at_work
         turn = max(self._expected_until, now + self._taken * each_s) + each_s
         self._expected_until = min(turn, now + _LATEST_S)
-        return busy(detail, "Ask again later, or run more processes.", self._expected_until - now)
+        return busy(detail, "Try again later, or run more processes.", self._expected_until - now)
 
     async def run(self, request: Request | None, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns in a thread; raises Problem: there is no place in time.
+        """Run ``work`` in a thread and return its result; raises Problem without a place in time.
 
-        ``request`` is None where no request of HTTP asks, and another ends the waiting.
+        ``request`` is None if it is not an HTTP request; then another limit ends the wait.
         """
         self.require_room()
         self._taken += 1
@@ -79,7 +79,7 @@ class Places:
             self._taken -= 1
 
     async def _turn(self, request: Request | None) -> None:
-        """Take a turn at once, or wait for one as long as the caller does."""
+        """Take a turn at once, or wait for one as long as the caller waits."""
         try:
             self._turns.acquire_nowait()
         except WouldBlock:
@@ -102,13 +102,13 @@ class Places:
                 is_taken = True
             group.cancel_scope.cancel()
         if waiting.cancelled_caught:
-            raise self._busy(f"the request waited for {max_wait_s:g} s, and others still go before")
+            raise self._busy(f"the request waited for {max_wait_s:g} s, and others are before it")
         if not is_taken:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
 
 
 class LiveStreams:
-    """A bounded number of clients that are heard at once, each in a thread."""
+    """A limited number of live clients, each heard in a thread."""
 
     def __init__(self, most: int) -> None:
         self._most, self.taken = most, 0
@@ -116,9 +116,9 @@ class LiveStreams:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Take a place; raises Problem: there is none."""
+        """Take a place; raises Problem if none is free."""
         if self.taken >= self._most:
-            hint = "Connect again later, or raise server.max_streams."
+            hint = "Connect again later, or increase server.max_streams."
             raise busy(f"{self.taken} live streams are heard already", hint)
         self.taken += 1
         try:

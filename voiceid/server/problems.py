@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), with our code and hint."""
+"""Errors as problem documents (RFC 9457), with voiceid's code and hint."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _STATUS: Mapping[type[VoiceIDError], HTTPStatus] = {
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     VoiceIDError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
-"""By class of error; of the classes that one belongs to, the most special one here decides."""
+"""The status by error class; the most specific class of an error counts."""
 _BUSY_RETRY_S = 1
 
 
 class Problem(Exception):
-    """A request that cannot be answered for a reason of the service's own.
+    """A request that cannot be answered, for a reason of the service itself.
 
     - `code`: stable, for machines, as the class name of an error is.
-    - `retry_after_s`: when it may be answered.
+    - `retry_after_s`: when the request may be repeated.
     """
 
     def __init__(
@@ -69,57 +69,57 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
 
 
-_SAID = {"missing": "it is needed, and missing", "extra_forbidden": "there is no such option"}
-"""What Pydantic says in other words, by its types of errors."""
+_SAID = {"missing": "the value is missing", "extra_forbidden": "there is no such option"}
+"""Replacements for Pydantic's messages, by error type."""
 
 ERRORS = (Problem, VoiceIDError, HTTPException, RequestValidationError)
-"""What a route may end in."""
+"""The errors that a route may raise."""
 
 
 def denied(detail: str, hint: str) -> Problem:
-    """Return the problem of a caller who is known, and may not do that."""
+    """Return the problem for a known caller without the right."""
     return Problem(HTTPStatus.FORBIDDEN, "AccessDenied", detail, hint=hint)
 
 
 def invalid(detail: str, hint: str = "") -> Problem:
-    """Return the problem of a request that cannot be."""
+    """Return the problem for an invalid request."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "RequestInvalid", detail, hint=hint)
 
 
-def invalid_values(found: Iterable[Any]) -> Problem:
-    """Return the problem of values that cannot be, each named."""
+def invalid_values(faults: Iterable[Any]) -> Problem:
+    """Return the problem for invalid values, each named."""
     return invalid(
         "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'the body'}: {_SAID.get(one['type'], one['msg'])}"
-            + (f", and {len(given)} were given" if isinstance(given := one["input"], list) else "")
-            for one in found
+            f"{'.'.join(map(str, err['loc'])) or 'the body'}: {_SAID.get(err['type'], err['msg'])}"
+            + (f", and {len(value)} were given" if isinstance(value := err["input"], list) else "")
+            for err in faults
         )
     )
 
 
 def busy(detail: str, hint: str, retry_after_s: float | None = None) -> Problem:
-    """Return the problem of a request for which there is no place now."""
+    """Return the problem for a request without a free place."""
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return Problem(status, "ServiceBusy", detail, hint=hint, retry_after_s=retry_after_s)
 
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """Raise Problem where recordings that came cannot be kept until they are heard."""
+    """Raise Problem if received recordings cannot be stored until they are heard."""
     try:
         yield
     except OSError as error:
         raise Problem(
             HTTPStatus.INSUFFICIENT_STORAGE,
             "UploadNotKept",
-            f"the recordings cannot be kept until they are heard: {error.strerror}",
+            f"the recordings cannot be stored: {error.strerror}",
             hint="Free some space in the data folder of the service, and in its folder for"
             " temporary files (TMPDIR).",
         ) from error
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that one of `ERRORS` is to a caller."""
+    """Return the problem document's content for one of `ERRORS`."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
@@ -127,7 +127,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         code = "".join(word.capitalize() for word in status.name.split("_"))
-        hint = "/openapi.json describes the requests that there are."
+        hint = "/openapi.json describes all requests."
         return Problem(status, code, error.detail, hint=hint if status in {404, 405} else "")
     assert isinstance(error, VoiceIDError)  # noqa: S101 - the last of those that there are
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
@@ -138,7 +138,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """Return the headers that the answer of a problem has, whatever its shape."""
+    """Return the headers for the answer of a problem, in any format."""
     headers = {}
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))

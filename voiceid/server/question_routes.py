@@ -23,23 +23,23 @@ ROUTES = APIRouter(tags=["questions"])
 Rate = Annotated[float, Field(ge=0.0, le=0.5), BeforeValidator(rate_of)]
 """An error rate: 0.001, 1/1000 or 0.1%."""
 
-PURPOSE = "Accept only who consented to it, and whose consent is in force, e.g. door."
+PURPOSE = "Accept only speakers with a consent in force for this purpose, e.g. door."
 _FMR = "How often another voice may be accepted, e.g. 0.001."
 
 
 class PolicyOptions(Options):
-    """What decides in place of the settings: for callers with the scope ``admin``."""
+    """Options that replace the settings of decisions, for callers with the scope ``admin``."""
 
     threshold: Cosines | None = Field(
-        None, description="A cosine, 0.1 to 1, in place of a rate; or cosines by seconds of speech."
+        None, description="A cosine, 0.1 to 1, instead of a rate; or cosines by seconds of speech."
     )
     allow_replayed: bool | None = Field(
-        None, description="Accept a recording that is itself enrolled, to the sample: for tests."
+        None, description="Accept a recording that is itself enrolled, bit for bit: for tests."
     )
-    solo: str | None = Field(None, description="Where several people speak: require, warn or off.")
+    solo: str | None = Field(None, description="If several people speak: require, warn or off.")
 
     def policy(self, caller: Caller) -> dict[str, Any]:
-        """Return what was said of it, by keyword; raises Problem for a caller who may not."""
+        """Return the options that were set, by keyword; raises Problem without the scope."""
         names = [name for name in self.model_fields_set if name in _POLICY]
         if names:
             caller.require(Scope.ADMIN)
@@ -50,17 +50,17 @@ _POLICY = {"threshold", "allow_replayed", "solo", "target_fmr", "target_fpir", "
 
 
 class CompareOptions(PolicyOptions):
-    """Of `compare`."""
+    """The options of `compare`."""
 
     target_fmr: Rate | None = Field(None, description=_FMR)
 
 
 class VerifyOptions(PolicyOptions):
-    """Of `verify`."""
+    """The options of `verify`."""
 
-    speaker: str = Field(description="The name that is claimed.")
+    speaker: str = Field(description="The claimed name.")
     target_fmr: Rate | None = Field(None, description=_FMR)
-    group: str | None = Field(None, description="The speaker must be a member of it.")
+    group: str | None = Field(None, description="The speaker must be one of its members.")
     challenge: str | None = Field(
         None, description="The id of a code: the clip must be that code, said by the speaker alone."
     )
@@ -68,21 +68,21 @@ class VerifyOptions(PolicyOptions):
 
 
 class IdentifyOptions(PolicyOptions):
-    """Of `identify`."""
+    """The options of `identify`."""
 
-    top: int = Field(5, ge=1, le=1000, description="At most so many candidates, best first.")
-    group: str | None = Field(None, description="Ask its members alone.")
+    top: int = Field(5, ge=1, le=1000, description="At most this many candidates, best first.")
+    group: str | None = Field(None, description="Compare with its members only.")
     purpose: str | None = Field(None, description=PURPOSE)
     target_fpir: Rate | None = Field(
-        None, description="How often a stranger may be taken for one who is enrolled, e.g. 0.001."
+        None, description="How often a stranger may be accepted as an enrolled speaker, e.g. 0.001."
     )
     margin: float | None = Field(None, description="Least lead over the runner-up, in cosine.")
 
 
 class EmbedOptions(Options):
-    """Of `embed`."""
+    """The options of `embed`."""
 
-    raw: bool = Field(default=False, description="As the encoder makes it.")
+    raw: bool = Field(default=False, description="The encoder's raw output.")
 
 
 @ROUTES.post("/identify", openapi_extra=takes_audio(IdentifyOptions))
@@ -120,11 +120,11 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
 
 @ROUTES.post("/compare", openapi_extra=takes_audio(CompareOptions, 2))
 async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
-    """Decide whether two clips are of one voice."""
+    """Decide whether two clips have the same voice."""
     parts = parts_of(request)
     async with received(request, CompareOptions, (2, 2)) as ([a, b], options):
         policy = options.policy(caller)
-        policy.pop("allow_replayed", None)  # no recording of two that are compared is enrolled
+        policy.pop("allow_replayed", None)  # a comparison has no enrolled recordings
         decision = await parts.places.run(request, partial(parts.vid.compare, a, b, **policy))
     return shown(decision, caller)
 

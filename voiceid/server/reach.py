@@ -1,4 +1,4 @@
-"""Which speakers a caller with some groups reaches; without any, all."""
+"""The speakers that a caller with some groups reaches; without groups, all."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from voiceid.errors import SpeakerNotFound
 
 
 def is_reached(speaker: Speaker, groups: Sequence[str]) -> bool:
-    """Whether a speaker is reached: those of other groups are not there for the caller."""
+    """Whether a speaker is reached: speakers of other groups are hidden from the caller."""
     return not groups or not set(groups).isdisjoint(speaker.groups)
 
 
 def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
-    """Raise SpeakerNotFound for a speaker who is enrolled, and is not reached."""
+    """Raise SpeakerNotFound for a speaker who is enrolled but not reached."""
     if not groups:
         return
     try:
@@ -27,5 +27,5 @@ def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
 
 
 def unreached(name: str) -> SpeakerNotFound:
-    """Return the error for a speaker who is not reached: the words for one who is not enrolled."""
+    """Return the error for a speaker who is not reached: as for one who is not enrolled."""
     return SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")

@@ -1,9 +1,9 @@
-"""Requests that are sent again: one that changes something is carried out once (Idempotency-Key).
+"""Repeated requests: a request that changes something is carried out once (Idempotency-Key).
 
-By the draft draft-ietf-httpapi-idempotency-key-header.  Of the key only its hash is kept, and a
-hash of it with the request, so that neither tells of people.  A request that ended in an error
-changed nothing, is not kept, and may be sent again.  One that has such a key is carried out also
-when its caller goes away meanwhile: the caller sends it again to learn what came of it.
+It follows draft-ietf-httpapi-idempotency-key-header.  Only a hash of the key is kept, and a hash of
+the key with the request, so that neither reveals people.  A request that ended in an error changed
+nothing, is not kept, and may be sent again.  A request with a key is also completed when its caller
+disconnects: the caller sends it again to get the answer.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ Handle = Callable[[Request], Awaitable[Response]]
 
 
 class OnceRoute(APIRoute):
-    """A route whose changes are made once for each key that a caller gives a request."""
+    """A route that makes its changes once for each key that a caller gives a request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the function that answers a request."""
         handle = super().get_route_handler()
 
         async def handle_once(request: Request) -> Response:
@@ -56,16 +56,16 @@ class OnceRoute(APIRoute):
 
 async def _once(request: Request, key: str, handle: Handle) -> Response:
     if not 1 <= len(key) <= _MOST_CHARS:
-        text = f"the Idempotency-Key has not 1 to {_MOST_CHARS} characters"
+        text = f"the Idempotency-Key must have 1 to {_MOST_CHARS} characters"
         raise invalid(text, hint="Use a UUID.")
     caller = (await caller_of(request)).name
     body = await spooled(request)
     try:
         once = _Once(parts_of(request).jobs.store, caller, key)
         sha256 = await to_thread.run_sync(_request_sha256, request, key, body)
-        kept = await to_thread.run_sync(once.begin, sha256)
-        if kept is not None:
-            return _answer_again(kept, sha256)
+        earlier = await to_thread.run_sync(once.begin, sha256)
+        if earlier is not None:
+            return _answer_again(earlier, sha256)
         return await once.answer(handle, Request(request.scope, _receive_again(body)))
     finally:
         if body is not None:
@@ -73,7 +73,7 @@ async def _once(request: Request, key: str, handle: Handle) -> Response:
 
 
 class _Once:
-    """A request that has a key, from its beginning to its answer."""
+    """A request with a key, from its beginning to its answer."""
 
     def __init__(self, store: Store, caller: str, key: str) -> None:
         self._store, self._whose = store, (caller, _sha256(key.encode()))
@@ -83,7 +83,7 @@ class _Once:
             return writer.answers.begin(*self._whose, request_sha256)
 
     async def answer(self, handle: Handle, request: Request) -> Response:
-        """Carry the request out, and keep its answer."""
+        """Carry out the request, and keep its answer."""
         try:
             answer = await handle(request)
         except ErasureIncomplete as error:  # the change was made
@@ -100,71 +100,71 @@ class _Once:
     def _keep(self, answer: Response) -> None:
         headers = {k: answer.headers[k] for k in _KEPT_HEADERS if k in answer.headers}
         text: str | None = json.dumps({"headers": headers, "body": bytes(answer.body).decode()})
-        if answer.headers.get("cache-control") == "no-store":  # a secret is in it
+        if answer.headers.get("cache-control") == "no-store":  # it has a secret
             text = None
         try:
             with self._store.write() as writer:
                 writer.answers.keep(*self._whose, answer.status_code, text)
-        except VoiceIDError as error:  # the change was made, and its caller is to know
-            _LOG.warning("the answer is not kept: %s", error)
+        except VoiceIDError as error:  # the change was made: the caller must get the answer
+            _LOG.warning("the answer was not kept for repeats: %s", error)
 
     def _give_up(self) -> None:
         try:
             with self._store.write() as writer:
                 writer.answers.give_up(*self._whose)
-        except VoiceIDError as error:  # it is sooner or later, as for a process that was killed
-            _LOG.warning("the request cannot be sent again for an hour: %s", error)
+        except VoiceIDError as error:  # the entry expires, as for a killed process
+            _LOG.warning("the request cannot be repeated for an hour: %s", error)
 
 
-def _answer_again(kept: KeptAnswer, request_sha256: str) -> Response:
-    if kept.request_sha256 != request_sha256:
+def _answer_again(earlier: KeptAnswer, request_sha256: str) -> Response:
+    if earlier.request_sha256 != request_sha256:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "IdempotencyKeyReused",
-            "another request was sent with this Idempotency-Key",
-            hint="Give each request a key of its own.",
+            "this Idempotency-Key was used for another request",
+            hint="Use a new key for each request.",
         )
-    if kept.status is None:
+    if earlier.status is None:
         raise Problem(
             HTTPStatus.CONFLICT,
             "RequestInProgress",
-            "the request with this Idempotency-Key is still worked on",
-            hint="Send it again later, for its answer.",
+            "the request with this Idempotency-Key is still running",
+            hint="Send it again later to get its answer.",
             retry_after_s=1,
         )
-    if kept.answer is None:
+    if earlier.answer is None:
         answer = problem_answer(
             Problem(
                 HTTPStatus.GONE,
                 "AnswerForgotten",
-                f"the request was carried out, with the status {kept.status};"
-                " its answer is not kept: it had a secret, or a voice was erased since",
-                hint="Ask for how things stand now.",
+                f"the request was carried out, with the status {earlier.status};"
+                " its answer is not kept: it had a secret, or a voice was erased afterwards",
+                hint="Read the present state instead.",
             )
         )
     else:
-        found = json.loads(kept.answer)
-        answer = Response(found["body"], kept.status, found["headers"])
+        stored = json.loads(earlier.answer)
+        answer = Response(stored["body"], earlier.status, stored["headers"])
     answer.headers["Idempotent-Replayed"] = "true"
     return answer
 
 
 def _request_sha256(request: Request, key: str, body: BinaryIO | None) -> str:
-    """Return the hash of a request, without the boundary of a form, which changes each time."""
+    """Return the hash of a request, without the form's boundary, which changes each time."""
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     _, _, boundary = parameters.partition("boundary=")
-    said = (key, request.method, request.url.path, request.url.query, media_type)
-    return _sha256("\0".join(said).encode() + _digest(body, boundary.strip(' "').encode()))
+    parts = (key, request.method, request.url.path, request.url.query, media_type)
+    return _sha256("\0".join(parts).encode() + _digest(body, boundary.strip(' "').encode()))
 
 
 def _digest(body: BinaryIO | None, boundary: bytes) -> bytes:
-    digest, rest = hashlib.sha256(), b""
+    digest, tail = hashlib.sha256(), b""
     while body is not None and (block := body.read(_BLOCK)):
-        data = (rest + block).replace(boundary, b"") if boundary else block
+        data = (tail + block).replace(boundary, b"") if boundary else block
         cut = len(data) - max(0, len(boundary) - 1)
         digest.update(data[: max(0, cut)])
-        rest = data[max(0, cut) :]
-    digest.update(rest)
+        tail = data[max(0, cut) :]
+    digest.update(tail)
     if body is not None:
         body.seek(0)
     return digest.digest()

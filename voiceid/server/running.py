@@ -1,4 +1,4 @@
-"""Running the service: where it listens, and what it refuses to do without keys."""
+"""Running the service: its addresses, and the safety rules without keys."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from voiceid.server.callers import is_loopback
 from voiceid.server.nightly_run import run_nightly
 
 _GRACE_S = 30
-"""For which requests that are worked on are waited for at the end."""
+"""How long the end of the service waits for running requests."""
 _MESSAGE_BYTES = 1 << 20
-"""Of a message of a WebSocket; a larger one ends it."""
+"""The limit of a WebSocket message; a larger one ends the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wyoming:
-    """Where a proxy of Wyoming listens, and before what: docs/compat.md.
+    """The address of a Wyoming proxy, and of the service behind it: docs/compat.md.
 
     - `in_text`: whether a transcript begins with the speaker's name.
     """
@@ -45,14 +45,14 @@ class Wyoming:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where a service listens.
+    """The addresses and the protection of a service.
 
-    - `certificate`, `private_key`: of TLS; None: the service speaks plain HTTP.
-    - `behind_proxy`: addresses of the proxy that speaks TLS, with commas: its
-      ``X-Forwarded-For`` is believed.
-    - `insecure`: listen beyond this host also without keys or TLS.
-    - `compat`: names of the adapters that answer too.
-    - `wyoming`: of a proxy that listens too; None: none does.
+    - `certificate`, `private_key`: for TLS; None: the service uses plain HTTP.
+    - `behind_proxy`: addresses of the TLS proxy, with commas: its ``X-Forwarded-For`` is
+      trusted.
+    - `insecure`: listen beyond this host even without keys or TLS.
+    - `compat`: names of the adapters to serve too.
+    - `wyoming`: the Wyoming proxy to run too, or None.
     """
 
     host: str = "127.0.0.1"
@@ -66,36 +66,36 @@ class Listening:
 
     @property
     def address(self) -> str:
-        """Where it is reached."""
+        """The URL of the service."""
         scheme = "http" if self.certificate is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
 
 
 def require_safe(vid: VoiceID, listening: Listening) -> str | None:
-    """Return what is to be said of how the service is protected.
+    """Return a warning about missing protection of the service, or None.
 
-    Raises ConfigError, and GalleryKeyMissing: no question could be answered.
+    Raises ConfigError, and GalleryKeyMissing if no question could be answered.
     """
     vid.keys.gallery.require()
     wyoming = listening.wyoming
     if wyoming is not None and not _is_local(wyoming.host) and not listening.insecure:
         raise ConfigError(
-            f"Wyoming has no keys and no TLS, and would be served on {wyoming.host}",
-            hint="Listen on 127.0.0.1; --insecure forces it, for a network of your own.",
+            f"the Wyoming protocol has no keys and no TLS, and would be served on {wyoming.host}",
+            hint="Listen on 127.0.0.1, or use --insecure in a network that you trust.",
         )
     is_local = _is_local(listening.host)
-    lacks = [] if vid.keys.any() else ["keys: `voiceid keys create` makes one"]
+    lacks = [] if vid.keys.any() else ["keys (create one: `voiceid keys create`)"]
     if is_local and lacks:
-        return "there are no keys: every program on this host may ask, and no other host"
+        return "there are no keys: every program on this host has access, other hosts have none"
     if listening.certificate is None and listening.behind_proxy is None and not is_local:
-        lacks.append("TLS: --tls-cert and --tls-key name its files")
+        lacks.append("TLS (give its files: --tls-cert and --tls-key)")
     if lacks and not listening.insecure:
         raise ConfigError(
-            f"the service would listen on {listening.host} without " + ", and without ".join(lacks),
-            hint="Or listen on 127.0.0.1, behind a proxy; --insecure forces it.",
+            f"the service would listen on {listening.host} without " + " and without ".join(lacks),
+            hint="Or listen on 127.0.0.1, behind a proxy; --insecure starts it anyway.",
         )
-    return f"{listening.host} is served without {lacks[0].partition(':')[0]}" if lacks else None
+    return f"{listening.host} is served without {lacks[0].partition(' (')[0]}" if lacks else None
 
 
 def _is_local(host: str) -> bool:
@@ -109,11 +109,11 @@ def run(
     workers: int | None,
     started: Callable[[str], None],
 ) -> None:
-    """Serve until a signal ends it; requests that are worked on are finished.
+    """Serve until a signal ends the service; running requests are finished.
 
-    ``started`` receives each address at which it is reached, the service's last.
+    ``started`` receives each address of the service, its main address last.
 
-    Raises ConfigError: an address or the certificate cannot be used.
+    Raises ConfigError if an address or the certificate cannot be used.
     """
     with ExitStack() as sockets:
         wyoming = listening.wyoming
@@ -127,7 +127,7 @@ def run(
         if wyoming is not None:
             started(f"tcp://{wyoming.host}:{proxied.getsockname()[1]}")
         started(replace(listening, port=bound.getsockname()[1]).address)
-        # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
+        # uvicorn ends cleanly at a signal and then sends it again: the second one must do nothing.
         signal.signal(signal.SIGTERM, lambda *_: None)
         server.run(sockets=[bound])
 
@@ -146,35 +146,35 @@ def _configured(service: FastAPI, limits: ServiceLimits, listening: Listening) -
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"the certificate {listening.certificate} cannot be used: {error}",
-            hint="Name a certificate and its private key in PEM: --tls-cert and --tls-key.",
+            hint="Give a certificate and its private key in PEM: --tls-cert and --tls-key.",
         ) from error
     return config
 
 
 def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.Config:
-    """Return how an application is served."""
+    """Return the server configuration for an application."""
     http, sockets = bounded(limits.stall_timeout_s)
     return uvicorn.Config(
         app,
         http=http,
-        log_config=None,  # uvicorn's own closes the file of events
+        log_config=None,  # uvicorn's own config closes the file of events
         access_log=False,
         server_header=False,
         limit_concurrency=limits.max_connections,
         timeout_graceful_shutdown=_GRACE_S,
         ws=sockets,
         ws_max_size=_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # sound gets no smaller, and a bomb would unfold
-        ws_ping_timeout=None,  # who is not read meanwhile answers late; silence ends a stream
+        ws_per_message_deflate=False,  # sound does not shrink, and a small bomb could expand
+        ws_ping_timeout=None,  # a client that is not read answers late; silence ends a stream
         **more,
     )
 
 
 class Server(uvicorn.Server):
-    """A server that lets go of those who watch, and have no end of their own, before it ends."""
+    """A server that ends the endless event streams before it shuts down."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End."""
+        """End the event streams, then the server."""
         cast("FastAPI", self.config.app).state.parts.feeds.end()
         await super().shutdown(sockets)
 
@@ -184,7 +184,7 @@ def _proxy(wyoming: Wyoming, bound: socket.socket) -> Beside:
         from voiceid.server.wyoming_adapter import WyomingProxy  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise ExtraMissing(
-            "the proxy of Wyoming needs wyoming, which is not installed",
+            "the Wyoming proxy needs the package wyoming, which is not installed",
             hint="Install it with `pip install 'voiceid[wyoming]'`.",
         ) from error
     proxy = WyomingProxy(wyoming.upstream, in_text=wyoming.in_text)
@@ -198,5 +198,5 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(
             f"the service cannot listen on {host}, port {port}: {error.strerror or error}",
-            hint="Choose another address or port, or end the program that has it.",
+            hint="Choose another address or port, or end the program that uses it.",
         ) from error

@@ -1,4 +1,4 @@
-"""What the routes of a service share."""
+"""The objects that the routes of a service share."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from voiceid.server.places import LiveStreams, Places
 
 @dataclass(slots=True)
 class ServiceParts:
-    """The gallery that is asked, the places in front of it, and the jobs behind it.
+    """The gallery, the places for requests, and the jobs.
 
-    - `streams`: the clients that are heard live; `feeds`: those that watch the decisions.
+    - `streams`: the live clients; `feeds`: the clients that watch the decisions.
     - `is_ready`: whether the models are in memory.
-    - `doors`: threads in which it is asked who calls: slow requests are in others.
+    - `doors`: threads that identify callers: slow requests run in other threads.
     """
 
     vid: VoiceID
@@ -36,7 +36,7 @@ class ServiceParts:
 
 
 def parts_of(connection: HTTPConnection) -> ServiceParts:
-    """Return what the routes share."""
+    """Return the shared objects."""
     return cast("ServiceParts", connection.app.state.parts)
 
 
@@ -45,4 +45,4 @@ async def _vid(connection: HTTPConnection) -> VoiceID:
 
 
 Vid = Annotated[VoiceID, Depends(_vid)]
-"""The gallery.  A route that is no coroutine runs in a thread, and may ask it at once."""
+"""The gallery.  A route that is not a coroutine runs in a thread, and may use it directly."""

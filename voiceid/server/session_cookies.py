@@ -1,7 +1,7 @@
-"""The cookie by which a browser that signed in with a key is known.
+"""The cookie of a browser that signed in with a key.
 
-It holds a session of `Keys`, or, for a visitor who is not signed in, a random text.  The token in
-the forms is made from it: a page of elsewhere can neither read the cookie nor guess the token.
+It holds a session of `Keys` or, for a visitor who is not signed in, a random text.  The token in
+the forms is derived from it: a foreign page can neither read the cookie nor guess the token.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from starlette.responses import Response
 
 _ANONYMOUS = "anonymous."
 _NAME, _NAME_OF_TLS = "voiceid", "__Host-voiceid"
-"""Under the second no other host can set one: RFC 6265bis, section 4.1.3.2."""
+"""No other host can set the second name: RFC 6265bis, section 4.1.3.2."""
 
 
 def is_secure(connection: HTTPConnection) -> bool:
-    """Whether a request came by TLS, to this process or to a trusted proxy."""
+    """Whether a request came over TLS, to this process or to a trusted proxy."""
     return connection.url.scheme in {"https", "wss"}
 
 
 def kept_cookie(connection: HTTPConnection) -> str:
-    """Return what the browser keeps, or an empty text."""
+    """Return the cookie of the browser, or an empty text."""
     return connection.cookies.get(_name(connection), "")
 
 
 def session_text(connection: HTTPConnection) -> str | None:
-    """Return the session that the browser keeps, or None."""
+    """Return the session in the cookie, or None."""
     text = kept_cookie(connection)
     return text if text and not text.startswith(_ANONYMOUS) else None
 
 
 def new_cookie() -> str:
-    """Return the text for a visitor who is not signed in."""
+    """Return a cookie for a visitor who is not signed in."""
     return f"{_ANONYMOUS}{secrets.token_urlsafe(24)}"
 
 
 def keep_cookie(connection: HTTPConnection, response: Response, text: str, max_age_s: int) -> None:
-    """Let the browser keep a text, for so long."""
+    """Set the cookie, for ``max_age_s``."""
     response.set_cookie(
         _name(connection),
         text,
@@ -51,7 +51,7 @@ def keep_cookie(connection: HTTPConnection, response: Response, text: str, max_a
 
 
 def form_token(cookie: str) -> str:
-    """Return what a form of a page for this cookie carries."""
+    """Return the form token for a cookie."""
     return hashlib.sha256(f"voiceid form {cookie}".encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What of a decision a caller may see."""
+"""The parts of a decision that a caller may see."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from voiceid.server.problems import Problem, problem_of
 _DETAILS = {
     Outcome.ACCEPTED: "the voice is accepted",
     Outcome.REJECTED: "the voice is not accepted",
-    Outcome.INCONCLUSIVE: "it cannot be decided; one person is to speak, and longer",
+    Outcome.INCONCLUSIVE: "no decision is possible; one person should speak, and longer",
 }
 _SAID = {Reason.MATCH, Reason.NOT_ENOUGH_SPEECH}
-"""Reasons that say nothing of enrolled speakers beyond the outcome."""
+"""Reasons that reveal nothing about enrolled speakers beyond the outcome."""
 
 
 def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dict[str, Any]:
-    """Return the JSON of a decision: all of it, or what says nothing of other speakers.
+    """Return the JSON of a decision: all, or only what reveals nothing about other speakers.
 
-    A caller without the scope ``read`` sees no scores, no thresholds, no other names and no size
-    of the gallery: with these, voices can be tried until they fit (hill climbing, ISO/IEC 30107-1).
+    A caller without the scope ``read`` sees no scores, thresholds, other names or gallery size:
+    with these, voices could be tried until they fit (hill climbing, ISO/IEC 30107-1).
     """
     return decision.to_dict() if caller.may(Scope.READ) else outline(decision, claimed)
 
 
 def outline(decision: Decision, claimed: str | None = None) -> dict[str, Any]:
-    """Return what of a decision says nothing of other speakers than the one it is about."""
+    """Return the parts of a decision that reveal nothing about other speakers."""
     return _without_others(decision.to_dict(), claimed)
 
 
@@ -58,19 +58,19 @@ def _without_others(facts: Mapping[str, Any], claimed: str | None = None) -> dic
 
 
 def shown_event(event: LiveEvent, caller: Caller, claimed: str | None) -> dict[str, Any]:
-    """Return the JSON of what happened: all of it, or what says nothing of other speakers."""
+    """Return the JSON of an event: all, or only what reveals nothing about other speakers."""
     facts = event.to_dict()
     if caller.may(Scope.READ):
         return facts
     if event.decision is not None:
         facts["decision"] = outline(event.decision, claimed)
-    elif event.kind is LiveEventKind.TURN:  # the sentence is that of an error
-        facts["detail"] = "nothing was decided"
+    elif event.kind is LiveEventKind.TURN:  # the detail is an error message
+        facts["detail"] = "no decision was made"
     return facts
 
 
 def shown_job(job: Job, caller: Caller) -> dict[str, Any]:
-    """Return the JSON of a job: all of it, or what says nothing of other speakers."""
+    """Return the JSON of a job: all, or only what reveals nothing about other speakers."""
     facts = job.to_dict()
     if caller.may(Scope.READ) or facts["result"] is None:
         return facts
@@ -83,11 +83,11 @@ def shown_job(job: Job, caller: Caller) -> dict[str, Any]:
 
 
 _OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
-"""Problems of an enrolment whose sentences name other speakers, or their scores."""
+"""Problems of an enrolment whose messages have names or scores of other speakers."""
 
 
 def shown_refusal(error: EnrollmentRefused, caller: Caller, name: str) -> Problem:
-    """Return the problem of a refused enrolment, which names no other speakers without ``read``."""
+    """Return the problem for a refused enrolment; without ``read`` it names no other speakers."""
     problem = problem_of(error)
     if not caller.may(Scope.READ):
         problem.detail = f"the recordings do not make a safe enrolment of {name!r}"
@@ -95,7 +95,7 @@ def shown_refusal(error: EnrollmentRefused, caller: Caller, name: str) -> Proble
 
 
 def shown_report(report: EnrollmentReport, caller: Caller) -> dict[str, Any]:
-    """Return the JSON of an enrolment: all of it, or what says nothing of other speakers."""
+    """Return the JSON of an enrolment: all, or only what reveals nothing about others."""
     facts = report.to_dict()
     return facts if caller.may(Scope.READ) else _report_without_others(facts)
 

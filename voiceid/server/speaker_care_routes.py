@@ -1,7 +1,7 @@
-"""What is done with a whole speaker.
+"""Operations on a whole speaker.
 
-Two are made one, samples of one are given to another; and the rights of a person: withdrawal,
-report, erasure with a receipt.
+Merging two speakers, splitting one, and the rights of a person: withdrawal, report, erasure with a
+receipt.
 """
 
 from __future__ import annotations
@@ -25,48 +25,50 @@ ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
 class SpeakerMerge(BaseModel):
-    """Whose samples the speaker gets."""
+    """The other speaker of a merge."""
 
     model_config = ConfigDict(extra="forbid")
 
-    other: str = Field(description="The speaker who is removed.")
-    force: bool = Field(default=False, description="Though their voices are not alike.")
-    dry_run: bool = Field(default=False, description="Compare them, change nothing.")
+    other: str = Field(description="The speaker to merge in, who is then removed.")
+    force: bool = Field(default=False, description="Merge even if the voices differ.")
+    dry_run: bool = Field(default=False, description="Compare the voices, change nothing.")
 
 
 class SpeakerSplit(BaseModel):
-    """Who gets samples of the speaker, and which."""
+    """The new speaker of a split, and the samples to move."""
 
     model_config = ConfigDict(extra="forbid")
 
-    new_name: str = Field(description="Of the new speaker.")
-    samples: tuple[Number, ...] = Field((), description="By number; none: those that do not fit.")
-    force: bool = Field(default=False, description="Take a name that looks like another.")
-    dry_run: bool = Field(default=False, description="Say what would be moved, change nothing.")
+    new_name: str = Field(description="The name of the new speaker.")
+    samples: tuple[Number, ...] = Field(
+        (), description="By number; default: those that do not fit."
+    )
+    force: bool = Field(default=False, description="Allow a name that looks like another.")
+    dry_run: bool = Field(default=False, description="Report the samples to move, change nothing.")
 
 
 @ROUTES.post(f"/{NAME}/merge")
 def merge_speakers(
-    request: Request, vid: Vid, name: str, asked: SpeakerMerge, _: Admin
+    request: Request, vid: Vid, name: str, merge: SpeakerMerge, _: Admin
 ) -> dict[str, Any]:
     """Give all samples of another speaker to this one, and remove the other."""
     require_seen(request, vid.speakers.get(name))
-    return vid.speakers.merge(name, **asked.model_dump()).to_dict()
+    return vid.speakers.merge(name, **merge.model_dump()).to_dict()
 
 
 @ROUTES.post(f"/{NAME}/split")
 def split_speaker(
-    request: Request, vid: Vid, name: str, asked: SpeakerSplit, _: Admin
+    request: Request, vid: Vid, name: str, split: SpeakerSplit, _: Admin
 ) -> dict[str, Any]:
-    """Give samples of a speaker to a new one: those that are named, or those that do not fit."""
+    """Move samples of a speaker to a new one: the named samples, or those that do not fit."""
     require_seen(request, vid.speakers.get(name))
-    how = {"force": asked.force, "dry_run": asked.dry_run}
-    return vid.speakers.split(name, asked.new_name, asked.samples, **how).to_dict()
+    flags = {"force": split.force, "dry_run": split.dry_run}
+    return vid.speakers.split(name, split.new_name, split.samples, **flags).to_dict()
 
 
 @ROUTES.post(f"/{NAME}/withdrawal")
 def withdraw_consent(request: Request, vid: Vid, name: str, caller: Admin) -> dict[str, Any]:
-    """Withdraw the consent of a speaker, who is disabled at once and erased by schedule."""
+    """Withdraw a speaker's consent; the speaker is disabled now and erased on schedule."""
     expect = partial(require_seen, request)
     return vid.speakers.withdraw(name, recorder(caller), expect=expect).to_dict()
 
@@ -76,15 +78,15 @@ def report_person(
     vid: Vid,
     name: str,
     _: Admin,
-    days: Annotated[int, Query(ge=1, le=36_500, description="Of uses, so many days.")] = 30,
-    vectors: Annotated[bool, Query(description="The vectors of the samples too.")] = False,
+    days: Annotated[int, Query(ge=1, le=36_500, description="The days of uses to report.")] = 30,
+    vectors: Annotated[bool, Query(description="Include the vectors of the samples.")] = False,
 ) -> dict[str, Any]:
-    """Give everything that is kept of a person."""
+    """Return all stored data of a person."""
     return vid.privacy.report(name, days=days).to_dict(vectors=vectors)
 
 
 @ROUTES.post(f"/{NAME}/erasure")
 def erase_person(request: Request, vid: Vid, name: str, caller: Admin) -> dict[str, Any]:
-    """Erase a speaker, and give the signed receipt of it."""
+    """Erase a speaker, and return the signed receipt."""
     expect = partial(require_seen, request)
     return vid.privacy.erase(name, erased_by=recorder(caller), expect=expect).to_dict()

@@ -30,38 +30,38 @@ from voiceid.server.shown import shown_refusal, shown_report
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
-_Object = BeforeValidator(lambda given: json_in(given) if isinstance(given, str) else given)
-"""Of an object, which a query or a form has as JSON."""
+_Object = BeforeValidator(lambda value: json_in(value) if isinstance(value, str) else value)
+"""A validator for an object, which a query or a form has as JSON."""
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class EnrollOptions(Options, ConsentFields):
-    """Of an enrolment; the groups are those of the key where it has some."""
+    """The options of an enrolment; the groups of the key, if any, are added."""
 
     label: str = Field("", description="Where the clips were recorded, e.g. phone.")
-    groups: Texts = Field((), description="Groups that the speaker is in from now on.")
+    groups: Texts = Field((), description="Groups of the speaker from now on.")
     metadata: Annotated[dict[str, str], _Object] = Field(
-        default_factory=dict, description="For the operator; in a form or a query as JSON."
+        default_factory=dict, description="Metadata for the operator; JSON in a form or a query."
     )
     expires: Expiry | None = Field(None, description="A date, a time, or days from now: 90d.")
-    force: bool = Field(default=False, description="Override problems that are judgements.")
+    force: bool = Field(default=False, description="Enrol despite problems that are judgements.")
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
-    start_s: float | None = Field(None, description="Enrol the one recording from here, in s.")
-    end_s: float | None = Field(None, description="Enrol the one recording until here, in s.")
+    start_s: float | None = Field(None, description="Enrol the recording from here, in s.")
+    end_s: float | None = Field(None, description="Enrol the recording until here, in s.")
     voice: str | None = Field(
-        None, description="A voice in the one recording, as diarize calls it; or solo."
+        None, description="A voice in the recording, as diarize names it; or solo."
     )
 
     @property
     def part(self) -> tuple[float, float] | str | None:
-        """Which part of the recording is enrolled, as the library has it."""
+        """The part of the recording to enrol, as the library takes it."""
         if self.start_s is not None and self.end_s is not None:
             return self.start_s, self.end_s
         return self.voice
 
 
 class SpeakerEdit(ConsentFields):
-    """What is to be known of a speaker from now on; what is not named stays as it is."""
+    """The new details of a speaker; omitted fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,13 +72,13 @@ class SpeakerEdit(ConsentFields):
     expires: Expiry | None = None
     never_expires: bool = False
     enabled: bool | None = None
-    force: bool = Field(default=False, description="Take a name that looks like another.")
+    force: bool = Field(default=False, description="Allow a name that looks like another.")
 
     def details(self, caller: Caller) -> SpeakerDetails:
-        """Return what is known beside the voice, as the library has it."""
+        """Return the details as the library takes them."""
         names = {"groups", "not_groups", "metadata", "never_expires", "enabled"}
-        known = self.model_dump(include=names)
-        return SpeakerDetails(expires_at=self.expires, consents=self.consents(caller), **known)
+        fields = self.model_dump(include=names)
+        return SpeakerDetails(expires_at=self.expires, consents=self.consents(caller), **fields)
 
 
 @ROUTES.get("")
@@ -86,27 +86,27 @@ def list_speakers(
     vid: Vid,
     caller: Reading,
     after: Annotated[str | None, Query(description="Begin after this name.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
-    group: Annotated[str | None, Query(description="The members of this group alone.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most this many.")] = 100,
+    group: Annotated[str | None, Query(description="Only members of this group.")] = None,
 ) -> dict[str, Any]:
     """List the enrolled speakers by name, a page at a time; ``next`` begins the next page."""
-    wanted = caller.group(group) if group else None
-    found, last = members(vid, after, limit, wanted, caller)
-    return {"speakers": [speaker.to_dict() for speaker in found], "next": last}
+    reached = caller.group(group) if group else None
+    speakers, last = members(vid, after, limit, reached, caller)
+    return {"speakers": [speaker.to_dict() for speaker in speakers], "next": last}
 
 
 def members(
     vid: VoiceID, after: str | None, limit: int, group: str | None, caller: Caller
 ) -> tuple[list[Speaker], str | None]:
-    """Return the next speakers that the caller reaches, and after which name more may come."""
-    found: list[Speaker] = []
+    """Return the next speakers that the caller reaches, and the name after which more may come."""
+    speakers: list[Speaker] = []
     for page in vid.speakers.pages(after):
         for speaker in page:
             if caller.reaches(speaker) and (group is None or group in speaker.groups):
-                found.append(speaker)
-            if len(found) == limit:
-                return found, speaker.name
-    return found, None
+                speakers.append(speaker)
+            if len(speakers) == limit:
+                return speakers, speaker.name
+    return speakers, None
 
 
 @ROUTES.get(f"/{NAME}")
@@ -119,7 +119,7 @@ def show_speaker(request: Request, vid: Vid, name: str, caller: Reading) -> Resp
 def edit_speaker(
     request: Request, vid: Vid, name: str, edit: SpeakerEdit, caller: Admin
 ) -> Response:
-    """Change what is known of a speaker beside the voice, or the name."""
+    """Change a speaker's details or name."""
     expect = partial(require_seen, request)
     edited = vid.speakers.edit(
         name, edit.details(caller), new_name=edit.name, force=edit.force, expect=expect
@@ -161,7 +161,7 @@ def remove_sample(
     f"/{NAME}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
 )
 async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
-    """Enrol recordings of a voice: a new speaker, or more samples of one."""
+    """Enrol recordings of a voice: a new speaker, or more samples of an existing one."""
     return await _enrolled(request, name, caller, "append")
 
 
@@ -169,7 +169,7 @@ async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
     f"/{NAME}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
 )
 async def replace(request: Request, name: str, caller: Admin) -> Response:
-    """Put recordings of a voice in the place of a speaker's samples."""
+    """Replace a speaker's samples by recordings of a voice."""
     return await _enrolled(request, name, caller, "replace")
 
 

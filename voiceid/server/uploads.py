@@ -1,6 +1,6 @@
-"""The recordings of jobs: each job's own in a folder of its owner alone, until the job is over.
+"""The recordings of jobs: each job has a private folder until it ends.
 
-With a key they are sealed as they come, and opened piece by piece as they are heard.
+With a key they are sealed as they arrive, and opened piece by piece as they are heard.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from voiceid.server.problems import Problem, keeping
 
 _BLOCK = 1 << 20
 _UNKNOWN_S = 3600.0
-"""After which a folder of no job is that of a request that was killed."""
+"""After this time a folder without a job belongs to a request that was killed."""
 
 
 class Uploads:
-    """The folder of the recordings: a folder for each job, called by its id."""
+    """The folder of the recordings, with a folder for each job, named by its id."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def ids(self) -> list[str]:
-        """Return the jobs whose recordings are here."""
+        """Return the ids of the jobs whose recordings are here."""
         try:
             return sorted(entry.name for entry in self._folder.iterdir() if entry.is_dir())
         except OSError:
@@ -43,8 +43,8 @@ class Uploads:
     def keep(self, job_id: str, clips: Sequence[BinaryIO], key: Key | None = None) -> list[str]:
         """Write recordings to a job's folder, and return the name of each file there.
 
-        A file is called by its number, and ends as the caller's did; a key seals it.  Raises
-        Problem: there is no space, or the folder cannot be written to.
+        A file is named by its number, with the suffix of the caller's file; a key seals it.
+        Raises Problem if there is no space, or the folder cannot be written.
         """
         folder = self.of(job_id)
         try:
@@ -61,7 +61,7 @@ class Uploads:
         shutil.rmtree(self.of(job_id), ignore_errors=True)
 
     def sweep(self, standing: Mapping[str, bool]) -> None:
-        """Remove the folders of jobs that no process works on, by id, and old ones of no job."""
+        """Remove the folders of jobs that no process may work on, and old ones without a job."""
         for job_id in self.ids():
             if not standing.get(job_id, self._age_s(job_id) < _UNKNOWN_S):
                 self.remove(job_id)
@@ -93,7 +93,7 @@ def _sealed(file: BinaryIO, key: Key | None, name: str) -> AbstractContextManage
 
 
 class _Upload(io.BufferedIOBase):
-    """A file that is open only while it is read: of many, none is left open."""
+    """A file that is open only while it is read, so that many do not stay open."""
 
     def __init__(self, path: Path, name: str, key: Key | None) -> None:
         super().__init__()
@@ -109,11 +109,11 @@ class _Upload(io.BufferedIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return up to so many bytes."""
+        """Return up to ``size`` bytes."""
         return self._opened().read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a byte, and return its position; at the start, as who is done does, close."""
+        """Move to a position and return it; a move to the start, as after use, closes the file."""
         if (offset, whence) == (0, io.SEEK_SET):
             self.close()
             return 0
@@ -124,7 +124,7 @@ class _Upload(io.BufferedIOBase):
         return 0 if self._file is None else self._file.tell()
 
     def close(self) -> None:
-        """Close the file, until it is read again."""
+        """Close the file until it is read again."""
         if self._file is not None:
             self._file.close()
             self._file = None

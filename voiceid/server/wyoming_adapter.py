@@ -1,7 +1,7 @@
-"""A proxy before a speech-to-text service that speaks Wyoming, as Home Assistant does.
+"""A proxy for a speech-to-text service with the Wyoming protocol of Home Assistant.
 
-Every event goes through as it comes.  The sound is heard by the gallery at the same time, and the
-transcript says who spoke, where a speaker was accepted.
+Every event passes through unchanged.  The gallery hears the sound at the same time, and the
+transcript names the speaker if one was accepted.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from wyoming.event import Event, async_read_event, async_write_event
 from voiceid.server.service_parts import ServiceParts
 
 WAIT_S = 2.0
-"""How long a transcript waits for the decision at most; then it goes through as it is."""
+"""How long a transcript waits for the decision at most; then it passes unchanged."""
 _CONNECT_S = 5.0
 _STALL_S = 30.0
-"""After which a side that takes nothing of what is sent is given up."""
+"""After this time a side that does not read is disconnected."""
 _IDLE_S = 600.0
-"""After which a side that says nothing is given up."""
+"""After this time a silent side is disconnected."""
 _EVENT_BYTES = 1 << 20
-"""Of the data or the payload of one event; a chunk of Home Assistant has some thousand."""
+"""The limit of an event's data or payload; a chunk of Home Assistant has some thousand."""
 _KEPT_BYTES = 4 << 20
-"""Of the sound that is heard of an utterance: two minutes at 16 kHz, as Home Assistant sends it."""
+"""The limit of an utterance's sound: two minutes at 16 kHz, as Home Assistant sends it."""
 _ENDS = (OSError, EOFError, KeyError, TypeError, AttributeError, RecursionError)
-"""What a connection that breaks, or sends no events, gives while it is read."""
+"""The errors of reading a connection that breaks or does not send events."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bounded:
-    """Reads no event that is larger than one may be; a ValueError ends the reading."""
+    """Reads only events within the limit; a ValueError ends the reading."""
 
     reader: asyncio.StreamReader
 
@@ -54,7 +54,7 @@ class _Bounded:
 
 @dataclass(slots=True)
 class _Utterance:
-    """What is heard between an audio-start and its transcript, and whose voice it is."""
+    """The sound between an audio-start and its transcript, and its speaker."""
 
     format: tuple[int, int, int] | None = None  # rate in Hz, bytes of a sample, channels
     pcm: bytearray = field(default_factory=bytearray)
@@ -63,17 +63,17 @@ class _Utterance:
     speaker: str | None = None
 
     def hear(self, event: Event) -> None:
-        """Keep the sound of a chunk; nothing of an utterance whose format changes."""
-        found = tuple(event.data.get(name) for name in ("rate", "width", "channels"))
+        """Keep the sound of a chunk; drop all if the format changes."""
+        form = tuple(event.data.get(name) for name in ("rate", "width", "channels"))
         if self.format is None:
-            self.format = cast("tuple[int, int, int]", found)
-        if found != self.format:
+            self.format = cast("tuple[int, int, int]", form)
+        if form != self.format:
             self.pcm.clear()
         elif len(self.pcm) < _KEPT_BYTES:
             self.pcm += event.payload or b""
 
     def wav(self) -> bytes:
-        """Return the sound as a WAV; raises what it raises for a format that cannot be."""
+        """Return the sound as a WAV; raises wave.Error for an invalid format."""
         rate, width, channels = self.format or (0, 0, 0)
         file = io.BytesIO()
         with wave.open(file, "wb") as out:
@@ -83,10 +83,10 @@ class _Utterance:
 
 
 class WyomingProxy:
-    """Stands before the service at ``upstream``, a host and a port.
+    """A proxy for the service at ``upstream``, a host and a port.
 
     - `in_text`: whether a transcript begins with the name, as ``[alice] turn on the light``; its
-      field ``speaker`` has it in any case.
+      field ``speaker`` always has it.
     - `wait_s`: how long a transcript waits for the decision at most.
     """
 
@@ -115,13 +115,13 @@ class WyomingProxy:
         self._open += 1
         try:
             if self._open > parts.limits.max_streams:
-                await _send(writer, Error("too many connections are open; ask again later").event())
+                await _send(writer, Error("too many connections are open; try again later").event())
                 return
             with anyio.fail_after(_CONNECT_S):
                 up_reader, up_writer = await asyncio.open_connection(*self._upstream)
         except OSError:
-            where = ":".join(map(str, self._upstream))
-            text = f"the speech-to-text service at {where} does not answer"
+            address = ":".join(map(str, self._upstream))
+            text = f"the speech-to-text service at {address} does not answer"
             with contextlib.suppress(OSError):
                 await _send(writer, Error(text, "upstream").event())
         else:
@@ -136,15 +136,15 @@ class WyomingProxy:
 
 
 class _Talk:
-    """One connection, and the one behind it."""
+    """One connection, and the one to the service behind it."""
 
     def __init__(self, parts: ServiceParts, wait_s: float, *, in_text: bool) -> None:
         self._parts, self._wait_s, self._in_text = parts, wait_s, in_text
         self._utterance: _Utterance | None = None
-        self._is_mixed = False  # two utterances are under way: no transcript is surely of either
+        self._is_mixed = False  # two utterances overlap: a transcript cannot be assigned to one
 
     async def run(self, client: tuple[Any, Any], upstream: tuple[Any, Any]) -> None:
-        """Send events to and fro until either side ends."""
+        """Pass events in both directions until either side ends."""
         async with anyio.create_task_group() as group:
 
             async def send(reader: Any, writer: Any, seen: Any) -> None:
@@ -157,7 +157,7 @@ class _Talk:
             group.start_soon(send, upstream[0], client[1], self._answered)
 
     async def _asked(self, group: TaskGroup, event: Event) -> Event:
-        """Hear what the client sends; it goes on as it is."""
+        """Hear the client's sound; the event passes unchanged."""
         if event.type == "audio-start":
             self._is_mixed |= self._utterance is not None
             self._utterance = _Utterance()
@@ -168,13 +168,13 @@ class _Talk:
         return event
 
     async def _answered(self, group: TaskGroup, event: Event) -> Event:
-        """Return what the service sends, with our part in it."""
+        """Return the service's event, with the speaker added."""
         if event.type == "info":
             return _introduced(event)
         if event.type != "transcript" or self._utterance is None:
             return event
         utterance, self._utterance = self._utterance, None
-        self._ask(group, utterance)  # the service may have heard the end by itself
+        self._ask(group, utterance)  # the service may have detected the end itself
         with anyio.move_on_after(self._wait_s):
             await utterance.answered.wait()
         if utterance.speaker is None or self._is_mixed:
@@ -203,13 +203,13 @@ class _Talk:
 
 
 def _introduced(event: Event) -> Event:
-    """Return what a service says of itself, with who names the speakers."""
+    """Return a service's info event, with voiceid as the source of the names."""
     programs = event.data.get("asr")
     for program in programs if isinstance(programs, list) else ():
         name = program.get("description") or program.get("name")
         program["description"] = f"{name}, with speakers named by voiceid"
-        who = program.get("attribution") or {}
-        program["attribution"] = {"url": "", **who, "name": f"{who.get('name', '')}, voiceid"}
+        credit = program.get("attribution") or {}
+        program["attribution"] = {"url": "", **credit, "name": f"{credit.get('name', '')}, voiceid"}
     return event
 
 

@@ -20,7 +20,7 @@ from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import Vid
 
 _PART = "file"
-"""What its forms call a recording."""
+"""The name of a recording in its forms."""
 _AS_BAD_REQUEST = {HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.CONFLICT}
 
 
@@ -44,7 +44,7 @@ class _Candidates(Options):
 
     @property
     def names(self) -> list[str]:
-        """The speakers who are asked about."""
+        """The requested speakers."""
         return [name for part in self.speaker_ids.split(",") if (name := part.strip())]
 
 
@@ -70,7 +70,7 @@ async def register(
 async def identify(
     request: Request, caller: Annotated[Caller, asking(Scope.IDENTIFY, _key, hears=True)]
 ) -> dict[str, Any]:
-    """Say which of some speakers is speaking; none: an empty id."""
+    """Decide which of some speakers is speaking; an empty id: none of them."""
     async with received(request, _Candidates, (1, 1), _PART) as ([clip], options):
         if not options.names:
             raise Problem(HTTPStatus.BAD_REQUEST, "RequestInvalid", "speaker_ids names no speaker")
@@ -86,12 +86,12 @@ async def identify(
 def _as_asked(name: str, names: list[str]) -> str:
     """Return an id as the caller wrote it: Alice and alice are one speaker."""
     key = speaker_key(name)
-    return next(one for one in names if speaker_key(one) == key)
+    return next(written for written in names if speaker_key(written) == key)
 
 
 @ROUTES.get("/health")
 def health(vid: Vid, caller: Annotated[Caller, asking(None, _key_in_query)]) -> dict[str, Any]:
-    """Say that the service lives; how many are enrolled, to those who may read."""
+    """Report that the service lives and, to callers who may read, the number of speakers."""
     answer: dict[str, Any] = {"status": "healthy"}
     if caller.may(Scope.READ) and not caller.groups:
         answer["total_voiceprints"] = vid.speakers.count()

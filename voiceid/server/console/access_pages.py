@@ -1,4 +1,4 @@
-"""Pages of who may ask: keys to the service, failed attempts, and the locks that they make."""
+"""Pages of access: keys of the service, failed attempts, and the locks that they cause."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keys(visit: Managing) -> Response:
 
 @ROUTES.post("/keys")
 def create(visit: Managing, fields: Sent) -> Response:
-    """Make a key, and show it this once."""
+    """Create a key, and show it once."""
     return _listed(visit, _made(visit, fields))
 
 
@@ -50,7 +50,7 @@ def _list(fields: FormData, name: str) -> list[str]:
 
 @ROUTES.get("/keys/remove")
 def ask_removal(visit: Managing, key: str) -> Response:
-    """Ask whether a key is to be removed."""
+    """Ask for confirmation to remove a key."""
     return visit.page("confirm.html", what="remove_key", key=visit.vid.keys.get(key), back=None)
 
 
@@ -65,8 +65,8 @@ def remove(visit: Managing, key: str, _: Sent) -> Response:
 def attempts(visit: Managing) -> Response:
     """List the names and the callers with failed attempts."""
     names = {key.id: key.name for key in visit.vid.keys.list()}
-    found, limits = visit.vid.attempts.list(), visit.config.attempts
-    return visit.page("attempts.html", attempts=found, keys=names, limits=limits)
+    failed, limits = visit.vid.attempts.list(), visit.config.attempts
+    return visit.page("attempts.html", attempts=failed, keys=names, limits=limits)
 
 
 @ROUTES.post("/attempts")

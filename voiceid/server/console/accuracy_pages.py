@@ -1,4 +1,4 @@
-"""The page of what decides, and how well they tell the enrolled voices apart."""
+"""Pages of calibrations, and of how well the enrolled voices are told apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
 _MOST_SPEAKERS = 100
-"""Of whom pictures are drawn: more are neither quick nor readable."""
+"""The limit of speakers in pictures: more would be slow and unreadable."""
 
 Drawn = list[tuple[str, Sample]]
 
@@ -44,7 +44,7 @@ def accuracy(visit: Looking) -> Response:
 
 @ROUTES.post("/accuracy")
 def use(visit: Managing, fields: Sent) -> Response:
-    """Let a calibration decide from now on, or none."""
+    """Use a calibration from now on, or none."""
     number = written(fields, "number")
     visit.vid.calibrations.use(int(number) if number.isascii() and number.isdigit() else None)
     return visit.go("/accuracy", said="saved")
@@ -52,16 +52,16 @@ def use(visit: Managing, fields: Sent) -> Response:
 
 @ROUTES.get("/calibration")
 def calibration(visit: Looking, number: Number) -> Response:
-    """Show what a calibration was worth."""
-    found = visit.vid.calibrations.get(number)
-    return visit.page("calibration.html", one=found, curve=curve_of(found.calibration.points))
+    """Show the measured quality of a calibration."""
+    fit = visit.vid.calibrations.get(number)
+    return visit.page("calibration.html", calibration=fit, curve=curve_of(fit.calibration.points))
 
 
 @ROUTES.get("/calibration/remove")
 def ask_removal(visit: Managing, number: Number) -> Response:
-    """Ask whether a calibration is to be removed."""
-    found = visit.vid.calibrations.get(number)
-    return visit.page("confirm.html", what="remove_calibration", number=number, source=found.source)
+    """Ask for confirmation to remove a calibration."""
+    fit = visit.vid.calibrations.get(number)
+    return visit.page("confirm.html", what="remove_calibration", number=number, source=fit.source)
 
 
 @ROUTES.post("/calibration/remove")
@@ -81,9 +81,9 @@ async def picture(visit: Looking, name: Literal["scores", "voices"]) -> Response
 
 def _drawn(visit: Visit) -> Drawn:
     """Return samples of the space in use, each with the speaker's name."""
-    found, _ = members(visit.vid, None, _MOST_SPEAKERS, None, visit.person)
-    space_id, samples = visit.vid.models.space.id, visit.vid.samples.of(found)
-    return [(s.name, one) for s in found for one in samples[s.id] if one.space_id == space_id]
+    shown, _ = members(visit.vid, None, _MOST_SPEAKERS, None, visit.person)
+    used, samples = visit.vid.models.space.id, visit.vid.samples.of(shown)
+    return [(s.name, sample) for s in shown for sample in samples[s.id] if sample.space_id == used]
 
 
 def _png(visit: Visit, draw: Callable[[Visit, Drawn], Picture]) -> bytes:
@@ -91,7 +91,7 @@ def _png(visit: Visit, draw: Callable[[Visit, Drawn], Picture]) -> bytes:
 
     drawn = _drawn(visit)
     if len(drawn) < 2:  # noqa: PLR2004 - a pair
-        raise ChangeRefused("there are no two samples of the model in use to compare")
+        raise ChangeRefused("the model in use has fewer than two samples to compare")
     return pictures.png(draw(visit, drawn))
 
 
@@ -100,8 +100,8 @@ def _scores(visit: Visit, drawn: Drawn) -> Picture:
 
     matrix = pictures.cosines(np.stack([sample.vector for _, sample in drawn]))
     genuine, impostor = pictures.pairs(matrix, [name for name, _ in drawn])
-    found = visit.vid.calibrations.thresholds([sample.quality for _, sample in drawn])
-    thresholds = {f"{one.value:.3f}, {one.source}": one.value for one in found}
+    in_use = visit.vid.calibrations.thresholds([sample.quality for _, sample in drawn])
+    thresholds = {f"{t.value:.3f}, {t.source}": t.value for t in in_use}
     return pictures.score_histograms(genuine, impostor, thresholds)
 
 

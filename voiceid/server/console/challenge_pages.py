@@ -1,4 +1,4 @@
-"""Pages of spoken codes: teaching the words, and asking for a code."""
+"""Pages of spoken codes: teaching the words, and creating a code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 class WordsFields(Fields):
-    """Of the rounds of words."""
+    """The fields of the rounds of words."""
 
     name: str
     words: str = ""
@@ -33,7 +33,7 @@ async def ask_words(visit: Adding, name: str = "") -> Response:
 
 @ROUTES.post("/words")
 async def teach_words(visit: Adding) -> Response:
-    """Keep how a speaker says the words of codes."""
+    """Learn how a speaker says the words of codes."""
     async with received(visit.request, WordsFields, (MIN_ROUNDS, MAX_ROUNDS)) as (rounds, fields):
         visit.require_token(fields.token)
         await to_thread.run_sync(reached_speaker, visit.vid, fields.name, visit.person)
@@ -47,7 +47,7 @@ async def teach_words(visit: Adding) -> Response:
 
 @ROUTES.post("/code")
 def ask_code(visit: Asking, fields: Sent) -> Response:
-    """Make a code, and ask for its answer."""
+    """Create a code, and ask for its answer."""
     visit.person.require(Scope.VERIFY)
     code = new_code(visit.vid, written(fields, "speaker"), 6, visit.person)
     return visit.page("code.html", code=code, group=written(fields, "group"))

@@ -1,4 +1,4 @@
-"""What the pages draw: a decision on a scale of scores, and what a calibration was worth."""
+"""Drawings of the pages: a decision on a scale of scores, and a calibration's error rates."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NAME_CHARS = 22
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place on the scale, and the text beside it.
+    """A mark on the scale, and the text beside it.
 
-    - `x`, `y`: of the text; `at`: of the mark.
+    - `x`: the place of the text; `at`: the place of the mark.
     - `anchor`: start, middle or end, so that the text stays within the picture.
     """
 
@@ -30,7 +30,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Of cosines, from the left to 1 at the right; see ``_scale.html``."""
+    """A scale of cosines, up to 1 at the right; see ``_scale.html``."""
 
     ticks: tuple[Mark, ...]
     score: Mark
@@ -42,7 +42,7 @@ class Scale:
 
 
 def scale_of(decision: Mapping[str, Any]) -> Scale | None:
-    """Return the scale of a decision's JSON; None: nothing was compared, or it is not shown."""
+    """Return the scale of a decision's JSON; None: no score, or it is hidden."""
     score, threshold = decision.get("score"), decision.get("threshold")
     if score is None or threshold is None:
         return None
@@ -87,7 +87,7 @@ def _label(name: str, score: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A rate that can be asked for: its place, and where its bounds of 95 % end."""
+    """A rate that can be requested: its place, and the ends of its 95 % bounds."""
 
     x: float
     y: float
@@ -106,7 +106,7 @@ class Curve:
 
 
 def curve_of(points: Sequence[CalibratedPoint]) -> Curve | None:
-    """Return the curve of a calibration's points; None: it has none."""
+    """Return the curve of a calibration's points, or None without points."""
     if not points:
         return None
     ordered = sorted(points, key=lambda point: point.fmr)

@@ -1,4 +1,4 @@
-"""Pages of what goes on: the groups, what decides for each, and decisions as they are made."""
+"""Pages of the groups with their settings, and of live decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 @ROUTES.get("/groups")
 def groups(visit: Looking) -> Response:
-    """List the groups that the person reaches, and those that the settings name."""
+    """List the groups that the person reaches, and the groups in the settings."""
     sizes, aims = visit.vid.speakers.group_sizes(), visit.config.groups
     reached = visit.person.groups or sorted({*sizes, *aims})
     rows = [(name, sizes.get(name, 0), _policy(aims.get(name, Aim()))) for name in reached]
@@ -23,24 +23,24 @@ def groups(visit: Looking) -> Response:
 
 @ROUTES.get("/events")
 def events(visit: Looking) -> Response:
-    """Show decisions as they are made; the script of the page asks ``/v1/events`` for them."""
+    """Show live decisions; the page's script reads them from ``/v1/events``."""
     return visit.page("events.html")
 
 
 def _policy(aim: Aim) -> list[str]:
-    """Return in words what the settings ask for where a group is named."""
-    said = []
+    """Return the settings of a group in words."""
+    words = []
     if aim.target_fmr is not None:
-        said.append(f"FMR {percent(aim.target_fmr)}")
+        words.append(f"FMR {percent(aim.target_fmr)}")
     if aim.target_fpir is not None:
-        said.append(f"FPIR {percent(aim.target_fpir)}")
+        words.append(f"FPIR {percent(aim.target_fpir)}")
     for net_speech_s, cosine in () if aim.threshold is None else aim.threshold.steps:
         since = f" from {net_speech_s:g} s" if net_speech_s else ""
-        said.append(f"threshold {cosine:.3f}{since}")
+        words.append(f"threshold {cosine:.3f}{since}")
     if aim.margin is not None:
-        said.append(f"lead {aim.margin:.3f}")
+        words.append(f"lead {aim.margin:.3f}")
     if aim.solo is not None:
-        said.append(f"several voices: {aim.solo}")
+        words.append(f"several voices: {aim.solo}")
     if aim.allow_replayed:
-        said.append("enrolled recordings are accepted")
-    return said
+        words.append("enrolled recordings are accepted")
+    return words

@@ -1,7 +1,7 @@
-"""Pages of long work: what begins it, how far it is, what came of it, and its end.
+"""Pages of long work: its start, its progress, its result, and its end.
 
-Recordings of several people are diarized; with those whose speakers are known errors are counted,
-or calibrations fitted.
+Recordings of several people are diarized; labelled recordings are used to count errors or to fit
+calibrations.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SPEAKER_CLIP = 2
 
 
 class DiarizeFields(Fields):
-    """Of a recording of several people."""
+    """The fields of a recording of several people."""
 
     speakers: Annotated[Counts, Blank] = None
     group: str = ""
@@ -57,7 +57,7 @@ async def ask_recording(visit: Hearing) -> Response:
 
 @ROUTES.post("/recording")
 async def diarize(visit: Hearing) -> Response:
-    """Begin to say who spoke when; the script of the page plays it beside that."""
+    """Begin a diarization; the page's script plays the recording beside the result."""
     kind = JobKind.DIARIZE
     async with received(visit.request, DiarizeFields, n_clips(visit.parts, kind)) as (
         clips,
@@ -71,7 +71,7 @@ async def diarize(visit: Hearing) -> Response:
 
 
 class EvaluationFields(Fields):
-    """Of labelled recordings."""
+    """The fields of labelled recordings."""
 
     kind: Literal["evaluate", "calibrate"] = "evaluate"
     manifest: str = ""
@@ -81,7 +81,7 @@ class EvaluationFields(Fields):
 
 @ROUTES.get("/evaluation")
 async def ask_recordings(visit: Managing) -> Response:
-    """Ask for recordings whose speakers are known."""
+    """Ask for labelled recordings."""
     most = visit.parts.limits
     return visit.page(
         "evaluation.html", most_clips=most.max_job_clips, most_mb=most.max_body_bytes >> 20
@@ -90,14 +90,14 @@ async def ask_recordings(visit: Managing) -> Response:
 
 @ROUTES.post("/evaluation")
 async def begin(visit: Managing) -> Response:
-    """Begin to count the errors, or to fit a calibration."""
+    """Begin an evaluation, or the fit of a calibration."""
     many = n_clips(visit.parts, JobKind.EVALUATE)
     async with received(visit.request, EvaluationFields, many) as (clips, fields):
         visit.require_token(fields.token)
         kind = JobKind(fields.kind)
         folder = _outer_folder(clips)
         for clip in clips:
-            clip.name = clip.name.removeprefix(folder)  # type: ignore[misc]  # it is ours
+            clip.name = clip.name.removeprefix(folder)  # type: ignore[misc]  # `_Clip` has a name to set
         request = {
             "manifest": fields.manifest,
             "enroll_first": None,
@@ -109,23 +109,23 @@ async def begin(visit: Managing) -> Response:
 
 
 def _outer_folder(clips: Sequence[BinaryIO]) -> str:
-    """Return the folder that was chosen, with a slash: browsers put it before SPEAKER/CLIP."""
-    parts = [PurePosixPath(clip.name).parts for clip in clips]
-    first = {each[0] for each in parts if each}
-    is_outer = len(first) == 1 and all(len(each) > _SPEAKER_CLIP for each in parts)
+    """Return the chosen folder with a slash: browsers put it before SPEAKER/CLIP."""
+    paths = [PurePosixPath(clip.name).parts for clip in clips]
+    first = {path[0] for path in paths if path}
+    is_outer = len(first) == 1 and all(len(path) > _SPEAKER_CLIP for path in paths)
     return f"{first.pop()}/" if is_outer else ""
 
 
 @ROUTES.get("/jobs")
 def jobs(visit: Working) -> Response:
-    """List the jobs that the person began, newest first; those of all to an admin."""
-    found = own_jobs(visit.parts, visit.person)
-    return visit.page("jobs.html", jobs=[_outline(job) for job in reversed(found)])
+    """List the person's jobs, newest first; an admin sees all jobs."""
+    own = own_jobs(visit.parts, visit.person)
+    return visit.page("jobs.html", jobs=[_outline(job) for job in reversed(own)])
 
 
 @ROUTES.get("/job")
 def show(visit: Working, id: str) -> Response:  # noqa: A002 - as the address has it
-    """Show a job; the script of a page asks for it again while it is worked on."""
+    """Show a job; the page's script reloads it while it runs."""
     job = own_job(visit.parts, id, visit.person)
     drawn = _pictures(visit, id) if job.kind in {JobKind.EVALUATE, JobKind.CALIBRATE} else {}
     return visit.page("job.html", part="_job.html", **_facts(visit.person, job, drawn))
@@ -133,7 +133,7 @@ def show(visit: Working, id: str) -> Response:  # noqa: A002 - as the address ha
 
 @ROUTES.get("/job/{name}.png")
 def picture(visit: Working, id: str, name: str) -> Response:  # noqa: A002
-    """Return what was drawn of a result."""
+    """Return a picture of a result."""
     drawn = _pictures(visit, id).get(f"{name}.png")
     if drawn is None:
         raise Problem(HTTPStatus.NOT_FOUND, "NotFound", "there is no such picture")
@@ -142,14 +142,14 @@ def picture(visit: Working, id: str, name: str) -> Response:  # noqa: A002
 
 @ROUTES.post("/job/end")
 def end(visit: Working, id: str, _: Sent) -> Response:  # noqa: A002
-    """Cancel a job; remove one that is over, and its result."""
+    """Cancel a job; remove a finished job and its result."""
     own_job(visit.parts, id, visit.person)
     is_removed = visit.parts.jobs.end(id)[1]
     return visit.go("/jobs", said="job-removed") if is_removed else visit.go("/job", id=id)
 
 
 def _begun(visit: Visit, job: Job) -> Response:
-    """Return the answer to a form that began a job: its page, or that it goes on."""
+    """Return the answer to a form that began a job: its page, or its progress."""
     if FRAGMENT not in visit.request.headers:
         return RedirectResponse(f"/job?id={job.id}", HTTPStatus.SEE_OTHER)
     answer = visit.page("_job.html", status=HTTPStatus.ACCEPTED, **_facts(visit.person, job))
@@ -162,7 +162,7 @@ def _facts(
 ) -> dict[str, Any]:
     return {
         "job": _outline(job),
-        "found": shown_job(job, caller)["result"],
+        "result": shown_job(job, caller)["result"],
         "problem": job.result if job.state is JobState.FAILED else None,
         "pictures": {name: picture.title for name, picture in (drawn or {}).items()},
     }
@@ -175,8 +175,8 @@ def _pictures(visit: Visit, job_id: str) -> dict[str, JobPicture]:
 
 
 def _outline(job: Job) -> dict[str, Any]:
-    """Return what pages show of each job."""
-    names = [name for _, name in job.request.get("clips", ())]  # until it is over
+    """Return the facts of a job for the pages."""
+    names = [name for _, name in job.request.get("clips", ())]  # only until it ends
     result = job.result if isinstance(job.result, dict) else {}
     names = names or [result[of] for of in ("clip", "source") if of in result]
     return {

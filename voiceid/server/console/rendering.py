@@ -1,4 +1,4 @@
-"""Templates made into answers, and the headers that guard them."""
+"""Rendering of templates, and the security headers of pages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GUARDS = {
 
 
 def guard(response: Response) -> Response:
-    """Return an answer with the headers by which a browser protects the console."""
+    """Return an answer with the security headers of the console."""
     for name, value in _GUARDS.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
@@ -43,7 +43,7 @@ def guard(response: Response) -> Response:
 
 
 def html(template: str, **facts: Any) -> str:
-    """Return a template filled in; what comes from outside is escaped."""
+    """Return a rendered template; values are escaped."""
     return _environment().get_template(template).render(facts)
 
 
@@ -52,7 +52,7 @@ def asset(name: str) -> Response | None:
     if name not in _TYPES:
         return None
     answer = Response(_assets()[name], media_type=_TYPES[name])
-    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"  # by its address
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"  # versioned
     return answer
 
 

@@ -22,16 +22,16 @@ from voiceid.server.session_cookies import is_secure, keep_cookie, new_cookie
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _SESSION_S = 8 * 3600
-"""A working day: then the key is asked for again."""
+"""A working day; after that the key is required again."""
 
 
 @ROUTES.get("/console/{name}")
 async def file(name: str) -> Response:
-    """Return a file that the pages load."""
-    found = asset(name)
-    if found is None:
+    """Return a file of the pages."""
+    response = asset(name)
+    if response is None:
         raise Problem(HTTPStatus.NOT_FOUND, "NotFound", "there is no such page")
-    return found
+    return response
 
 
 @ROUTES.get("/sign-in")
@@ -51,7 +51,7 @@ async def sign_in(request: Request, visit: Visiting, fields: Sent) -> Response:
     except AccessDenied as error:
         return _asked(visit, after, f"{error.message}.")
     if caller.key is None:
-        raise AccessDenied("there are no keys, and none is needed")
+        raise AccessDenied("there are no keys, so no key is needed")
     until = datetime.now(UTC) + timedelta(seconds=_SESSION_S)
     session = await to_thread.run_sync(visit.vid.keys.start_session, caller.key, until)
     answer = RedirectResponse(_own_path(after), HTTPStatus.SEE_OTHER)
@@ -62,7 +62,7 @@ async def sign_in(request: Request, visit: Visiting, fields: Sent) -> Response:
 
 @ROUTES.post("/sign-out")
 def sign_out(request: Request, visit: Visiting, _: Sent) -> Response:
-    """Let the browser forget its session."""
+    """End the session of the browser."""
     request.state.cookie = new_cookie()
     return visit.go("/sign-in")
 

@@ -26,25 +26,25 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _PAGE = 25
 _FIRST_PAGES = {Scope.ENROLL: "/enroll", Scope.IDENTIFY: "/try", Scope.VERIFY: "/try"}
-"""Where a person begins who may not see the speakers."""
+"""The first page of a person who may not see the speakers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A speaker in the list, and what the samples are worth."""
+    """A speaker in the list, with the quality of the samples."""
 
     speaker: Speaker
     samples: tuple[Sample, ...]
 
     @property
     def warnings(self) -> dict[str, int]:
-        """How many samples have each warning."""
-        found = [code for sample in self.samples for code in sample.quality.warnings]
-        return {code: found.count(code) for code in dict.fromkeys(found)}
+        """The number of samples with each warning."""
+        codes = [code for sample in self.samples for code in sample.quality.warnings]
+        return {code: codes.count(code) for code in dict.fromkeys(codes)}
 
     @property
     def snr_db(self) -> float | None:
-        """That of the noisiest sample."""
+        """The SNR of the noisiest sample."""
         levels = [s.quality.snr_db for s in self.samples if s.quality.snr_db is not None]
         return min(levels, default=None)
 
@@ -60,12 +60,12 @@ def speakers(
     visit.person.require(Scope.READ)
     if find.strip():
         with suppress(SpeakerNotFound):
-            found = reached_speaker(visit.vid, find.strip(), visit.person)
-            return visit.go("/speaker", name=found.name)
+            exact = reached_speaker(visit.vid, find.strip(), visit.person)
+            return visit.go("/speaker", name=exact.name)
         after = find.strip()
-    wanted = visit.person.group(group) if group.strip() else None
-    listed, _ = members(visit.vid, after, _PAGE + 1, wanted, visit.person)
-    shown, is_all = listed[:_PAGE], not visit.person.groups and wanted is None
+    reached = visit.person.group(group) if group.strip() else None
+    listed, _ = members(visit.vid, after, _PAGE + 1, reached, visit.person)
+    shown, is_all = listed[:_PAGE], not visit.person.groups and reached is None
     samples = visit.vid.samples.of(shown)
     return visit.page(
         "speakers.html",
@@ -73,7 +73,7 @@ def speakers(
         last=shown[-1].name if len(listed) > _PAGE else None,
         after=after,
         find=find,
-        group=wanted or "",
+        group=reached or "",
         n_speakers=visit.vid.speakers.count() if is_all else None,
     )
 
@@ -81,27 +81,27 @@ def speakers(
 @ROUTES.get("/speaker")
 def speaker(visit: Looking, name: str) -> Response:
     """Show a speaker and the samples."""
-    found = reached_speaker(visit.vid, name, visit.person)
-    row = Row(found, tuple(visit.vid.samples.list(found.name)))
+    speaker = reached_speaker(visit.vid, name, visit.person)
+    row = Row(speaker, tuple(visit.vid.samples.list(speaker.name)))
     inspection = nearest = None
-    with suppress(SpaceMismatch, ThresholdUnavailable):  # of another model, or without a threshold
-        inspection = visit.vid.speakers.inspect(found.name)
+    with suppress(SpaceMismatch, ThresholdUnavailable):  # another model, or no threshold
+        inspection = visit.vid.speakers.inspect(speaker.name)
     if inspection is not None and inspection.nearest is not None and not visit.person.groups:
         nearest = inspection.nearest, inspection.likeness
     return visit.page(
-        "speaker.html", row=row, inspection=inspection, nearest=nearest, last_day=last_day(found)
+        "speaker.html", row=row, inspection=inspection, nearest=nearest, last_day=last_day(speaker)
     )
 
 
 @ROUTES.post("/speaker")
 def edit(visit: Managing, name: str, fields: Sent) -> Response:
-    """Change what is known of a speaker beside the voice, or the name."""
+    """Change a speaker's details or name."""
     before = visit.vid.speakers.get(name)
-    wanted = written(fields, "name")
+    new_name = written(fields, "name")
     edited = visit.vid.speakers.edit(
         before.name,
         _details(before, fields),
-        new_name=None if wanted == before.name else wanted,
+        new_name=None if new_name == before.name else new_name,
         force="force" in fields,
     )
     return visit.go("/speaker", name=edited.name, said="saved")
@@ -124,19 +124,19 @@ def _details(before: Speaker, fields: FormData) -> SpeakerDetails:
 
 
 def _metadata(text: str) -> Mapping[str, str]:
-    found = {}
+    metadata = {}
     for line in filter(str.strip, text.splitlines()):
         key, sign, value = line.partition("=")
         if not sign:
             raise SpeakerDetailInvalid(
                 f"{line.strip()!r:.80} is not metadata", hint="Write key=value, one a line."
             )
-        found[key.strip()] = value.strip()
-    return found
+        metadata[key.strip()] = value.strip()
+    return metadata
 
 
 def last_day(speaker: Speaker) -> str:
-    """Return the last day of a speaker, or the moment of the expiry, as `expiry` reads it."""
+    """Return a speaker's last day or time of expiry, in the form that `expiry` reads."""
     if speaker.expires_at is None:
         return ""
     moment = speaker.expires_at.astimezone(UTC)
@@ -146,9 +146,9 @@ def last_day(speaker: Speaker) -> str:
 
 @ROUTES.get("/speaker/remove")
 def ask_removal(visit: Managing, name: str) -> Response:
-    """Ask whether a speaker is to be erased."""
-    found = visit.vid.speakers.get(name)
-    return visit.page("confirm.html", what="remove_speaker", speaker=found, back=found)
+    """Ask for confirmation to erase a speaker."""
+    speaker = visit.vid.speakers.get(name)
+    return visit.page("confirm.html", what="remove_speaker", speaker=speaker, back=speaker)
 
 
 @ROUTES.post("/speaker/remove")
@@ -160,10 +160,10 @@ def remove(visit: Managing, name: str, _: Sent) -> Response:
 
 @ROUTES.get("/sample/remove")
 def ask_sample_removal(visit: Managing, name: str, number: int) -> Response:
-    """Ask whether a sample is to be erased."""
-    found = visit.vid.speakers.get(name)
+    """Ask for confirmation to erase a sample."""
+    speaker = visit.vid.speakers.get(name)
     return visit.page(
-        "confirm.html", what="remove_sample", speaker=found, number=number, back=found
+        "confirm.html", what="remove_sample", speaker=speaker, number=number, back=speaker
     )
 
 

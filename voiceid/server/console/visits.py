@@ -1,4 +1,4 @@
-"""Visits of people to the console: who asks, the guard of its forms, and pages as answers."""
+"""Visits to the console: the caller, the protection of forms, and pages as answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from voiceid.server.session_cookies import (
 
 _ANONYMOUS_S = 24 * 3600
 FRAGMENT = "x-fragment"
-"""The header by which the script of a page asks for the part of it that changes."""
+"""The header by which a page's script requests only the part that changes."""
 _MAX_FIELDS = 40
 
 
@@ -45,8 +45,8 @@ _MAX_FIELDS = 40
 class Visit:
     """One request of a person.
 
-    - `caller`: None: not signed in.
-    - `cookie`: what the browser keeps, or is to keep from now on.
+    - `caller`: None if not signed in.
+    - `cookie`: the browser's cookie, or the new one to set.
     """
 
     request: Request
@@ -55,7 +55,7 @@ class Visit:
 
     @property
     def parts(self) -> ServiceParts:
-        """What the routes share."""
+        """The objects that the routes share."""
         return parts_of(self.request)
 
     @property
@@ -70,17 +70,17 @@ class Visit:
 
     @property
     def person(self) -> Caller:
-        """The caller of a page that needs one."""
+        """The caller of a page that requires one."""
         if self.caller is None:
             raise SignInNeeded
         return self.caller
 
     def may(self, *scopes: str) -> bool:
-        """Whether the page shows what one of some scopes allows."""
+        """Whether the caller has one of some scopes."""
         return self.caller is not None and any(self.caller.may(Scope(s)) for s in scopes)
 
     def require_token(self, token: object) -> None:
-        """Raise Problem unless a form is of a page that this browser was given."""
+        """Raise Problem unless the form comes from a page that this browser received."""
         headers = self.request.headers
         origin = headers.get("origin")
         is_same = origin is None or urlsplit(origin).netloc == headers.get("host")
@@ -90,8 +90,8 @@ class Visit:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 "FormStale",
-                "the form is not of a page that this browser was given last",
-                hint="Open the page again, and send its form.",
+                "the form is not from the latest page that this browser received",
+                hint="Reload the page, and send the form again.",
             )
 
     async def form(self) -> FormData:
@@ -101,10 +101,10 @@ class Visit:
         return fields
 
     def page(self, template: str, *, status: int = 200, part: str = "", **facts: Any) -> Response:
-        """Return a page; or its ``part`` alone, where the script of the page asks for it."""
-        wanted = part if part and FRAGMENT in self.request.headers else template
+        """Return a page, or only its ``part`` if the page's script requests it."""
+        chosen = part if part and FRAGMENT in self.request.headers else template
         said = self.request.query_params.get("said", "")
-        text = html(wanted, visit=self, token=form_token(self.cookie), said=said, **facts)
+        text = html(chosen, visit=self, token=form_token(self.cookie), said=said, **facts)
         return HTMLResponse(text, status)
 
     def go(self, path: str, **query: str) -> Response:
@@ -113,24 +113,24 @@ class Visit:
 
 
 class Fields(Options):
-    """Of a form with recordings."""
+    """The fields of a form with recordings."""
 
     token: str = ""
 
 
 Blank = BeforeValidator(lambda text: text or None)
-"""Of a field: where nothing is written in it, nothing is said."""
+"""A validator that turns an empty field into None."""
 
 
 class SignInNeeded(Exception):
-    """A person without a session asks for a page that needs one."""
+    """A person without a session requests a page that needs one."""
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages, and whose answers are guarded."""
+    """A route that shows errors as pages and sets the security headers."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the function that answers a request."""
         answer = super().get_route_handler()
 
         async def page(request: Request) -> Response:
@@ -162,13 +162,13 @@ def _to_sign_in(request: Request) -> Response:
     path = request.url.path
     if request.method != "GET" or path == "/":
         return _redirect("/sign-in", {})
-    asked = f"{path}?{request.url.query}" if request.url.query else path
-    return _redirect("/sign-in", {"next": asked})
+    target = f"{path}?{request.url.query}" if request.url.query else path
+    return _redirect("/sign-in", {"next": target})
 
 
 def _redirect(path: str, query: Mapping[str, str]) -> Response:
-    where = f"{path}?{urlencode(query)}" if query else path
-    return RedirectResponse(where, HTTPStatus.SEE_OTHER)
+    url = f"{path}?{urlencode(query)}" if query else path
+    return RedirectResponse(url, HTTPStatus.SEE_OTHER)
 
 
 async def visit_of(request: Request) -> Visit:
@@ -193,7 +193,7 @@ async def visit_of(request: Request) -> Visit:
 
 
 def _visiting(*scopes: Scope) -> Any:
-    """Return the dependency of a page: a person who may do what one of these scopes says."""
+    """Return the dependency of a page: a person who has one of these scopes."""
 
     async def visit(visit: Annotated[Visit, Depends(visit_of)]) -> Visit:
         if not any(map(visit.person.may, scopes)):
@@ -215,11 +215,11 @@ Adding = Annotated[Visit, _visiting(Scope.ENROLL)]
 Working = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.ENROLL)]
 Managing = Annotated[Visit, _visiting(Scope.ADMIN)]
 Sent = Annotated[FormData, Depends(_form)]
-"""The fields of a form without recordings, of a page that this browser was given."""
+"""The fields of a form without recordings, with a valid token."""
 
 
 def written(fields: FormData, name: str) -> str:
-    """Return what is written in a field, or an empty text."""
+    """Return the trimmed text of a field, or an empty text."""
     return str(fields.get(name, "")).strip()
 
 

@@ -22,7 +22,7 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 class EnrollFields(Fields):
-    """Of an enrolment."""
+    """The fields of an enrolment."""
 
     name: str
     label: str = ""
@@ -37,7 +37,7 @@ class EnrollFields(Fields):
 
 
 class TryFields(Fields):
-    """Of a question."""
+    """The fields of a question."""
 
     speaker: str = ""
     group: str = ""
@@ -52,7 +52,7 @@ async def ask_enrolment(visit: Adding, name: str = "") -> Response:
 
 @ROUTES.post("/enroll")
 async def enroll(visit: Adding) -> Response:
-    """Enrol recordings, or say what is missing."""
+    """Enrol recordings, or show what is missing."""
     async with received(visit.request, EnrollFields, (1, visit.parts.limits.max_clips)) as (
         clips,
         fields,
@@ -125,7 +125,7 @@ async def try_voice(visit: Asking) -> Response:
                 blind=not visit.person.may(Scope.READ),
             )
         decision: Decision = await visit.parts.places.run(visit.request, ask)
-    said = shown(decision, visit.person, claimed=claimed or None)
+    facts = shown(decision, visit.person, claimed=claimed or None)
     return visit.page(
-        "try.html", part="_decision.html", speaker=claimed, decision=said, scale=scale_of(said)
+        "try.html", part="_decision.html", speaker=claimed, decision=facts, scale=scale_of(facts)
     )

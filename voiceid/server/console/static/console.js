@@ -1,17 +1,17 @@
-// The pages work without this but for the microphone, live events and playing.
+// Only the microphone, live events and playing need this script.
 "use strict";
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-/* Forms that are answered in their page: the server sends the part that changes. */
+/* Forms with their answer in the same page: the server sends the part that changes. */
 
 function answer(form, button, scroll) {
   const place = document.getElementById(form.dataset.fragment);
-  const buttons = all("button", form).filter((one) => !("record" in one.dataset));
+  const buttons = all("button", form).filter((button) => !("record" in button.dataset));
   const body = new FormData(form);
   if (button?.name) body.append(button.name, button.value);
   place.setAttribute("aria-busy", "true");
-  for (const one of buttons) one.disabled = true;
+  for (const each of buttons) each.disabled = true;
   return fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } })
     .then(async (response) => {
       if (response.redirected) return void location.reload(); // the session is over
@@ -25,12 +25,12 @@ function answer(form, button, scroll) {
     .catch(() => {
       const said = document.createElement("p");
       said.className = "notice bad";
-      said.textContent = "The service does not answer. Send it again later.";
+      said.textContent = "The service does not answer. Try again later.";
       place.replaceChildren(said);
     })
     .finally(() => {
       place.removeAttribute("aria-busy");
-      for (const one of buttons) one.disabled = false;
+      for (const each of buttons) each.disabled = false;
     });
 }
 
@@ -40,31 +40,31 @@ for (const form of all("form[data-fragment]"))
     answer(form, event.submitter, true);
   });
 
-/* A job: how far it is, asked for each second until it is over. */
+/* A job: its progress, loaded each second until it ends. */
 
 async function follow(place, form) {
   const job = place.querySelector("[data-job]");
   while (job && place.contains(job)) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const answered = await fetch(job.dataset.job, { headers: { "X-Fragment": "1" } }).catch(() => null);
-    if (!place.contains(job)) return; // another was begun
-    if (!answered || answered.status >= 500) continue; // the service is started again
+    if (!place.contains(job)) return; // another job was begun
+    if (!answered || answered.status >= 500) continue; // the service restarts
     if (answered.redirected) return void location.reload(); // the session is over
-    const found = document.createElement("template");
-    found.innerHTML = await answered.text();
-    if (found.content.querySelector("[data-job]")) {
-      for (const part of ["[data-progress]", "progress"]) // the rest stays, and the focus in it
-        job.querySelector(part).replaceWith(found.content.querySelector(part));
+    const fragment = document.createElement("template");
+    fragment.innerHTML = await answered.text();
+    if (fragment.content.querySelector("[data-job]")) {
+      for (const part of ["[data-progress]", "progress"]) // the rest of the page keeps its focus
+        job.querySelector(part).replaceWith(fragment.content.querySelector(part));
       continue;
     }
     const hadFocus = place.contains(document.activeElement);
-    place.replaceChildren(found.content);
+    place.replaceChildren(fragment.content);
     if (hadFocus) place.querySelector("[tabindex]")?.focus();
   }
   if (!place.querySelector("[data-job]")) listenTo(place, form?.elements.namedItem("audio")?.files?.[0]);
 }
 
-/* Recordings: files that were chosen, and takes of the microphone, in one list. */
+/* Recordings: chosen files and takes of the microphone, in one list. */
 
 class Recordings {
   constructor(root) {
@@ -94,9 +94,9 @@ class Recordings {
   }
 
   show(changed = true) {
-    const held = new DataTransfer();
-    for (const file of this.files) held.items.add(file);
-    this.input.files = held.files;
+    const transfer = new DataTransfer();
+    for (const file of this.files) transfer.items.add(file);
+    this.input.files = transfer.files;
     for (const player of all("audio", this.list)) URL.revokeObjectURL(player.src);
     this.list.replaceChildren(...this.files.map((file, at) => this.row(file, at)));
     if (changed && "check" in this.form.dataset && this.files.length && this.form.checkValidity())
@@ -126,7 +126,7 @@ class Recordings {
   }
 }
 
-/* The microphone, as it is: without what browsers do to voices. */
+/* The microphone, without the browser's voice processing. */
 
 class Microphone {
   constructor(root, recordings) {
@@ -140,7 +140,7 @@ class Microphone {
     root.hidden = false;
     if (!navigator.mediaDevices || !window.MediaRecorder) {
       this.button.disabled = true;
-      this.say("A browser gives the microphone to pages of https and of this computer alone.");
+      this.say("The microphone only works on https pages and on pages of this computer.");
       return;
     }
     this.button.addEventListener("click", () => (this.recorder ? this.stop() : this.start()));
@@ -160,7 +160,7 @@ class Microphone {
       });
     } catch (error) {
       this.say(error.name === "NotFoundError" ? "There is no microphone."
-        : "The browser does not give the microphone: allow it for this page.");
+        : "The browser blocks the microphone: allow it for this page.");
       return;
     } finally {
       this.button.disabled = false;
@@ -189,11 +189,11 @@ class Microphone {
       analyser.getFloatTimeDomainData(samples);
       const power = samples.reduce((sum, x) => sum + x * x, 0) / samples.length;
       const level = Math.max(-100, 10 * Math.log10(power));
-      this.meter.value = Math.max(level, this.meter.value - 0.5); // it falls slowly, to be read
+      this.meter.value = Math.max(level, this.meter.value - 0.5); // it falls slowly, so that it can be read
       this.loudest = Math.max(this.loudest, level);
       const seconds = (performance.now() - this.since) / 1000;
       this.clock.textContent = `${seconds.toFixed(1)} s`;
-      if (seconds > 2 && this.loudest < -55) this.say("Hardly anything is heard: is the microphone on?");
+      if (seconds > 2 && this.loudest < -55) this.say("The level is very low: is the microphone on?");
       requestAnimationFrame(look);
     };
     look();
@@ -221,7 +221,7 @@ for (const root of all("[data-recordings]")) {
   for (const place of all("[data-microphone]", root)) new Microphone(place, recordings);
 }
 
-/* A recording that is played beside its turns, which light up. */
+/* A recording that is played beside its turns, which are highlighted. */
 
 function listenTo(place, file) {
   const room = place.querySelector("[data-player]");
@@ -294,7 +294,7 @@ for (const said of all("[data-events]")) {
   source.addEventListener("decision", show);
   source.addEventListener("error", () => {
     said.textContent = source.readyState === EventSource.CLOSED
-      ? "This service sends no live events." : "The connection is lost; it is tried again.";
+      ? "This service sends no live events." : "The connection is lost; reconnecting.";
   });
 }
 
