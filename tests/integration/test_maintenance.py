@@ -115,7 +115,7 @@ def test_nothing_that_was_removed_is_in_a_copy(store: Store, tmp_path: Path) -> 
     [
         ("UPDATE centroids SET vector = (SELECT vector FROM samples LIMIT 1)", "is not what"),
         ("DELETE FROM centroids WHERE speaker_id = 1", "alice"),
-        ("DELETE FROM speakers WHERE id = 2", "refers to a speakers"),
+        ("DELETE FROM speakers WHERE id = 2", "refers to a missing row of speakers"),
         ("UPDATE speakers SET created_at = 'long ago' WHERE id = 1", "speaker 1"),
         ("UPDATE centroids SET vector = x'0000000000000000'", "damaged"),
     ],

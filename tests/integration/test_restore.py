@@ -188,7 +188,7 @@ def test_a_file_that_is_mostly_holes_is_refused_before_it_is_read(
     monkeypatch.setattr("voiceid.store.restore._SMALL_BYTES", 1 << 20)
     with backup.open("rb+") as file:
         file.truncate(200 * backup.stat().st_size)
-    with pytest.raises(StoreError, match="100 times the bytes that are on the disk"):
+    with pytest.raises(StoreError, match="100 times its bytes on the disk"):
         restore(database, backup)
     assert names(database) == {"alice", "bob", "late"}
 
