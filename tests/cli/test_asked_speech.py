@@ -106,7 +106,7 @@ def test_a_recording_in_the_place_of_the_id_of_a_code_is_said(run, home) -> None
 def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:
     wrong = run("verify", "bob", "clip.wav", "--challenge")
     assert wrong.code == 2
-    assert "give --mic in place of AUDIO, or the ID" in wrong.err
+    assert "give --mic instead of AUDIO, or the ID" in wrong.err
 
 
 @pytest.mark.parametrize(

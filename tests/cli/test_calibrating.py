@@ -128,7 +128,7 @@ def test_without_use_it_is_kept_and_changes_no_decision(
     assert card.split()[:2] == ["card", "campplus"]
     [would] = [line for line in new if line.endswith("would decide")]
     assert would.split()[2:4] == ["1", "%"]
-    assert "lowest FMR that can be asked of it: " in ran.out
+    assert "lowest FMR that it supports: " in ran.out
     used = run("calibrations", "use", "1")
     assert used.code == 0
     found = run("verify", "alice", door, "--json").json

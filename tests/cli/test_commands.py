@@ -454,7 +454,7 @@ def test_speakers_are_listed_for_people_and_as_json_lines(home: Path, run: Runne
 
 def test_a_home_that_is_not_there_is_named(home: Path, run: Runner) -> None:
     ran = run("speakers", "list", "--home", str(home / "hmoe"))
-    assert f"there is no home {home / 'hmoe'} yet; a new one begins there" in ran.err
+    assert f"the home {home / 'hmoe'} does not exist yet; it will be created" in ran.err
     assert f"no speaker is enrolled in {home / 'hmoe' / 'data'}" in ran.err
     ran = run("speakers", "list", "--home", str(home / "data" / "voiceid.sqlite3"))
     assert "config.yaml: cannot be read: Not a directory\n" in ran.err

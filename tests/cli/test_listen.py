@@ -101,7 +101,7 @@ def test_a_program_that_fails_is_said_and_listening_goes_on(run, talk: Path) -> 
 def test_a_program_that_cannot_be_run_is_an_error_before_anything_is_heard(run, talk) -> None:
     ran = run("listen", talk, "--command", talk)
     assert (ran.code, ran.out) == (21, "")
-    assert "that can be run" in ran.err
+    assert "is not executable" in ran.err
 
 
 @pytest.mark.parametrize(

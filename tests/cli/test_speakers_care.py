@@ -144,7 +144,7 @@ def test_a_sample_is_erased_and_the_last_one_stays(home: Path, run: Runner) -> N
     assert run("database", "check").code == 0
     assert run("samples", "list", "zoe").code == 41
     few = run("samples", "remove", "bob", samples(run, "bob")["bob-2.wav"], "--yes")
-    assert (few.code, "are needed" in few.err) == (0, True)
+    assert (few.code, "are required" in few.err) == (0, True)
 
 
 def test_a_gallery_moves_to_another_home(home: Path, clips: dict[str, Path], run: Runner) -> None:

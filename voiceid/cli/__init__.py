@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from voiceid.cli.exit_codes import INTERRUPTED
 
 _OF_A_START = 200_000
-"""More objects than a command is made of that answers one question, most of them for good."""
+"""More objects than one question creates, most of which live until the end."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def collect_after_start() -> None:
-    """Have Python look for garbage only once a start is over, in which there is next to none."""
+    """Delay garbage collection until the start is over, since it leaves hardly any garbage."""
     usual = gc.get_threshold()
 
     def as_usual(*_: object) -> None:
@@ -44,8 +44,8 @@ def collect_after_start() -> None:
 def program() -> None:
     """Run the command that the process was started for, and end the process.
 
-    Everything is closed and flushed by then.  To take the engines apart again, piece by piece,
-    would cost a sixth of the time that an identification takes.
+    Everything is closed and flushed by then.  A normal exit would take the engines apart piece by
+    piece, a sixth of the time of an identification.
     """
     collect_after_start()
     code = main()

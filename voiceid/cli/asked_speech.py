@@ -1,4 +1,4 @@
-"""Speech that a person is asked for now, in the place of recordings."""
+"""Speech that is recorded now, instead of existing recordings."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ audio_or_mic = together(
         is_flag=False,
         flag_value="mic",
         metavar="[SOURCE]",
-        help="Record it now, by the microphone, or from a SOURCE as `listen` takes it.",
+        help="Record now, from the microphone or from a SOURCE as for `listen`.",
     ),
 )
-"""Clips, or where to record them."""
+"""Clips, or a source to record from."""
 
 
 def require_one(name: str, audio: Sequence[str], source: str | None, console: Console) -> None:
-    """Raise click.UsageError unless there are recordings, or where to make them."""
+    """Raise click.UsageError unless either recordings or a source are given."""
     if (source is None) == (not audio):
-        raise click.UsageError("Give NAME and AUDIO; or NAME and --mic, to record it now.")
+        raise click.UsageError("Give NAME and AUDIO, or NAME and --mic to record now.")
     require_order(name, audio, console)
 
 
 def require_order(
     name: str, audio: Sequence[str], console: Console, *, may_be_new: bool = False
 ) -> None:
-    """Refuse a recording in the place of the name; warn of a name that was not quoted."""
+    """Refuse a file instead of a name; warn about a name that was not quoted."""
     at = Path(name)
     if audio and at.suffix and at.is_file() and (may_be_new or not Path(audio[0]).exists()):
         raise click.UsageError(f"NAME comes first, then AUDIO; {name} is a file.")
-    rest = list(takewhile(lambda a: _WORD.fullmatch(a) and not os.path.exists(a), audio))
-    if rest:
-        whole = " ".join([name, *rest])
-        console.warn(f'there is no file {rest[0]}; quote a name of several words: "{whole}"')
+    words = list(takewhile(lambda a: _WORD.fullmatch(a) and not os.path.exists(a), audio))
+    if words:
+        whole = " ".join([name, *words])
+        console.warn(f'there is no file {words[0]}; quote a name of several words: "{whole}"')

@@ -1,4 +1,4 @@
-"""Asking before something is done that cannot be undone."""
+"""Confirmation before an action that cannot be undone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NotConfirmed(Exception):
 
 
 def asks_first(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command ``--yes``, without which it needs a terminal to ask on; a dry run needs none.
+    """Add ``--yes`` to a command; without it, or a dry run, the command needs a terminal.
 
     The command calls `confirm`.
     """
@@ -31,20 +31,22 @@ def asks_first(command: Callable[..., int | None]) -> Callable[..., int | None]:
     def asking(*args: Any, yes: bool, **kwargs: Any) -> int | None:
         del yes
         if not _goes_on() and not is_terminal(sys.stdin):
-            raise click.UsageError("There is no terminal to ask on; --yes goes on without asking.")
+            raise click.UsageError(
+                "There is no terminal to ask on; --yes continues without asking."
+            )
         return command(*args, **kwargs)
 
-    text = "Do not ask; needed where there is no terminal to ask on."
+    text = "Do not ask; required without a terminal."
     return click.option("-y", "--yes", is_flag=True, help=text)(asking)
 
 
 def confirm(console: Console, question: str) -> None:
-    """Raise NotConfirmed unless ``--yes`` was given, or a person at the terminal says so."""
+    """Raise NotConfirmed unless ``--yes`` was given or the person at the terminal agrees."""
     if not (_goes_on() or click.confirm(printable(question), err=True)):
         console.complain("nothing was changed")
         raise NotConfirmed
 
 
 def _goes_on() -> bool:
-    given = click.get_current_context().params
-    return bool(given["yes"] or given.get("dry_run"))
+    options = click.get_current_context().params
+    return bool(options["yes"] or options.get("dry_run"))

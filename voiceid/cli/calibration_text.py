@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 def calibration_text(stored: StoredCalibration) -> str:
-    """Return what a calibration is, and its errors on held-out speakers."""
+    """Return the facts of a calibration, and its errors on held-out speakers."""
     return f"{_facts(stored)}\n\n{_points(stored.calibration.points)}"
 
 
 def countermeasure_text(name: str, fit: CountermeasureFit) -> str:
-    """Return the threshold that was fitted to a countermeasure, and what it comes to."""
+    """Return the threshold that was fitted to a countermeasure, and its error rates."""
     from voiceid.evaluation.page import rate_text  # noqa: PLC0415 - loaded by now
 
     at = fit.threshold
     facts = {
         "threshold": f"{at.value:.6g}",
         "fitted to": f"{at.bona_fide} bona fide clips and {at.attacks} attacks of {at.source}",
-        "BPCER": f"{rate_text(fit.bpcer)}, aimed at {percent(at.target_bpcer)}",
+        "BPCER": f"{rate_text(fit.bpcer)}, target {percent(at.target_bpcer)}",
         **{f"APCER {species}": rate_text(rate) for species, rate in fit.apcer.items()},
     }
     return f"fitted  {name}\n{fields(facts)}"
 
 
 def fit_text(fit: CalibrationFit) -> str:
-    """Return what was fitted, and its errors beside those of what decides without it."""
+    """Return a new calibration's errors beside those of the thresholds without it."""
     mark = "decides now" if fit.calibration.in_use else "would decide"
     rows = [
         [
@@ -47,10 +47,10 @@ def fit_text(fit: CalibrationFit) -> str:
         ]
         for row in fit.rates
     ]
-    names = ["held-out trials", "asked FMR", "FMR", "FNMR", ""]
+    names = ["held-out trials", "target FMR", "FMR", "FNMR", ""]
     return (
         f"{_facts(fit.calibration)}\n\n{table(names, rows, right=set(names[1:4]))}\n\n"
-        f"lowest FMR that can be asked of it: {percent(fit.least_fmr)}"
+        f"lowest FMR that it supports: {percent(fit.least_fmr)}"
     )
 
 
@@ -83,7 +83,7 @@ def _counts(errors: int, trials: int) -> str:
 
 
 def calibrations_table(calibrations: Sequence[StoredCalibration]) -> str:
-    """Return calibrations, one a line."""
+    """Return calibrations, one per line."""
     rows = [
         [
             *(fit.id, fit.space_id, fit.source, fit.held_out.speakers, fit.held_out.impostor),
@@ -98,7 +98,7 @@ def calibrations_table(calibrations: Sequence[StoredCalibration]) -> str:
 
 
 def adapted_text(measured: dict[str, Any]) -> str:
-    """Return what every candidate of an adaptation came to with held-out speakers."""
+    """Return the figures of every candidate adaptation on held-out speakers."""
     rows = [
         [
             tried["candidate"] + (" *" if tried["candidate"] == measured["chosen"] else ""),
@@ -115,7 +115,7 @@ def adapted_text(measured: dict[str, Any]) -> str:
 
 
 def adaptations_table(adaptations: Sequence[StoredAdaptation]) -> str:
-    """Return adaptations, one a line."""
+    """Return adaptations, one per line."""
     rows = [
         [
             *(fit.id, fit.space_id, fit.source, fit.measured["chosen"]),

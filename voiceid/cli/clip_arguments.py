@@ -23,14 +23,14 @@ _AUDIO = re.compile(
     r"|nist|nut|og[agv]|oma|opus|qcp|qta?|ra|rf64|rm|sf|snd|sox|spdif|sph|spx|tak|thd|ts|tta|voc|vob"
     r"|w64|wave?|web[am]|wm[av]|wtv|wv|xwma"
 )
-"""Endings of what is taken from a folder, beside those of `voiceid.audio.headerless`; a file that
-is named is taken whatever it is called."""
+"""Suffixes of the files taken from a folder, beside those of `voiceid.audio.headerless`; a file
+that is named itself is always taken."""
 
 
 def checked(sources: Sequence[str]) -> Sequence[str]:
     """Return audio arguments of one recording each; raises click.UsageError as `clips` does."""
     if list(sources).count(STDIN) > 1:
-        raise click.UsageError("Standard input (-) can be read once only.")
+        raise click.UsageError("Standard input (-) can be read only once.")
     if STDIN in sources and is_terminal(sys.stdin):
         raise click.UsageError("Standard input (-) is a terminal; pipe audio into it.")
     return sources
@@ -39,14 +39,14 @@ def checked(sources: Sequence[str]) -> Sequence[str]:
 def clips(sources: Sequence[str], console: Console) -> list[str]:
     """Return the recordings that the audio arguments stand for, in order.
 
-    A folder stands for the audio files in it and below, by name, and the console warns of all
-    others; a pattern that the shell did not expand stands for what it matches.
+    A folder stands for the audio files in it and below, by name; the console warns about all other
+    files.  A pattern that the shell did not expand stands for its matches.
     """
     return [clip for source in checked(sources) for clip in _expanded(source, console)]
 
 
 def entries_of(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; raises AudioNotFound."""
+    """Return the entries of a folder, in order; raises AudioNotFound."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
@@ -59,8 +59,8 @@ def entries_of(folder: Path) -> list[Path]:
 def people_in(folder: Path, console: Console) -> dict[str, list[str]]:
     """Return the recordings in a folder by speaker.
 
-    Each folder in it is a speaker, called like the folder, with all that lies below; a folder
-    of recordings alone is one speaker itself.
+    Each folder in it is a speaker, named by the folder, with all recordings below; a folder that
+    only has recordings is one speaker.
     """
     from voiceid.domain import speaker_key  # noqa: PLC0415 - loads numpy
 
@@ -79,8 +79,8 @@ def people_in(folder: Path, console: Console) -> dict[str, list[str]]:
     for person in folders:
         if (other := first.setdefault(speaker_key(person.name), person)) != person:
             raise ManifestInvalid(
-                f"the folders {other} and {person} make one name",
-                hint="Rename one, or put the recordings of one speaker into one folder.",
+                f"the folders {other} and {person} give the same name",
+                hint="Rename one of them, or put the recordings of one speaker into one folder.",
             )
     return {person.name: clips([str(person)], console) for person in folders}
 
@@ -91,26 +91,24 @@ def _expanded(source: str, console: Console) -> Iterator[str]:
         yield source
         return
     if os.path.isdir(path):
-        found = sorted(_audio_in(path, console))
-        if not found:
-            what = f"the folder {source} holds no file that ends like audio (.wav, .mp3, ...)"
-            raise AudioNotFound(
-                what, hint="Name files themselves to take those that end otherwise."
-            )
-        yield from found
+        paths = sorted(_audio_in(path, console))
+        if not paths:
+            message = f"the folder {source} has no audio files (.wav, .mp3, ...)"
+            raise AudioNotFound(message, hint="To use files with another suffix, name the files.")
+        yield from paths
     elif glob.has_magic(source):
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - any str may come
-        if not found:
+        paths = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - any str may come
+        if not paths:
             raise AudioNotFound(
                 f"no file matches {source}", hint="Check the pattern and the folder."
             )
-        yield from found
+        yield from paths
     else:
         yield source
 
 
 def _audio_in(folder: Path, console: Console) -> Iterator[str]:
-    """Yield the audio files in a folder and below; warn of everything else that is there."""
+    """Yield the audio files in a folder and below; warn about all other entries."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -127,21 +125,21 @@ def _audio_in(folder: Path, console: Console) -> Iterator[str]:
 
 
 def _why_left_out(path: Path) -> str | None:
-    """Return why an entry of a folder is not taken for a recording, None if it is."""
+    """Return why an entry of a folder is not used as a recording, or None if it is used."""
     from voiceid.audio.headerless import ENDINGS  # noqa: PLC0415 - loads numpy
 
     ending = path.suffix[1:].lower()
     if path.name.startswith("."):
         return "it is hidden: its name begins with a dot"
     if os.path.islink(path) and not os.path.exists(path):
-        return "it is a link to nothing"
+        return "it is a link to a missing file"
     if os.path.isdir(path):
         return "it is a link to a folder, and such links are not followed"
     if not os.path.isfile(path):
         return "it is not a file, but a pipe, a socket or a device"
     if _AUDIO.fullmatch(ending) is None and ending not in ENDINGS:
-        named = f"files that end in .{ending} are" if ending else "a file without an ending is"
-        return f"{named} not known as audio; name the file to take it"
+        kind = f"files that end in .{ending} are" if ending else "a file without an ending is"
+        return f"{kind} not known as audio; name the file itself to use it"
     return None
 
 

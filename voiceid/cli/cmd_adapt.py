@@ -17,7 +17,7 @@ from voiceid.errors import FitRefused
 @leaf("adapt", examples=["voiceid adapt people.csv --target-fmr 1e-3"], audio=True)
 @click.argument("input", metavar="[INPUT]", type=FILE, required=False)
 @fitting_options
-@click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Only measure, change nothing.")
 def command(
     console: Console,
     *,
@@ -26,15 +26,15 @@ def command(
     cache: Path | None,
     dry_run: bool,
 ) -> None:
-    """Learn what the site does to voices, and take it out of every comparison.
+    """Learn how the site changes voices, and remove that from every comparison.
 
-    INPUT is a list (name, path, session) or a folder as of `voiceid evaluate`; without it the
-    samples that are enrolled are learned from.  It is adopted only if it separates speakers whom
-    it has not heard better, by more than chance; else it exits with 60 and changes nothing.
-    `voiceid adaptations use none` takes it back.  See docs/adaptation.md.
+    INPUT is a list (name, path, session) or a folder as for `voiceid evaluate`; without INPUT it
+    learns from the enrolled samples.  The adaptation is adopted only if it separates other speakers
+    better, by more than chance; otherwise nothing changes and the exit code is 60.  `voiceid
+    adaptations use none` reverts it.  See docs/adaptation.md.
     """
     with open_voiceid(console) as vid:
-        found = vid.adaptations.fit(
+        fit = vid.adaptations.fit(
             None if input is None else recordings_of(input, console),
             cache=cache,
             source="the enrolled" if input is None else input.resolve().name,
@@ -42,14 +42,14 @@ def command(
             dry_run=dry_run,
             tell=console.hearing,
         )
-    console.answer(found.to_dict(), adapted_text(found.measured))
-    if not found.adopted:
+    console.answer(fit.to_dict(), adapted_text(fit.measured))
+    if not fit.adopted:
         raise FitRefused(
-            f"no adaptation was adopted: {found.reason}",
+            f"no adaptation was adopted: {fit.reason}",
             hint="Nothing was changed. More speakers, or several days of each, may show a gain.",
         )
-    if found.adaptation is not None and found.calibration is not None:
+    if fit.adaptation is not None and fit.calibration is not None:
         console.note(
-            f"adaptation {found.adaptation.id} decides: {found.reason}; its thresholds are of"
-            f" calibration {found.calibration.id}"
+            f"adaptation {fit.adaptation.id} decides: {fit.reason}; its thresholds are of"
+            f" calibration {fit.calibration.id}"
         )

@@ -20,20 +20,20 @@ def list_command(console: Console) -> None:
     """List the adaptations, oldest first."""
     with open_voiceid(console) as vid:
         adaptations = vid.adaptations.list()
-    console.answers([one.to_dict() for one in adaptations], adaptations_table(adaptations))
+    console.answers([fit.to_dict() for fit in adaptations], adaptations_table(adaptations))
 
 
 @leaf("use", examples=["voiceid adaptations use 1"], group=command)
 @click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
 def use_command(console: Console, number: int | None) -> None:
-    """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
+    """Use an adaptation from now on, or none; each has its own calibrations."""
     with open_voiceid(console) as vid:
-        found = vid.adaptations.use(number)
-        space_id = vid.models.space.id if found is None else found.space_id
-    named = "no adaptation" if found is None else f"adaptation {found.id}"
+        adaptation = vid.adaptations.use(number)
+        space_id = vid.models.space.id if adaptation is None else adaptation.space_id
+    shown = "no adaptation" if adaptation is None else f"adaptation {adaptation.id}"
     console.answer(
-        {"in_use": None if found is None else found.id, "embedding_space": space_id},
-        f"in use  {named} of {space_id}",
+        {"in_use": None if adaptation is None else adaptation.id, "embedding_space": space_id},
+        f"in use  {shown} of {space_id}",
     )
 
 
@@ -42,7 +42,7 @@ def use_command(console: Console, number: int | None) -> None:
 def remove_command(console: Console, number: int) -> None:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:
-        found = vid.adaptations.remove(number)
+        fit = vid.adaptations.remove(number)
     console.answer(
-        {"removed": found.to_dict()}, f"removed  adaptation {found.id}, learned from {found.source}"
+        {"removed": fit.to_dict()}, f"removed  adaptation {fit.id}, learned from {fit.source}"
     )

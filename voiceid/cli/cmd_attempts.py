@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 @branch("attempts", examples=["voiceid attempts list"])
 def command() -> None:
-    """List failed attempts, and end the locks that they make.
+    """List failed attempts, and end the locks that they cause.
 
-    They are counted where `verify --attempts CALLER`, or a service, asks.
+    `verify --attempts CALLER` and the service count them.
     """
 
 
 @leaf("list", examples=["voiceid attempts list --json"], group=command)
 def list_command(console: Console) -> None:
-    """List the attempts that count now: by the name that was claimed, then by caller."""
+    """List the attempts that count now: by the claimed name, then by caller."""
     with open_voiceid(console) as vid:
-        found = vid.attempts.list()
-    console.answers([one.to_dict() for one in found], _table(found), none="no attempt failed")
+        attempts = vid.attempts.list()
+    console.answers(
+        [row.to_dict() for row in attempts], _table(attempts), none="no failed attempts"
+    )
 
 
 @leaf(
@@ -41,7 +43,7 @@ def list_command(console: Console) -> None:
 @click.argument("name", metavar="[NAME]", type=SPEAKER_NAME, required=False)
 @click.option("--caller", metavar="CALLER", help="Forget the attempts of this caller.")
 def unlock_command(console: Console, *, name: str | None, caller: str | None) -> None:
-    """Forget the failed attempts as a speaker, or of a caller: both may be asked about again."""
+    """Forget the failed attempts as a speaker, or of a caller, which ends the lock."""
     if (name is None) == (caller is None):
         raise click.UsageError("Name a speaker, or a caller with --caller.")
     with open_voiceid(console) as vid:
@@ -51,9 +53,9 @@ def unlock_command(console: Console, *, name: str | None, caller: str | None) ->
     console.answer(facts, printable(f"forgotten  {n} attempt{'s' * (n != 1)} {who}"))
 
 
-def _table(found: Sequence[FailedAttempts]) -> str:
+def _table(attempts: Sequence[FailedAttempts]) -> str:
     rows = [
-        [one.name, one.caller, one.failures, one.locked_until and minute(one.locked_until)]
-        for one in found
+        [row.name, row.caller, row.failures, row.locked_until and minute(row.locked_until)]
+        for row in attempts
     ]
     return table(["name", "caller", "failures", "locked until"], rows)

@@ -30,23 +30,23 @@ def _hash(value: str) -> str:
 
 @branch("audit", examples=["voiceid audit list --since 2026-11-01", "voiceid audit verify"])
 def command() -> None:
-    """List, verify and export the record of what was done.
+    """List, verify and export the record of changes and decisions.
 
-    Each row names the hash of the row before it, so that none can be changed, put in or taken out
-    without notice.  See docs/audit.md.
+    Each row has the hash of the row before it, so that changed, inserted or removed rows are
+    detected.  See docs/audit.md.
     """
 
 
 @leaf("list", examples=["voiceid audit list --speaker alice --json"], group=command)
 @click.option(
-    "--since", metavar="TIME", type=Parsed("time", moment), help="From this time on, in ISO 8601."
+    "--since", metavar="TIME", type=Parsed("time", moment), help="Only since this time, ISO 8601."
 )
-@click.option("--speaker", type=SPEAKER_NAME, help="What is about this speaker alone.")
-@click.option("--kind", metavar="KIND", help="Events of this kind alone, e.g. decision or enroll.")
+@click.option("--speaker", type=SPEAKER_NAME, help="Only events about this speaker.")
+@click.option("--kind", metavar="KIND", help="Only events of this kind, e.g. decision or enroll.")
 def list_command(
     console: Console, *, since: datetime | None, speaker: str | None, kind: str | None
 ) -> None:
-    """List what was done, oldest first: number, time, kind, and by whom."""
+    """List the events, oldest first: number, time, kind, speaker and author."""
     with open_voiceid(console) as vid:
         for row in vid.audit.list(since=since, speaker=speaker, kind=kind):
             console.answer(row.to_dict(), _text(row))
@@ -61,24 +61,22 @@ def list_command(
     "--head",
     metavar="HASH",
     type=Parsed("hash", _hash),
-    help="A hash that `voiceid audit head` printed: nothing up to there was changed or cut off.",
+    help="A hash from `voiceid audit head`: verify that all rows up to it are unchanged.",
 )
-@click.option(
-    "--file", type=FILE, help="Verify a chain that was exported, in place of the database's."
-)
+@click.option("--file", type=FILE, help="Verify an exported chain instead of the database's.")
 def verify_command(console: Console, *, head: str | None, file: Path | None) -> None:
-    """Verify the whole chain; exits with 75 when a row was changed, removed or put in.
+    """Verify the whole chain; exits with 75 when a row was changed, removed or inserted.
 
-    Who may write to the database can cut the end off, or write all of it again: with a head that
-    was kept elsewhere that is found too.
+    A person who can write to the database could cut off the end or rewrite the whole chain; a head
+    that is kept elsewhere (--head) detects that too.
     """
     with open_voiceid(console) as vid:
         report = vid.audit.verify(head) if file is None else vid.audit.verify_file(file, head)
     if not report.ok:
-        what = "the audit chain" if file is None else file
-        raise AuditBroken(f"{what} is not as it was written:\n  " + "\n  ".join(report.problems))
+        chain = "the audit chain" if file is None else file
+        raise AuditBroken(f"{chain} was changed:\n  " + "\n  ".join(report.problems))
     shown = {
-        "ok": f"{counted(report.rows, 'row')}, none changed, removed or put in",
+        "ok": f"{counted(report.rows, 'row')}, none changed, removed or inserted",
         "erased": f"the content of {counted(report.erased, 'row')}, with the speakers or by age",
         "head": f"{report.number}  {report.hash}",
     }
@@ -89,7 +87,7 @@ def verify_command(console: Console, *, head: str | None, file: Path | None) -> 
 def head_command(console: Console) -> None:
     """Print the number and the hash of the last row.
 
-    Kept elsewhere, it proves later that nothing up to there was changed: `audit verify --head`.
+    If you keep it elsewhere, `audit verify --head` can later prove that no row up to it changed.
     """
     with open_voiceid(console) as vid:
         head = vid.audit.head()
@@ -99,9 +97,9 @@ def head_command(console: Console) -> None:
 @leaf("export", examples=["voiceid audit export audit.jsonl"], group=command)
 @click.argument("file", type=FILE)
 def export_command(console: Console, file: Path) -> None:
-    """Write the whole chain to a new file, as JSON Lines, for its owner alone.
+    """Write the whole chain to a new private file, as JSON Lines.
 
-    It can be verified without the database.  It is not encrypted, also where the gallery is.
+    It can be verified without the database.  It is not encrypted, even if the gallery is.
     """
     with open_voiceid(console) as vid:
         n_rows = vid.audit.export(file)
@@ -116,9 +114,9 @@ def _text(row: AuditRow) -> str:
     if facts is None:
         by_age = row.speaker_id is None or row.kind == DECISION
         return f"{start}  (erased{'' if by_age else f' with speaker {row.speaker_id}'})"
-    named = "" if row.speaker_id is None else f"speaker {row.speaker_id}"
-    who = str(facts.pop("speaker", named))
+    numbered = "" if row.speaker_id is None else f"speaker {row.speaker_id}"
+    who = str(facts.pop("speaker", numbered))
     by = facts.pop("by")
     facts.pop("settings", None)  # too long for a line
-    rest = " ".join(f"{name}={value}" for name, value in facts.items())
-    return "  ".join(part for part in (start, who, f"by {by}", rest) if part)
+    others = " ".join(f"{name}={value}" for name, value in facts.items())
+    return "  ".join(part for part in (start, who, f"by {by}", others) if part)

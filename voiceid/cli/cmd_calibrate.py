@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--use/--no-use",
     default=None,
-    help="Let it decide from now on, or only keep it, without being asked.",
+    help="Use the calibration from now on, or only store it, without a question.",
 )
 @click.option(
     "--countermeasure",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target-bpcer",
     type=RATE,
-    help="How often it may take bona fide speech for an attack (default: 1%).",
+    help="How often bona fide speech may be taken for an attack (default: 1%).",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -58,23 +58,23 @@ def command(  # noqa: PLR0913 - one parameter an option
     countermeasure: str | None,
     target_bpcer: float | None,
 ) -> None:
-    """Fit the thresholds to recordings whose speakers are known.
+    """Fit the thresholds to labelled recordings.
 
-    INPUT is as of `voiceid evaluate`; of a list or folder, one to three recordings of each speaker
-    are enrolled in turn and compared with all others.  Recordings should come from the
-    microphones and lines that the decisions are about.
+    INPUT is as for `voiceid evaluate`; from a list or folder, one to three recordings of each
+    speaker are enrolled in turn and compared with all others.  The recordings should come from the
+    microphones and lines that you will use.
 
-    It shows the error rates of the new calibration beside those of the thresholds in use, on
-    speakers that it was not fitted on, and asks on a terminal whether it decides from now on.
+    It shows the error rates of the new calibration beside those of the thresholds in use, on other
+    speakers than those of the fit, and asks on a terminal whether to use it from now on.
     See docs/calibrating.md; for countermeasures docs/attacks.md.
     """
     if countermeasure is not None:
         if (use, cache, target_fmr, *asked[1:]) != (None,) * 5:
-            raise click.UsageError("--countermeasure takes INPUT and --target-bpcer alone.")
+            raise click.UsageError("--countermeasure only takes INPUT and --target-bpcer.")
         _countermeasure(console, countermeasure, asked.input, target_bpcer or 0.01)
         return
     if target_bpcer is not None:
-        raise click.UsageError("--target-bpcer is for a --countermeasure.")
+        raise click.UsageError("--target-bpcer needs --countermeasure.")
     with open_voiceid(console) as vid:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
@@ -90,14 +90,14 @@ def command(  # noqa: PLR0913 - one parameter an option
         console.answer(fit.to_dict(), fit_text(fit))
         _note_rates(fit, console)
         if use is None and is_terminal(sys.stdin):
-            question = f"Let calibration {fit.calibration.id} decide from now on?"
+            question = f"Use calibration {fit.calibration.id} from now on?"
             if click.confirm(question, err=True):
                 fit = _used(vid, fit)
-                console.note(f"calibration {fit.calibration.id} decides from now on")
+                console.note(f"calibration {fit.calibration.id} is used from now on")
     if not fit.calibration.in_use:
         number = fit.calibration.id
         console.note(
-            f"calibration {number} is kept and does not decide: `voiceid calibrations use {number}`"
+            f"calibration {number} is stored but not used: `voiceid calibrations use {number}`"
         )
 
 
@@ -111,9 +111,7 @@ def _countermeasure(console: Console, name: str, path: Path, target_bpcer: float
             tell=console.hearing,
         )
         console.answer({"name": name, **fit.to_dict()}, countermeasure_text(name, fit))
-        console.note(
-            f"{name} examines what would be accepted where `countermeasure: {name}` is set"
-        )
+        console.note(f"set `countermeasure: {name}`: then {name} examines what would be accepted")
 
 
 def _used(vid: VoiceID, fit: CalibrationFit) -> CalibrationFit:
@@ -122,13 +120,13 @@ def _used(vid: VoiceID, fit: CalibrationFit) -> CalibrationFit:
 
 
 def _note_rates(fit: CalibrationFit, console: Console) -> None:
-    """Say when something else than the calibration makes the usual threshold."""
+    """Report when another source than the calibration gives the usual threshold."""
     for row in (row for row in fit.rates if row.decides):
         if row.target_fmr is None:
-            console.note(f"the threshold set by hand in {row.source} decides, with it or without")
+            console.note(f"the threshold set by hand in {row.source} decides in both cases")
         elif not fit.calibration.calibration.supports(row.target_fmr):
             console.note(
-                f"these trials do not support the FMR of {percent(row.target_fmr)} that is"
-                f" asked for, so {row.source} decides; ask for {percent(fit.least_fmr)} or above"
+                f"these trials do not support the target FMR of {percent(row.target_fmr)},"
+                f" so {row.source} decides; use a target of {percent(fit.least_fmr)} or above"
                 " with --target-fmr"
             )

@@ -20,34 +20,34 @@ def list_command(console: Console) -> None:
     """List the calibrations, oldest first."""
     with open_voiceid(console) as vid:
         calibrations = vid.calibrations.list()
-    console.answers([one.to_dict() for one in calibrations], calibrations_table(calibrations))
+    console.answers([fit.to_dict() for fit in calibrations], calibrations_table(calibrations))
 
 
 @leaf("show", examples=["voiceid calibrations show 2"], group=command)
 @click.argument("number", metavar="ID", type=int)
 def show_command(console: Console, number: int) -> None:
-    """Show a calibration: what it was worth, and what each target takes."""
+    """Show a calibration: its measured quality, and the threshold of each target."""
     with open_voiceid(console) as vid:
-        found = vid.calibrations.get(number)
-    console.answer(found.to_dict(), calibration_text(found))
+        calibration = vid.calibrations.get(number)
+    console.answer(calibration.to_dict(), calibration_text(calibration))
 
 
 @leaf("use", examples=["voiceid calibrations use 2"], group=command)
 @click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
 def use_command(console: Console, number: int | None) -> None:
-    """Let a calibration decide from now on, or none: the model's card decides then."""
+    """Use a calibration from now on, or none: then the model's card decides."""
     with open_voiceid(console) as vid:
-        found = vid.calibrations.use(number)
+        calibration = vid.calibrations.use(number)
         adapted = any(
-            one.in_use and one.space_id == vid.models.space.id for one in vid.adaptations.list()
+            fit.in_use and fit.space_id == vid.models.space.id for fit in vid.adaptations.list()
         )
-    if found is not None:
-        text = f"calibration {found.id} of {found.space_id}"
+    if calibration is not None:
+        text = f"calibration {calibration.id} of {calibration.space_id}"
     elif adapted:
         text = "none: no speaker is accepted in the adapted space"
     else:
         text = "none: the model's card decides"
-    console.answer({"in_use": None if found is None else found.id}, f"in use  {text}")
+    console.answer({"in_use": None if calibration is None else calibration.id}, f"in use  {text}")
 
 
 @leaf("remove", examples=["voiceid calibrations remove 1"], group=command)
@@ -55,7 +55,7 @@ def use_command(console: Console, number: int | None) -> None:
 def remove_command(console: Console, number: int) -> None:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:
-        found = vid.calibrations.remove(number)
+        fit = vid.calibrations.remove(number)
     console.answer(
-        {"removed": found.to_dict()}, f"removed  calibration {found.id}, fitted on {found.source}"
+        {"removed": fit.to_dict()}, f"removed  calibration {fit.id}, fitted on {fit.source}"
     )

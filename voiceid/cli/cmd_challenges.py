@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # they load numpy
 
 @branch("challenges", examples=["voiceid challenges new alice"])
 def command() -> None:
-    """Ask for spoken codes: random words that a speaker must say now."""
+    """Create spoken codes: random words that a speaker must say now."""
 
 
 @leaf(
@@ -43,12 +43,12 @@ def command() -> None:
     type=click.IntRange(3, 10),
     default=5,
     show_default=True,
-    help="How many rounds --mic asks for.",
+    help="The number of rounds that --mic asks for.",
 )
 @click.option(
     "--words",
     metavar="WORDS",
-    help="The words in their order, with spaces between them (default: zero one two ... nine).",
+    help="The words in order, with spaces between them (default: zero one two ... nine).",
 )
 def enroll_command(
     console: Console,
@@ -59,12 +59,12 @@ def enroll_command(
     rounds: int,
     words: str | None,
 ) -> None:
-    """Keep how an enrolled speaker says the words of which codes are made.
+    """Learn how an enrolled speaker says the words of codes.
 
-    Each AUDIO is one round: all words in their order, with a short pause after each, in the
-    speaker's voice alone.  Give three to ten; five are better than three.  A round with fewer
-    pauses, or that does not fit the others, is refused, and nothing is changed then.  --mic asks
-    for each round in turn, and once more for one with fewer pauses.
+    Each AUDIO is one round: all words in order, with a short pause after each, by the speaker
+    alone.  Give three to ten rounds; five are better than three.  A round with too few pauses, or
+    one that does not fit the others, is refused, and then nothing is changed.  --mic asks for each
+    round in turn, and again for a round with too few pauses.
     """
     from voiceid.domain.code_words import DIGITS, spoken_words  # noqa: PLC0415 - loads numpy
 
@@ -76,15 +76,15 @@ def enroll_command(
             vid.speakers.get(name)
             vid.warm_up()
             sources = [_round(vid, console, source, shown, at + 1) for at in range(rounds)]
-        made = vid.challenges.enroll(name, sources, words=shown)
-    text = f"enrolled  {len(made.words)} words of {made.speaker}, {made.rounds} times each"
-    console.answer(made.to_dict(), printable(text))
+        taught = vid.challenges.enroll(name, sources, words=shown)
+    text = f"enrolled  {len(taught.words)} words of {taught.speaker}, {taught.rounds} times each"
+    console.answer(taught.to_dict(), printable(text))
 
 
 def _round(
     vid: VoiceID, console: Console, source: str, words: Sequence[str], number: int
 ) -> AudioSource:
-    """Return a round that a person was asked for, at most three times."""
+    """Record a round, with at most three tries."""
 
     def ask() -> None:
         console.complain(f"Round {number}, a short pause after each word: {' '.join(words)}")
@@ -105,27 +105,27 @@ def _round(
 @click.option(
     "--length", type=click.IntRange(4, 8), default=6, show_default=True, help="Words in the code."
 )
-@click.option("--attempts", "caller", metavar="CALLER", help="Who asks: name the same to `verify`.")
+@click.option("--attempts", "caller", metavar="CALLER", help="The caller, also for `verify`.")
 def new_command(console: Console, *, name: str, length: int, caller: str | None) -> None:
-    """Ask for a code, and print it: the speaker says it within 30 seconds.
+    """Create a code and print it: the speaker must say it within 30 seconds.
 
-    `verify NAME AUDIO --challenge ID` judges the answer.  The code is used up by the first one.
+    `verify NAME AUDIO --challenge ID` judges the answer.  A code can be answered once.
     """
     with open_voiceid(console) as vid:
-        made = vid.challenges.new(name, length=length, caller=caller)
+        code = vid.challenges.new(name, length=length, caller=caller)
     lines = [
-        f"say   {' '.join(made.words)}",
-        f"id    {made.id}",
-        f"until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"say   {' '.join(code.words)}",
+        f"id    {code.id}",
+        f"until {code.expires_at:%Y-%m-%d %H:%M:%S} UTC",
     ]
-    console.answer(made.to_dict(), "\n".join(map(printable, lines)))
+    console.answer(code.to_dict(), "\n".join(map(printable, lines)))
 
 
 @leaf("forget", examples=["voiceid challenges forget alice --yes"], group=command)
 @name_argument
 @asks_first
 def forget_command(console: Console, name: str) -> None:
-    """Erase the words of a speaker, who stays enrolled."""
+    """Erase the words of a speaker; the speaker stays enrolled."""
     with open_voiceid(console) as vid:
         question = f"Erase the words of {vid.speakers.get(name).name}? This cannot be undone."
         confirm(console, question)

@@ -24,10 +24,10 @@ from voiceid.cli.options import leaf, refuse_both, solo_option, target_fmr_optio
 @threshold_option
 @solo_option
 def command(console: Console, *, first: str, second: str, **how: Any) -> int:
-    """Decide whether two clips are of one voice.
+    """Decide whether two clips have the same voice.
 
-    No speaker needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
-    for two, and 11 when that cannot be decided.
+    No speaker needs to be enrolled, and nothing is stored.  Exits with 0 for the same voice, 10
+    for different voices, and 11 when no decision is possible.
     """
     refuse_both(how)
     a, b = checked([first, second])

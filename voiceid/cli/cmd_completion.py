@@ -23,7 +23,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in a shell.
 
     bash: put `eval "$(voiceid completion bash)"` into ~/.bashrc.  zsh: the same with zsh, in
-    ~/.zshrc.  fish: save what is printed, as in the example.
+    ~/.zshrc.  fish: save the output, as in the example.
     """
     console = ctx.find_object(Console)
     completion = get_completion_class(shell)

@@ -25,11 +25,11 @@ def command() -> None:
 
 @leaf("show", examples=["voiceid config show --channel left"], group=command, audio=True)
 def show_command(console: Console) -> None:
-    """Show every setting, its value, and where it came from.
+    """Show every setting, its value, and its source.
 
     A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
-    default.  A model that the gallery was switched away from (`voiceid models switch`) is not used
-    whatever names it: then a notice says which one is.
+    default.  A model that the gallery was switched away from (`voiceid models switch`) is never
+    used: then a notice names the model in use.
     """
     with open_voiceid(console) as vid:
         config, used = console.config, vid.models.card.name
@@ -48,7 +48,7 @@ def show_command(console: Console) -> None:
 
 @leaf("check", examples=["voiceid config check --home /etc/voiceid"], group=command, audio=True)
 def check_command(console: Console) -> None:
-    """Check every setting; all problems are named at once, and the exit code is 21.
+    """Check every setting; reports all problems at once, with the exit code 21.
 
     It also checks that the chosen model is known.
     """
@@ -62,15 +62,15 @@ def check_command(console: Console) -> None:
 
 
 @leaf("init", examples=["voiceid config init"], group=command, audio=True)
-@click.option("--force", is_flag=True, help="Put it in place of one that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 def init_command(console: Console, *, force: bool) -> None:
-    """Write a config.yaml with every setting, its default and what it means.
+    """Write a config.yaml with every setting, its default and its meaning.
 
-    It goes into the home: --home, else $VOICEID_HOME, else the checkout of voiceid that is worked
-    in, else the user's data folder.
+    It is written to the home: --home, else $VOICEID_HOME, else the current checkout of voiceid,
+    else the user's data folder.
     """
     console.require_stdout()
-    # Imported here: not to show the help.
+    # Imported here: the help does not need it.
     from voiceid.config import write_default_config  # noqa: PLC0415 - loads numpy
     from voiceid.home import find_home  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ def init_command(console: Console, *, force: bool) -> None:
 
 
 _ELSEWHERE = {"privacy.key": "privacy_key", "privacy.require_consent": "enrollment.require_consent"}
-"""Settings that the config has under another name."""
+"""Settings that have another name in `Config`."""
 
 
 def _value(config: Config, key: str) -> object:
@@ -88,7 +88,7 @@ def _value(config: Config, key: str) -> object:
     owner = config.aim if section == "decision" else getattr(config, section, None)
     if section and hasattr(owner, name):
         return _plain(getattr(owner, name))
-    own = f"{section}_{name}"  # first, for `log.file` is not the file of the settings
+    own = f"{section}_{name}"  # first: `log.file` is not the settings file
     return _plain(getattr(config, own if hasattr(config, own) else name))
 
 
@@ -110,7 +110,7 @@ def _plain(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    """Return a value as it stands in config.yaml; ``-`` for what is not set."""
+    """Return a value as written in config.yaml; ``-`` if it is not set."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):

@@ -28,14 +28,14 @@ def command() -> None:
 
 @leaf("status", examples=["voiceid database status --json"], group=command)
 def status_command(console: Console) -> None:
-    """Show where the database is, its schema revision, and the one this program writes."""
+    """Show the database's location, its schema revision, and this program's revision."""
     with open_voiceid(console) as vid:
         _tell(vid.database.status(), vid.database.location, console)
 
 
 @leaf("upgrade", examples=["voiceid database upgrade"], group=command)
 def upgrade_command(console: Console) -> None:
-    """Bring the database to this program's schema; a newer one is refused, untouched."""
+    """Upgrade the database to this program's schema; a newer schema is refused."""
     with open_voiceid(console) as vid:
         upgraded = vid.database.upgrade()
         _tell(upgraded, vid.database.location, console)
@@ -46,9 +46,9 @@ def upgrade_command(console: Console) -> None:
 @leaf("backup", examples=["voiceid database backup voices.sqlite3"], group=command)
 @click.argument("file", type=FILE)
 def backup_command(console: Console, file: Path) -> None:
-    """Copy the database to a new file, one consistent state of it, while others write.
+    """Copy one consistent state of the database to a new file, while others may write.
 
-    The copy is made for its owner alone, and signed.  `voiceid database restore` puts it back.
+    The copy is private and signed.  `voiceid database restore` restores it.
     """
     with open_voiceid(console) as vid:
         _require_database(vid)
@@ -66,25 +66,25 @@ def backup_command(console: Console, file: Path) -> None:
 @click.option(
     "--change-protection",
     is_flag=True,
-    help="Put it back though it is sealed otherwise than the gallery, or not at all.",
+    help="Restore even if its protection differs from the gallery's.",
 )
 @asks_first
 def restore_command(
     console: Console, file: Path, *, signed_by: str | None, change_protection: bool
 ) -> None:
-    """Put a backup back, checked first; others may have the database open.
+    """Check a backup and restore it; others may have the database open.
 
-    It must be signed by this gallery or by --signed-by, and as it was signed (exit code 76).
-    What it replaces is saved beside it, unsigned.
+    It must be signed by this gallery or by --signed-by, and unchanged since (exit code 76).  The
+    replaced database is saved beside it, unsigned.
     """
     if not os.path.lexists(file):
         raise StoreError(
-            f"there is no file {file}, or it may not be read",
-            hint="`voiceid database backup` makes one.",
+            f"there is no file {file}, or you may not read it",
+            hint="Create a backup with `voiceid database backup`.",
         )
     with open_voiceid(console) as vid:
         question = (
-            f"Put {file} in the place of {vid.database.location}? What is there is saved beside it."
+            f"Replace {vid.database.location} by {file}? The present database is saved beside it."
         )
         confirm(console, question)
         restored = vid.database.restore(
@@ -101,7 +101,7 @@ def restore_command(
 
 @leaf("check", examples=["voiceid database check"], group=command)
 def check_command(console: Console) -> None:
-    """Check every page, sample and centroid; exits with 50 when something is wrong."""
+    """Check every page, sample and centroid; exits with 50 if there are problems."""
     with open_voiceid(console) as vid:
         _require_database(vid)
         problems = vid.database.check()
@@ -109,7 +109,7 @@ def check_command(console: Console) -> None:
     if problems:
         raise StoreError(
             f"the database is damaged:\n  {chr(10).join(problems)}",
-            hint="Put back a backup with `voiceid database restore FILE`; without one, `voiceid"
+            hint="Restore a backup with `voiceid database restore FILE`; without one, `voiceid"
             " speakers purge --damaged` erases speakers who cannot be read.",
         )
     console.answer(
@@ -129,12 +129,12 @@ def check_command(console: Console) -> None:
 @click.argument("source")
 @click.argument("target")
 def copy_command(console: Console, source: str, target: str) -> None:
-    """Move a gallery from one database to another, and check that it is the same there.
+    """Copy a gallery from one database to another, and verify the copy.
 
-    Each is a file, a postgresql+psycopg:// URL, the word `settings` for the database that the
-    settings name, or env:NAME for a URL in the environment.  No speaker may be enrolled in TARGET.
-    If something goes wrong, TARGET stays as it was.  Others on this machine can read a command
-    line: a URL with a password belongs into the settings or the environment.
+    Each is a file, a postgresql+psycopg:// URL, the word `settings` for the database in the
+    settings, or env:NAME for a URL in the environment.  TARGET must be empty; on an error it is
+    unchanged.  Others on this machine can read a command line: put a URL with a password into the
+    settings or the environment.
     """
     with open_voiceid(console) as vid:
         copied = vid.database.copy(_place(vid, source), _place(vid, target))
@@ -148,20 +148,20 @@ def copy_command(console: Console, source: str, target: str) -> None:
     )
 
 
-def _place(vid: VoiceID, given: str) -> str | Path | DatabaseUrl:
-    """Return the database that a word of `copy` means."""
-    kind, _, name = given.partition(":")
-    if given == "settings":
+def _place(vid: VoiceID, word: str) -> str | Path | DatabaseUrl:
+    """Return the database for an argument of `copy`."""
+    kind, _, name = word.partition(":")
+    if word == "settings":
         return vid.database.location
     if kind != "env":
-        return given
+        return word
     if not os.environ.get(name):
-        raise click.UsageError(f"there is no variable {name} in the environment")
+        raise click.UsageError(f"the environment variable {name} is not set")
     return os.environ[name]
 
 
 def _require_database(vid: VoiceID) -> None:
-    """Refuse to make an empty database only to look after it."""
+    """Refuse to create an empty database for a maintenance command."""
     if vid.database.status().current is None:
         raise StoreError(
             f"there is no database {vid.database.location}",

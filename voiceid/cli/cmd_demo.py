@@ -19,33 +19,33 @@ from voiceid.shipped import shipped
 def command(console: Console) -> None:
     """Enrol and recognise people in recordings of real meetings.
 
-    The recordings are cuts of the AMI corpus (CC BY 4.0).  They are fetched once, from where pip
-    looks for packages, into `ami` in the data folder.  The people are enrolled in a gallery of
-    their own, `demo` in the data folder: yours is not touched.  Exits with 0 when every answer is
-    right, with 46 when one is wrong.
+    The recordings are cuts of the AMI corpus (CC BY 4.0).  They are downloaded once, from pip's
+    package index, into `ami` in the data folder.  The people are enrolled in a separate gallery,
+    `demo` in the data folder: yours is not changed.  Exits with 0 when every answer is right, with
+    46 when one is wrong.
     """
     from voiceid.client import VoiceID  # noqa: PLC0415 - takes longer to load than a help text
     from voiceid.config import load_config  # noqa: PLC0415
 
-    given = console.settings
-    config = load_config(given.home, {"data": given.data} if given.data else None)
+    settings = console.settings
+    config = load_config(settings.home, {"data": settings.data} if settings.data else None)
     speech, gallery = config.data / "ami", config.data / "demo"
     sys.path.insert(0, str(shipped("examples").parent))
     ami, demo = import_module("examples.ami"), import_module("examples.demo")
-    offline = given.offline or config.offline
+    offline = settings.offline or config.offline
     if offline and not ami.is_complete(speech):
         raise DownloadFailed(
             f"the recordings of the demo are not in {speech}, and voiceid is offline",
-            hint="Copy that folder from where `voiceid demo` ran with a network.",
+            hint="Copy that folder from a machine where `voiceid demo` ran with a network.",
         )
     ami.fetch(speech, console.progress)
     _empty(gallery)
     flags = {"data": gallery, "models": config.models, "offline": offline}
-    own = load_config(gallery, flags, environ={})  # no rule and no database of the site
+    own = load_config(gallery, flags, environ={})  # without the site's rules and database
     own = replace(own, unread_file=None)
     with VoiceID(own, notify=console.note, progress=console.progress) as vid:
         vid.warm_up()
-        with redirect_stdout(sys.stderr if given.as_json else sys.stdout):
+        with redirect_stdout(sys.stderr if settings.as_json else sys.stdout):
             n_right, n_asked = demo.run(vid, speech, gallery / "clips")
     mp3 = next((gallery / "clips").glob("*.mp3"))
     program = "voiceid" if shutil.which("voiceid") else sys.argv[0]
@@ -59,16 +59,16 @@ def command(console: Console) -> None:
         f"  {program} --help",
     )
     if n_right < n_asked:
-        raise Unhealthy("not every answer is right", hint="Examine it: `voiceid doctor`.")
+        raise Unhealthy("not every answer is right", hint="Run `voiceid doctor`.")
 
 
 def _empty(folder: Path) -> None:
-    """Make a folder of the demo, in place of the one that an earlier demo left."""
+    """Create the demo's folder; replace the one of an earlier demo."""
     mark = folder / ".demo"
     if folder.exists() and not mark.exists():
         raise ConfigError(
-            f"{folder} is there, and is not of the demo",
-            hint="Name another data folder with --data, or remove that one.",
+            f"{folder} exists, but the demo did not create it",
+            hint="Choose another data folder with --data, or remove that one.",
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)

@@ -34,12 +34,12 @@ def _speakers(value: object) -> tuple[int, int]:
         return value
     low, dash, high = str(value).partition("-")
     try:
-        found = int(low), int(high if dash else low)
+        counts = int(low), int(high if dash else low)
     except ValueError as error:
         raise ValueError("not N or MIN-MAX, as in 2 or 2-4") from error
-    if not 1 <= found[0] <= found[1]:
+    if not 1 <= counts[0] <= counts[1]:
         raise ValueError("not 1 or more, the lower number first")
-    return found
+    return counts
 
 
 @leaf(
@@ -56,15 +56,15 @@ def _speakers(value: object) -> tuple[int, int]:
     "--speakers",
     type=Parsed("number", _speakers),
     metavar="N|MIN-MAX",
-    help="How many people speak, where that is known: 2, or 2-4.",
+    help="The number of people, if known: 2, or 2-4.",
 )
-@click.option("--no-names", is_flag=True, help="Do not look for the voices among the enrolled.")
+@click.option("--no-names", is_flag=True, help="Do not look for enrolled speakers.")
 @click.option(
     "--link",
     is_flag=True,
-    help="Call an unknown voice the same in all the recordings: unknown-a, unknown-b, ...",
+    help="Give an unknown voice the same name in all recordings: unknown-a, unknown-b, ...",
 )
-@click.option("--group", metavar="GROUP", help="Look for names among this group only.")
+@click.option("--group", metavar="GROUP", help="Look for names only in this group.")
 @purpose_option
 @target_fmr_option
 @target_fpir_option
@@ -88,13 +88,13 @@ def _speakers(value: object) -> tuple[int, int]:
 @click.option(
     "--html",
     metavar="FILE|FOLDER",
-    help="Write a page that plays the recording and lights up who speaks.",
+    help="Write a page that plays the recording and highlights the speaker.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE|FOLDER",
-    help="Write to this file, or a file for each recording to this folder.",
+    help="Write to this file, or one file per recording to this folder.",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -109,22 +109,22 @@ def command(  # noqa: PLR0913 - one parameter an option
     output: str | None,
     **how: Any,
 ) -> int:
-    """Say who speaks when in a recording of several people, by name where they are enrolled.
+    """Find who speaks when in a recording of several people, with the names of enrolled speakers.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
-    input.  A voice that is not accepted as an enrolled speaker is called unknown-1, unknown-2 and
-    so on, in the order in which they first speak.  A transcript is written in the format in which
-    it came, its segments cut where the voice changes.  Exits with 0, however many are unknown; of
-    many recordings the first error decides.
+    input.  Voices that are not accepted as enrolled speakers are named unknown-1, unknown-2 and so
+    on, in the order in which they first speak.  A transcript keeps its format; its segments are
+    cut where the voice changes.  Exits with 0 even if voices are unknown; with many recordings the
+    first error decides.
     """
     refuse_both(how)
     of_names = {"--link": link, **{f"--{name}": value for name, value in how.items()}}
     del of_names["--speakers"]
-    if no_names and (given := [name for name, value in of_names.items() if value]):
-        what = given[0].replace("_", "-")
-        raise click.UsageError(f"{what} is about names, and --no-names looks for none.")
+    if no_names and (used := [name for name, value in of_names.items() if value]):
+        option = used[0].replace("_", "-")
+        raise click.UsageError(f"{option} needs names, but --no-names is given.")
     if transcript is not None and (form or console.settings.as_json):
-        raise click.UsageError("--transcript has the format of the transcript, and no other.")
+        raise click.UsageError("--transcript keeps its own format; leave out --format and --json.")
     form = agreed_format(console, form)
     sources = clips(audio, console)
     results = Results(sources, form, output, _read(transcript), picture=picture, page=html)
@@ -136,14 +136,14 @@ def command(  # noqa: PLR0913 - one parameter an option
         for source in sources:
             try:
                 progress = partial(console.listening, source)
-                found = vid.diarize(source, names=names, progress=progress, **how)
+                diarization = vid.diarize(source, names=names, progress=progress, **how)
             except AudioError as error:
                 if len(sources) == 1:
                     raise
                 codes.append(error.exit_code)
                 _complain(console, source, error)
                 continue
-            results.write(console, source, found)
+            results.write(console, source, diarization)
     return next(iter(codes), exit_codes.DONE)
 
 

@@ -13,9 +13,9 @@ from voiceid.errors import Unhealthy
 def command(console: Console) -> None:
     """Examine the whole installation: from models and database to disk and clock.
 
-    It looks at the engine, models, database, index, thresholds, codecs, processors, disk, clock and
+    It checks the engine, models, database, index, thresholds, codecs, processors, disk, clock and
     permissions.  Each line is ok, warning or error, and says what to do.  Nothing is changed or
-    fetched.  Exits with 0 when there is no error, with 46 when there is one.
+    downloaded.  Exits with 0 without errors, with 46 otherwise.
     """
     n_errors = 0
     with open_voiceid(console) as vid:

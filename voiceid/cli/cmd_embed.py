@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "npy"]),
     help="text (default), json, or npy: NumPy's file format, float32.",
 )
-@click.option("--raw", is_flag=True, help="As the encoder makes it, not compensated.")
+@click.option("--raw", is_flag=True, help="The encoder's own output, not compensated.")
 @click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
 def command(
     console: Console, audio: str, form: str | None, output: str | None, *, raw: bool
 ) -> None:
-    """Print the embedding of a clip: the unit-length vector that stands for its voice.
+    """Print the embedding of a clip: the unit-length vector that represents its voice.
 
-    Vectors of two models, or of other speech settings, must not be compared.  Programs that
-    expect the encoder's own vectors, as speech synthesis does, need --raw.
+    Vectors of different models or speech settings must not be compared.  Programs that expect the
+    encoder's own vectors, such as speech synthesis, need --raw.
     """
     form = agreed_format(console, form)
     target = None if output in {None, "-"} else output
     if form == "npy" and target is None and is_terminal(sys.stdout):
-        raise click.UsageError("A binary npy file does not belong on a terminal; use -o FILE.")
+        raise click.UsageError("A binary npy file cannot be shown on a terminal; use -o FILE.")
     [source] = checked([audio])
     with open_voiceid(console) as vid:
         data = _rendered(vid.embed(source, raw=raw), form)

@@ -47,9 +47,9 @@ def _span(value: Any) -> tuple[float, float]:
 def _part(
     part: tuple[float, float] | None, voice: str | None, *, solo_part: bool
 ) -> tuple[float, float] | str | None:
-    """Return what of the recordings is enrolled, as the library has it."""
+    """Return the part of the recordings to enrol, as the library takes it."""
     if sum([part is not None, solo_part, voice is not None]) > 1:
-        raise click.UsageError("Give --part, --solo-part or --voice: one of them.")
+        raise click.UsageError("Give only one of --part, --solo-part and --voice.")
     return "solo" if solo_part else part if voice is None else voice
 
 
@@ -63,21 +63,19 @@ def _part(
 )
 @click.argument("name", metavar="[NAME", required=False, type=SPEAKER_NAME)
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)
-@click.option(
-    "--append", "mode", flag_value="append", default=True, help="Add to what there is (default)."
-)
-@click.option("--replace", "mode", flag_value="replace", help="Put these clips in its place.")
+@click.option("--append", "mode", flag_value="append", default=True, help="Add samples (default).")
+@click.option("--replace", "mode", flag_value="replace", help="Replace the samples by these clips.")
 @click.option(
     "--min-speech",
     type=Real(0.0, 3600.0),
     metavar="S",
-    help="Net speech in seconds that the speaker needs in all (default: from config.yaml).",
+    help="Required net speech of the speaker in seconds (default: from config.yaml).",
 )
 @click.option(
     "--from-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Enrol many: each folder in DIR is a person, called like the folder.",
+    help="Enrol many: each folder in DIR is a person, with the folder's name.",
 )
 @click.option(
     "--manifest",
@@ -96,13 +94,13 @@ def _part(
     click.option(
         "--solo-part",
         is_flag=True,
-        help="Where several people speak in a recording, enrol what the one who speaks most says.",
+        help="If several people speak in a recording, enrol the speech of the main speaker.",
     ),
     click.option(
         "--voice",
         metavar="VOICE",
-        help="Enrol what this voice of the only recording says alone, as `voiceid diarize` calls"
-        " it.",
+        help="Enrol the speech of this voice in the only recording; the name is from `voiceid"
+        " diarize`.",
     ),
 )
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
@@ -111,9 +109,9 @@ def _part(
 @click.option(
     "--keep-audio",
     is_flag=True,
-    help="Keep the recordings beside the database, for a change of the model.",
+    help="Keep the recordings beside the database, for a switch of the model.",
 )
-@click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
+@click.option("--force", is_flag=True, help="Enrol despite problems of judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -134,24 +132,24 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Enrol a speaker from clips of their voice, or many speakers at once.
 
-    NAME is a new speaker, or one who gets more clips.  Each AUDIO is one recording of that
-    person alone, or a folder of such.  Every clip is checked before anything is written, and
-    compared with the other clips and with every enrolled speaker.  A refused enrolment changes
+    NAME is a new speaker, or an enrolled one who gets more clips.  Each AUDIO is one recording of
+    that person alone, or a folder of recordings.  Every clip is checked before anything is written,
+    and compared with the other clips and with every enrolled speaker.  A refused enrolment changes
     nothing and exits with 40.  A clip in which several people speak is refused; --part and
-    --solo-part enrol what one of them says.
+    --solo-part enrol the speech of one of them.
 
-    With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
-    left out, and a person who is refused stops no other: then the exit code is 44.  What is
-    enrolled already is skipped, so that a run that was cut short can simply be repeated; with
-    --keep-audio its recordings are kept from then on.
+    With --from-dir or --manifest the good clips of each person are enrolled and bad clips are left
+    out; a refused person does not stop the others, but the exit code is 44.  Clips that are
+    enrolled already are skipped, so an interrupted run can be repeated; with --keep-audio their
+    recordings are kept from then on.
     """
     details = replace(details, consents=consents)
     if manifest is not None and (label or not details.changes_nothing):
-        raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
+        raise click.UsageError("With --manifest, use its columns instead: label, group, ...")
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
     if isinstance(part, str) and part != "solo" and STDIN in audio:
-        raise click.UsageError("--voice hears a recording twice, and standard input comes once.")
+        raise click.UsageError("--voice reads the recording twice; use a file, not standard input.")
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
         if part is not None:
@@ -184,9 +182,9 @@ def _refuse_together(
     name: str | None, from_dir: Path | None, manifest: Path | None, mode: str
 ) -> None:
     if name is not None or (from_dir is not None and manifest is not None):
-        raise click.UsageError("Give NAME and AUDIO..., or --from-dir, or --manifest: one of them.")
+        raise click.UsageError("Give only one of NAME with AUDIO..., --from-dir and --manifest.")
     if mode == "replace":
-        raise click.UsageError("--replace is for one speaker; many can only be added to.")
+        raise click.UsageError("--replace is for one speaker only.")
 
 
 def _people(
@@ -203,10 +201,10 @@ def _people(
     folder = from_dir or Path()
     if not any(os.path.isdir(p) and p.name[0] != "." for p in entries_of(folder)):
         raise ManifestInvalid(
-            f"{folder} holds no folders", hint="Put one folder for each speaker into it."
+            f"{folder} has no folders in it", hint="Put one folder per speaker into it."
         )
     people = []
-    for name, found in people_in(folder, console).items():
-        labels = (label,) * len(found) if label else ()
-        people.append(Person(name, tuple(found), labels, details))
+    for name, sources in people_in(folder, console).items():
+        labels = (label,) * len(sources) if label else ()
+        people.append(Person(name, tuple(sources), labels, details))
     return people

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cache",
     type=FOLDER,
-    help="Folder of what was heard before (default: embeddings in the report's folder).",
+    help="Folder of cached embeddings (default: embeddings in the report's folder).",
 )
 @click.option("--against", type=READABLE_FILE, help="Compare with an older report.json.")
 @click.option("--max-eer", type=RATE_LIMIT, help="Exit with 59 above this EER.")
@@ -42,28 +42,28 @@ if TYPE_CHECKING:
     type=RATE_LIMIT,
     nargs=2,
     metavar="FMR FNMR",
-    help="Exit with 59 when FNMR at this FMR (1%, 0.1% or 0.01%) is above, or cannot be measured.",
+    help="Exit with 59 if FNMR at this FMR (1%, 0.1% or 0.01%) is higher or cannot be measured.",
 )
 @click.option(
     "--max-apcer",
     type=RATE_LIMIT,
-    help="Exit with 59 when the countermeasure takes more of any species of attacks for bona fide.",
+    help="Exit with 59 if the countermeasure misses more attacks of any species.",
 )
 @click.option(
     "--max-bpcer",
     type=RATE_LIMIT,
-    help="Exit with 59 when it takes more of the bona fide recordings for attacks.",
+    help="Exit with 59 if it takes more bona fide recordings for attacks.",
 )
 @click.option(
     "--max-iapar",
     type=RATE_LIMIT,
-    help="Exit with 59 when more attacks of any species are accepted, countermeasure or not.",
+    help="Exit with 59 if more attacks of any species are accepted by the voice alone.",
 )
 @click.option(
     "--max-t-dcf",
     type=click.FloatRange(min=0.0),
     metavar="COST",
-    help="Exit with 59 above this normalized tandem cost, or where it cannot be measured.",
+    help="Exit with 59 above this normalized tandem cost, or if it cannot be measured.",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -76,12 +76,12 @@ def command(  # noqa: PLR0913 - one parameter an option
     max_fnmr_at_fmr: tuple[float, float] | None,
     **most_of_attacks: float | None,
 ) -> None:
-    """Measure the error rates on recordings whose speakers are known.
+    """Measure the error rates on labelled recordings.
 
     INPUT is a folder with a folder for each speaker, or a list, CSV or JSON Lines, of name,
-    path and, where known, session, condition and attack (docs/attacks.md): all pairs are compared
-    that are not of one speaker within one session.  Or a list of trials (`1 a.wav b.wav`).  See
-    docs/evaluating.md.
+    path and, if known, session, condition and attack (docs/attacks.md): all pairs are compared
+    except those of one speaker within one session.  Or it is a list of trials (`1 a.wav b.wav`).
+    See docs/evaluating.md.
     """
     older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
@@ -104,7 +104,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     missed = [*_missed(result, max_eer, max_fnmr_at_fmr)]
     missed += _missed_by_attacks(result, most_of_attacks)
     if missed:
-        raise GateMissed("; ".join(missed), hint="The report was written; see what has changed.")
+        raise GateMissed("; ".join(missed), hint="The report was written; see what changed.")
 
 
 def _warn(console: Console, result: Evaluation, name: str) -> None:
@@ -146,7 +146,7 @@ def _text(result: Evaluation) -> str:
 
 
 def _attacked(result: Evaluation) -> dict[str, str]:
-    """Return what the attacks come to, species by species."""
+    """Return the error rates for attacks, species by species."""
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
     if (attacks := result.attacks) is None:
@@ -170,13 +170,13 @@ def _decided(fmr: str, fnmr: str, thresholds: str, at: AtThresholds) -> dict[str
     if at.without_threshold == at.fmr.trials + at.fnmr.trials:
         return {fmr: f"{thresholds} do not hold for any of these trials"}
     return {
-        fmr: f"{rate_text(at.fmr)} at {thresholds}, aimed at {percent(at.target_fmr)}",
+        fmr: f"{rate_text(at.fmr)} at {thresholds}, target {percent(at.target_fmr)}",
         fnmr: f"{rate_text(at.fnmr)} at {thresholds}",
     }
 
 
 def _calibrated(result: Evaluation) -> dict[str, str]:
-    """Return what the calibration in use is worth on these trials."""
+    """Return the quality of the calibration in use on these trials."""
     from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
     llrs, at = result.overall.llrs, result.overall.calibrated
@@ -198,7 +198,7 @@ def _missed(
     result: Evaluation, max_eer: float | None, at_fmr: tuple[float, float] | None
 ) -> Iterator[str]:
     if max_eer is not None and not result.overall.eer <= max_eer:
-        yield f"the EER is {result.overall.eer:.5f}, and {max_eer:g} was asked for"
+        yield f"the EER is {result.overall.eer:.5f}, above {max_eer:g}"
     if at_fmr is not None:
         fmr, most = at_fmr
         rates = {point.fmr: point.fnmr for point in result.overall.at_fmr}
@@ -215,8 +215,8 @@ def _missed_by_attacks(result: Evaluation, most: Mapping[str, float | None]) -> 
         if limit is None:
             continue
         value = measured.get(name)
-        what = name.removeprefix("max_").replace("_", "-")
+        rate = name.removeprefix("max_").replace("_", "-")
         if value is None:
-            yield f"the {what} cannot be measured from these recordings, with this countermeasure"
+            yield f"the {rate} cannot be measured from these recordings, with this countermeasure"
         elif not value <= limit:
-            yield f"the {what} is {value:.5f}, above {limit:g}"
+            yield f"the {rate} is {value:.5f}, above {limit:g}"

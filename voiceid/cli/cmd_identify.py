@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @target_fpir_option
 @threshold_option
 @margin_option
-@click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
+@click.option("--group", metavar="GROUP", help="Compare only with speakers of this group.")
 @allow_replayed_option
 @solo_option
 @purpose_option
@@ -49,10 +49,10 @@ def command(console: Console, *, audio: tuple[str, ...], **how: Unpack[IdentifyK
     """Decide which enrolled speaker is speaking, if any.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
-    input.  Exits with 0 when a speaker is accepted, 10 when the voice is unknown, and 11 when
-    that cannot be decided: too little speech, two speakers too close to each other, or several
-    people in the clip.  Of many clips the worst decides: an error, else 11, else 10; 0 means that
-    all were accepted.
+    input.  Exits with 0 when a speaker is accepted, 10 when the voice is unknown, and 11 when no
+    decision is possible: too little speech, two speakers too similar, or several people in the
+    clip.  With many clips the worst decides: an error, else 11, else 10; 0 means that all were
+    accepted.
     """
     refuse_both(how)
     sources = clips(audio, console)

@@ -23,9 +23,9 @@ def command() -> None:
 
 @leaf("status", examples=["voiceid index status"], group=command)
 def status_command(console: Console) -> None:
-    """Show, for each embedding space, what the index file holds and whether it is current.
+    """Show, for each embedding space, the content of the index file and whether it is current.
 
-    An index that is behind needs no care: the next search brings it up to date.
+    An outdated index needs no action: the next search updates it.
     """
     with open_voiceid(console) as vid:
         _tell(vid.index.status(), console)
@@ -33,9 +33,9 @@ def status_command(console: Console) -> None:
 
 @leaf("rebuild", examples=["voiceid index rebuild"], group=command)
 def rebuild_command(console: Console) -> None:
-    """Make every index file again from the database.
+    """Rebuild every index file from the database.
 
-    With `replay.check`, recordings that are kept get the fingerprints that they are without.
+    With `replay.check`, kept recordings also get their missing fingerprints.
     """
     with open_voiceid(console) as vid:
         _tell(vid.index.rebuild(), console)
@@ -43,7 +43,7 @@ def rebuild_command(console: Console) -> None:
 
 @leaf("seal", examples=["voiceid index seal"], group=command)
 def seal_command(console: Console) -> int:
-    """Write the index files of large galleries that are due, at a low priority.
+    """Write the due index files of large galleries, at a low priority.
 
     Commands that change a gallery start this in the background.
     """

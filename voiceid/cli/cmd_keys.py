@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @branch(
     "keys",
     examples=["voiceid keys create door --scope identify,verify --group lobby"],
-    lazy={"Commands": {"gallery": "Encrypt the gallery, and look after its key."}},
+    lazy={"Commands": {"gallery": "Encrypt the gallery, and manage its key."}},
     modules="voiceid.cli.cmd_keys_",
 )
 def command() -> None:
-    """Make, list and remove keys to the service; look after the key of the gallery."""
+    """Create, list and remove keys of the service; manage the key of the gallery."""
 
 
 @leaf(
@@ -42,35 +42,35 @@ def command() -> None:
     "scopes",
     metavar="SCOPES",
     required=True,
-    help="What it may do: identify, verify, enroll, read or admin; several with commas.",
+    help="Its rights: identify, verify, enroll, read or admin; several with commas.",
 )
-@click.option("--group", "groups", metavar="GROUP", multiple=True, help="Reach this group alone.")
+@click.option("--group", "groups", metavar="GROUP", multiple=True, help="Reach only this group.")
 @click.option(
     "--address",
     "networks",
     metavar="NETWORK",
     multiple=True,
-    help="Be taken from this address or network alone, e.g. 10.0.0.0/8.",
+    help="Accept the key only from this address or network, e.g. 10.0.0.0/8.",
 )
 @click.option(
-    "--rate", "requests_per_minute", type=COUNT, help="At most so many requests a minute."
+    "--rate", "requests_per_minute", type=COUNT, help="At most this many requests a minute."
 )
 @click.option("--expires", metavar="WHEN", help="A date, a time, or days from now, e.g. 90d.")
 def create_command(
     console: Console, *, name: str, scopes: str, expires: str | None, **limits: Any
 ) -> None:
-    """Make a key, and show it: this once, for only its hash is kept.
+    """Create a key and show it once: only its hash is stored.
 
-    From the first key on the service asks every caller for one.
+    As soon as there is a key, the service requires one from every caller.
     """
     from voiceid.domain import expiry  # noqa: PLC0415 - loads numpy
 
     with open_voiceid(console) as vid:
         until = None if expires is None else expiry(expires)
-        asked = [scope.strip() for scope in scopes.split(",")]
-        made = vid.keys.create(name, asked, expires_at=until, **limits)
-    console.note("this is the only time that the key is shown")
-    console.answer({**made.key.to_dict(), "key": made.text}, made.text)
+        parts = [scope.strip() for scope in scopes.split(",")]
+        new_key = vid.keys.create(name, parts, expires_at=until, **limits)
+    console.note("the key is shown only this once")
+    console.answer({**new_key.key.to_dict(), "key": new_key.text}, new_key.text)
 
 
 @leaf("list", examples=["voiceid keys list --json"], group=command)
@@ -78,7 +78,7 @@ def list_command(console: Console) -> None:
     """List the keys, oldest first, without their secrets."""
     with open_voiceid(console) as vid:
         keys = vid.keys.list()
-    none = "there is no key: the service answers this host alone"
+    none = "there are no keys: the service only answers this host"
     console.answers([key.to_dict() for key in keys], _table(keys), none)
 
 
@@ -86,7 +86,7 @@ def list_command(console: Console) -> None:
 @click.argument("key_id", metavar="ID")
 @asks_first
 def remove_command(console: Console, key_id: str) -> None:
-    """Remove a key, which is refused from now on."""
+    """Remove a key; it is refused from now on."""
     with open_voiceid(console) as vid:
         confirm(console, f"Remove the key {key_id}?")
         key = vid.keys.remove(key_id)

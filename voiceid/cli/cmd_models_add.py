@@ -34,7 +34,7 @@ _KINDS = ("encoder", "countermeasure")
     "front_end",
     type=click.Choice(_FRONT_ENDS),
     required=True,
-    help="What the network takes: Kaldi's, GE2E's or ReDimNet2's mel spectrogram, or samples.",
+    help="The network's input: the mel spectrogram of Kaldi, GE2E or ReDimNet2, or samples.",
 )
 @click.option(
     "--kind",
@@ -42,38 +42,38 @@ _KINDS = ("encoder", "countermeasure")
     default=_KINDS[0],
     help="encoder: vectors of voices; countermeasure: one score, higher for bona fide speech.",
 )
-@click.option("--name", help="Of the model; the file's name when left out.")
+@click.option("--name", help="Name of the model (default: the file's name).")
 @click.option(
     "--framework",
     type=click.Choice(_FRAMEWORKS),
-    help="The toolkit that trained it, and whose filter bank it needs; else as the file says.",
+    help="The toolkit that trained it, with its filter bank (default: from the file).",
 )
 @click.option("--rate", "rate_hz", metavar="HZ", type=COUNT, help="Must be 16000.")
-@click.option("--dim", type=COUNT, help="Numbers of a vector, to be checked.")
+@click.option("--dim", type=COUNT, help="Dimension of a vector, to be checked.")
 @click.option("--window", "window_frames", type=COUNT, help="Frames of ge2e-mel-40's windows.")
-@click.option("--step", "step_frames", type=COUNT, help="Frames between them; half a window.")
+@click.option("--step", "step_frames", type=COUNT, help="Frames between windows (half a window).")
 @click.option("--taper", type=click.Choice(_TAPERS), help="Window of kaldi-fbank-80's frames.")
 @click.option(
     "--samples",
     type=click.Choice(["unit", "int16"]),
-    help="How it counts: from -1 to 1, or as 16-bit integers.",
+    help="Scale of the samples: from -1 to 1, or 16-bit integers.",
 )
 @click.option(
     "--mean/--no-mean",
     "mean_removed",
     default=None,
-    help="Whether the mean over time is taken from kaldi-fbank-80.",
+    help="Whether to remove the mean over time from kaldi-fbank-80.",
 )
 @click.option(
-    "--license", metavar="TEXT", default="not known", help="Of the weights; for the card."
+    "--license", metavar="TEXT", default="not known", help="Licence of the weights, for the card."
 )
-def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> None:
-    """Make a network from an ONNX file a model like any other.
+def command(console: Console, /, file: Path, samples: str | None, **options: Any) -> None:
+    """Add a network from an ONNX file as a model.
 
-    A front end is welded onto a network that takes features. FILE.onnx has one input and one
-    output, as the exports of WeSpeaker, 3D-Speaker and sherpa-onnx have. What it does not say of
-    itself must be said here; what both say must agree. The welded model must answer as the
-    network itself does, or nothing is installed.
+    A network that takes features gets a front end. FILE.onnx has one input and one output, like
+    the exports of WeSpeaker, 3D-Speaker and sherpa-onnx. Give the properties that the file does
+    not state; properties that both state must agree. The combined model must give the same output
+    as the network, or nothing is installed.
 
     A countermeasure finds attacks (docs/attacks.md): it needs `voiceid calibrate --countermeasure`,
     and the setting `countermeasure`.
@@ -82,7 +82,7 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
         from voiceid.models.add import Addition  # noqa: PLC0415 - loads the engine
 
         int16 = None if samples is None else samples == "int16"
-        addition = Addition(int16=int16, **said)
+        addition = Addition(int16=int16, **options)
         card = vid.models.add(file, addition, progress=console.progress)
     facts = _facts(card)
     lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
@@ -91,7 +91,7 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
 
 
 def _next(card: ModelCard) -> str:
-    """Return what is to be done before the model decides anything."""
+    """Return the next step before the model can decide."""
     if card.kind == "countermeasure":
         return (
             f"{card.name} has no threshold yet: `voiceid calibrate LIST --countermeasure"

@@ -20,15 +20,15 @@ from voiceid.cli.options import leaf
 def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> None:
     """Show two encoders side by side on the same recordings.
 
-    Shows speed, size, agreement and EER. They hear each file in turn, from the file to the
-    embedding, three times; medians count. The vectors of the two are never compared with each
-    other, only their scores of all pairs of files. AUDIO is files or folders; the equal error
-    rate takes a folder for a speaker.
+    Shows speed, size, agreement and EER. Both process each file in turn, from the file to the
+    embedding, three times; medians count. Only their scores of all pairs of files are compared,
+    never their vectors. AUDIO is files or folders; for the equal error rate each folder is a
+    speaker.
     """
     if STDIN in audio:
-        raise click.UsageError("Standard input (-) can be heard once only; name files.")
+        raise click.UsageError("Standard input (-) can be read only once; name files.")
     with open_voiceid(console) as vid:
-        found = vid.models.compare(a, b, clips(audio, console))
-    console.answer(dataclasses.asdict(found), comparison_text(found))
-    if found.no_eer:
-        console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")
+        comparison = vid.models.compare(a, b, clips(audio, console))
+    console.answer(dataclasses.asdict(comparison), comparison_text(comparison))
+    if comparison.no_eer:
+        console.note(f"no EER: {comparison.no_eer}; each folder is a speaker")

@@ -33,20 +33,19 @@ if TYPE_CHECKING:
     "conditions",
     multiple=True,
     metavar="CONDITION",
-    help="Send the recordings through this alone, as 'clean' or '8 kHz'; may be given often"
-    " (default: all that the models of the program were sent through).",
+    help="Use only this condition, e.g. 'clean' or '8 kHz'; may be repeated (default: all"
+    " conditions of the shipped models).",
 )
 @click.option(
     "--cache",
     type=FOLDER,
-    help="Folder of what was heard before: a run that was killed goes on from it (default: nothing"
-    " is kept).",
+    help="Folder of cached embeddings: a killed run continues from it (default: no cache is kept).",
 )
 @click.option(
     "--replace",
     is_flag=True,
-    help="Replace a compensation that speakers are enrolled with: only their kept audio brings them"
-    " over then.",
+    help="Replace a compensation with which speakers are enrolled: then only their kept audio can"
+    " convert them.",
 )
 def command(
     console: Console,
@@ -59,12 +58,12 @@ def command(
 ) -> None:
     """Make compensation, thresholds and LLRs for an added model.
 
-    INPUT is a list (.csv or .jsonl) or a folder as of `voiceid evaluate`: recordings in wideband of
-    many speakers, several of each; a list may say their sex (F or M). Each is sent through
+    INPUT is a list (.csv or .jsonl) or a folder as for `voiceid evaluate`: wideband recordings of
+    many speakers, several of each; a list may give the sex (F or M). Each recording is degraded by
     telephones, codecs, noise and rooms. The compensation is learned from half of the speakers, and
-    the rest is fitted to the other half. It takes seconds for each recording.
+    the rest is fitted to the other half. It takes seconds per recording.
 
-    Until it is done, and after an error, the model is as it was. See docs/models.md.
+    Until the end, and after an error, the model is unchanged. See docs/models.md.
     """
     recordings = recordings_of(input, console)
     with open_voiceid(console) as vid:
@@ -82,9 +81,9 @@ def command(
         needed = ", ".join(f"{percent(rate)} takes {n}" for rate, n in fit.unsupported.items())
         counts = ", ".join(f"{n} from {low:g} s on" for low, n in fit.strangers.items())
         console.note(
-            "rates that are not kept for every amount of speech, by the rule of three: of"
-            f" comparisons of strangers of one sex in a pair of conditions {needed}, and these"
-            f" recordings make {counts}"
+            "rates without enough trials for every amount of speech, by the rule of three: of"
+            f" comparisons of strangers of one sex in a pair of conditions {needed}, but these"
+            f" recordings give {counts}"
         )
 
 

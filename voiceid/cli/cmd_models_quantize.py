@@ -14,17 +14,17 @@ from voiceid.cli.text import megabytes
 @leaf("quantize", examples=["voiceid models quantize campplus"], audio=True)
 @click.argument("name")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
-@click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
+@click.option("--name", "new_name", help="Name of the new model (default: NAME-int8).")
 def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> None:
     """Make the INT8 form of an encoder.
 
-    It is a model, and an embedding space, of its own. For campplus the ranges were measured and
-    come with the program. Any other encoder needs AUDIO, files or folders with the speech of many
-    people, to measure them on.
+    It is a separate model with a separate embedding space. For campplus the program has measured
+    ranges. Any other encoder needs AUDIO, files or folders with the speech of many people, to
+    measure the ranges.
     """
     with open_voiceid(console) as vid:
         card = vid.models.quantize(name, clips(audio, console), new_name or f"{name}-int8")
-        [status] = [one for one in vid.models.list() if one.name == card.name]
+        [status] = [model for model in vid.models.list() if model.name == card.name]
     facts = {
         "name": card.name,
         "base": name,

@@ -26,23 +26,23 @@ _SHOWN = 20
 def command() -> None:
     """Switch the gallery to another model without enrolling every speaker again.
 
-    `prepare` lets the new model hear the recordings that `voiceid enroll --keep-audio` kept, and
-    `commit` makes the switch.  `finish` removes the old samples; until then a switch to the old
-    model goes back.  See docs/switching.md.
+    `prepare` processes the recordings that `voiceid enroll --keep-audio` kept with the new model,
+    and `commit` makes the switch.  `finish` removes the old samples; until then you can switch
+    back.  See docs/switching.md.
     """
 
 
 @leaf(
     "prepare",
-    short_help="Let another model hear the kept recordings.",
+    short_help="Process the kept recordings with another model.",
     examples=["voiceid models switch prepare ge2e"],
     group=command,
 )
 @click.argument("to", metavar="MODEL")
 def prepare_command(console: Console, to: str) -> None:
-    """Let another model hear the kept recordings; decisions stay as they are.
+    """Process the kept recordings with another model; decisions do not change.
 
-    It compares both models on kept recordings first, and at the end lists the speakers who must
+    First it compares both models on kept recordings; at the end it lists the speakers who must
     enrol again.  Other commands can run meanwhile.  If it is stopped, run it again: it continues.
     """
     with open_voiceid(console) as vid:
@@ -54,7 +54,7 @@ def prepare_command(console: Console, to: str) -> None:
 
 @leaf("status", examples=["voiceid models switch status --json"], group=command)
 def status_command(console: Console) -> None:
-    """Show how far the newest switch is, and who must enrol again."""
+    """Show the progress of the newest switch, and the speakers who must enrol again."""
     with open_voiceid(console) as vid:
         status = vid.models.switch.status()
         if status is None:
@@ -66,7 +66,7 @@ def status_command(console: Console) -> None:
 
 @leaf(
     "commit",
-    short_help="Make the switch that was prepared.",
+    short_help="Make the prepared switch.",
     examples=["voiceid models switch commit", "voiceid models switch commit --leave dora"],
     group=command,
 )
@@ -74,14 +74,14 @@ def status_command(console: Console) -> None:
     "--leave",
     multiple=True,
     type=SPEAKER_NAME,
-    help="Switch although NAME must enrol again; may be given often.",
+    help="Switch although NAME must enrol again; may be repeated.",
 )
 @click.option("--leave-all", is_flag=True, help="Switch although speakers must enrol again.")
 def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool) -> None:
-    """Make the switch that was prepared, for every process at once.
+    """Make the prepared switch, for every process at once.
 
-    It is refused (exit code 49) while a speaker would be left behind whom neither --leave nor
-    --leave-all allows.  Speakers who are left behind are not accepted until they enrol again.
+    It is refused (exit code 49) if speakers would be left behind without --leave or --leave-all.
+    Speakers who are left behind are not accepted until they enrol again.
     """
     with open_voiceid(console) as vid:
         switched = vid.models.switch.commit(leave=leave, leave_all=leave_all, tell=console.hearing)
@@ -91,7 +91,7 @@ def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool)
 
 @leaf("cancel", examples=["voiceid models switch cancel"], group=command)
 def cancel_command(console: Console) -> None:
-    """Give up a switch before `commit`, and remove what was prepared."""
+    """Cancel a switch before `commit`, and remove the prepared samples."""
     with open_voiceid(console) as vid:
         _print(vid.models.switch.cancel(), console, "given up")
 
@@ -100,7 +100,7 @@ def cancel_command(console: Console) -> None:
 @asks_first
 def finish_command(console: Console) -> None:
     """Remove the samples of the old model, after `commit`."""
-    question = "Remove the samples of the old model? After that only kept audio leads back."
+    question = "Remove the samples of the old model? Then only kept audio allows a switch back."
     with open_voiceid(console) as vid:
         confirm(console, question)
         n_removed = vid.models.switch.finish()
@@ -116,7 +116,7 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     try:
         compared = vid.models.switch.compare(to)
     except NotEnoughSpeech as error:
-        console.note(f"the models cannot be compared: of kept audio, {error.message}")
+        console.note(f"the models cannot be compared on kept audio: {error.message}")
         return None
     if not console.settings.as_json:
         console.result(comparison_text(compared) + "\n")
@@ -142,22 +142,22 @@ def _print(status: SwitchStatus, console: Console, state: str, **more: object) -
 
 def _note_next_step(status: SwitchStatus, console: Console) -> None:
     if status.state == "switched":
-        named = console.config.model == status.to_model
-        setting = "" if named else f"; set `model: {status.to_model}` in {console.config.file}"
+        is_set = console.config.model == status.to_model
+        setting = "" if is_set else f"; set `model: {status.to_model}` in {console.config.file}"
         console.note(
-            f"every process uses {status.to_model} now{setting}. Calibrations and adaptations of"
-            f" {status.from_model} do not hold for it: run `voiceid calibrate`."
+            f"every process now uses {status.to_model}{setting}. Calibrations and adaptations of"
+            f" {status.from_model} do not apply to it: run `voiceid calibrate`."
             " `voiceid models switch finish` removes the old samples"
         )
     elif status.behind:
         console.note(
-            f"{status.from_model} is used as before. Enrol these speakers again with --keep-audio,"
+            f"{status.from_model} is still used. Enrol these speakers again with --keep-audio,"
             " then run `voiceid models switch commit`; or leave them behind: --leave-all"
         )
     else:
         console.note(
-            f"{status.from_model} is used as before, until `voiceid models switch commit`;"
-            " `voiceid models switch cancel` gives it up"
+            f"{status.from_model} is still used until `voiceid models switch commit`;"
+            " `voiceid models switch cancel` cancels the switch"
         )
 
 

@@ -30,9 +30,9 @@ _output_options = together(
         "-o",
         "--output",
         metavar="FOLDER|FILE",
-        help="Where to (default: the current folder; with --json, nowhere).",
+        help="Where to write (default: the current folder; with --json, nowhere).",
     ),
-    click.option("--force", is_flag=True, help="Replace pictures that are there already."),
+    click.option("--force", is_flag=True, help="Replace existing pictures."),
 )
 
 
@@ -40,7 +40,7 @@ _output_options = together(
 def command() -> None:
     """Draw the enrolled voices, or the scores, similarity and errors of labelled clips.
 
-    Needs libraries that nothing else here does: pip install 'voiceid[plots]'.
+    Needs additional libraries: pip install 'voiceid[plots]'.
     """
 
 
@@ -54,11 +54,11 @@ def command() -> None:
     "--method",
     type=click.Choice(["pca", "tsne"]),
     default="pca",
-    help="Principal components (default), or t-SNE: how to come to two dimensions.",
+    help="Reduction to two dimensions: principal components (default), or t-SNE.",
 )
 @click.option("--group", metavar="GROUP", help="Draw only the speakers of this group.")
 @click.option(
-    "--add", multiple=True, metavar="AUDIO", help="Place this audio too; may be repeated."
+    "--add", multiple=True, metavar="AUDIO", help="Also draw this audio; may be repeated."
 )
 @_output_options
 def speakers_command(
@@ -72,8 +72,8 @@ def speakers_command(
 ) -> None:
     """Draw the enrolled voices in the plane: each sample a dot, each speaker a colour.
 
-    Writes speakers.png, and speakers.html to explore: names and clips at the pointer, one
-    speaker alone at a click.  Only samples of the embedding space in use are drawn.  With
+    Writes speakers.png, and speakers.html to explore: it shows names and clips at the pointer, and
+    a single speaker at a click.  Only samples of the embedding space in use are drawn.  With
     --json: the coordinates.
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
@@ -115,8 +115,8 @@ def similarity_command(
 ) -> None:
     """Draw the cosines of all pairs of clips as a matrix, grouped by speaker: similarity.png.
 
-    A LIST is as for `voiceid enroll`, a FOLDER holds a folder for each speaker, or the clips
-    of one.  With --json: the matrix.
+    A LIST is as for `voiceid enroll`; a FOLDER has a folder for each speaker, or the clips of one
+    speaker.  With --json: the matrix.
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
@@ -148,7 +148,7 @@ def similarity_command(
 def scores_command(
     console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
 ) -> None:
-    """Draw how the scores of all pairs of clips are distributed: scores.png.
+    """Draw the distribution of the scores of all pairs of clips: scores.png.
 
     Genuine pairs are of one speaker, impostor pairs of two; see `voiceid plot similarity
     --help` for LIST and FOLDER.  The thresholds are those that would decide the pairs.
@@ -161,9 +161,9 @@ def scores_command(
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
         require_pair(heard)
-        found = vid.calibrations.thresholds([clip.quality for clip in heard.clips])
+        in_use = vid.calibrations.thresholds([clip.quality for clip in heard.clips])
         card = f"card {vid.models.card.name}, "  # too long for a picture
-        thresholds = {f"{t.value:.3f}, {t.source.removeprefix(card)}": t.value for t in found}
+        thresholds = {f"{t.value:.3f}, {t.source.removeprefix(card)}": t.value for t in in_use}
         space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
     render = {
@@ -185,8 +185,8 @@ def scores_command(
 def det_command(console: Console, *, asked: Asked, output: str | None, force: bool) -> None:
     """Draw the detection error trade-off (DET): det.png and det.svg, 16:9.
 
-    INPUT is as of `voiceid evaluate`, or the report.json that it wrote, with scores.txt beside
-    it.  Of each threshold the curve shows how many strangers are accepted (FMR) and how many
+    INPUT is as for `voiceid evaluate`, or the report.json that it wrote, with scores.txt beside
+    it.  For each threshold the curve shows how many strangers are accepted (FMR) and how many
     right speakers are refused (FNMR).  With --json: the files.
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
@@ -201,7 +201,7 @@ def det_command(console: Console, *, asked: Asked, output: str | None, force: bo
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrialsInvalid(
                 f"the scores of {asked.input} cannot be read: {error}",
-                hint="Keep scores.txt beside report.json, as evaluate wrote both.",
+                hint="Keep scores.txt beside report.json, where evaluate wrote both.",
             ) from error
     else:
         with open_voiceid(console) as vid:
@@ -218,7 +218,7 @@ def _draw(
     facts: Mapping[str, object],
     console: Console,
 ) -> None:
-    """Write a picture to each file, drawn as its suffix says; print the facts with ``--json``."""
+    """Write a picture to each file, in the format of its suffix; print facts with ``--json``."""
     write_pictures({file: render[file.suffix.lower()]() for file in files}, console)
     if console.settings.as_json:
         console.json({**facts, "files": [str(file) for file in files]})
@@ -240,18 +240,18 @@ def _nothing_to_draw(vid: VoiceID, group: str | None) -> SpeakerNotFound:
     among = "" if group is None else f" in the group {group!r}"
     return SpeakerNotFound(
         f"no speaker{among} has samples in {vid.models.space.id}, so there is nothing to draw",
-        hint="`voiceid speakers list` shows who is enrolled; choose their model with --model.",
+        hint="`voiceid speakers list` shows the speakers; choose their model with --model.",
     )
 
 
 def _tell_others(
     vid: VoiceID, enrolled: Sequence[tuple[Speaker, Sequence[Sample]]], console: Console
 ) -> None:
-    """Say how many samples cannot be drawn, for they are of other embedding spaces."""
-    others = sum(speaker.n_samples - len(samples) for speaker, samples in enrolled)
-    if others:
-        verb = "is" if others == 1 else "are"
+    """Report how many samples are not drawn because they are of other embedding spaces."""
+    left_out = sum(speaker.n_samples - len(samples) for speaker, samples in enrolled)
+    if left_out:
+        verb = "is" if left_out == 1 else "are"
         console.note(
-            f"{counted(others, 'sample')} of other embedding spaces {verb} not drawn:"
+            f"{counted(left_out, 'sample')} of other embedding spaces {verb} not drawn:"
             f" only those of {vid.models.space.id} are"
         )

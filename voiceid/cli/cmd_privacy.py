@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     examples=["voiceid privacy report alice --to alice.html", "voiceid privacy run --dry-run"],
 )
 def command() -> None:
-    """Show and erase what is kept of a person, and erase what is due.  See docs/consent.md."""
+    """Show and erase a person's data, and run the rules of retention.  See docs/consent.md."""
 
 
 @leaf("run", examples=["voiceid privacy run --dry-run", "voiceid privacy run --yes"], group=command)
@@ -45,11 +45,11 @@ def command() -> None:
 )
 @asks_first
 def run_command(console: Console, *, dry_run: bool, receipts: Path | None) -> int:
-    """Erase the speakers whose time is over, and list those of the next 30 days.
+    """Erase the speakers who are due, and list those of the next 30 days.
 
     The rules are in the settings: privacy.retention and privacy.erase_withdrawn_after_days.
-    A service makes such a run each night (privacy.run_at_h).  Each erasure has a signed receipt,
-    which --json prints too.  Exits with 62 if bytes remain, which the receipts name.
+    A service does this each night (privacy.run_at_h).  Each erasure has a signed receipt, which
+    --json prints too.  Exits with 62 if data remains; the receipts name it.
     """
     if receipts is not None:
         make_folder(receipts)
@@ -79,12 +79,12 @@ def _keep(console: Console, vid: VoiceID, run: RetentionRun, folder: Path | None
     try:
         vid.privacy.keep(run.receipts, folder)
     except VoiceIDError:
-        console.json(run.to_dict())  # there are no other receipts
+        console.json(run.to_dict())  # there is no other copy of the receipts
         raise
 
 
-def _due(what: str, erasure: DueErasure) -> list[str]:
-    return [what, erasure.speaker.name, minute(erasure.due_at), erasure.rule]
+def _due(state: str, erasure: DueErasure) -> list[str]:
+    return [state, erasure.speaker.name, minute(erasure.due_at), erasure.rule]
 
 
 @leaf(
@@ -96,22 +96,22 @@ def _due(what: str, erasure: DueErasure) -> list[str]:
     group=command,
 )
 @name_argument
-@click.option("--to", type=FILE, help="Write a page of HTML to this file, for its owner alone.")
+@click.option("--to", type=FILE, help="Write an HTML page to this file, private to you.")
 @click.option(
     "--days",
     type=click.IntRange(min=1, max=36_500),
     default=30,
     show_default=True,
     metavar="N",
-    help="How many days of uses to show, of the file of events.",
+    help="How many days of uses to show, from the event file.",
 )
-@click.option("--vectors", is_flag=True, help="With --json: the vectors of the samples too.")
+@click.option("--vectors", is_flag=True, help="With --json: also the vectors of the samples.")
 def report_command(
     console: Console, name: str, *, to: Path | None, days: int, vectors: bool
 ) -> None:
-    """Give everything that is kept of a person: a page of HTML, or with --json one object."""
+    """Show all stored data of a person: an HTML page, or with --json one object."""
     if to is None and not console.settings.as_json:
-        raise click.UsageError("Name the page's file (--to FILE), or use --json.")
+        raise click.UsageError("Give a file for the page (--to FILE), or use --json.")
     with open_voiceid(console) as vid:
         report = vid.privacy.report(name, days=days)
         page = b"" if to is None else vid.privacy.page(report).encode("utf-8")
@@ -132,10 +132,10 @@ def report_command(
 @click.option("--by", metavar="WHO", help="Who erases (default: the user of the system).")
 @asks_first
 def erase_command(console: Console, name: str, *, receipt: Path | None, by: str | None) -> int:
-    """Erase a speaker, and give a signed receipt of it.
+    """Erase a speaker, and print a signed receipt.
 
-    The receipt says what was erased, where remains were looked for, and which backups still hold
-    the person.  Exits with 62 if bytes remain, which the receipt names.
+    The receipt says what was erased, which places were searched for remains, and which backups
+    still have the person.  Exits with 62 if data remains; the receipt names it.
     """
     require_new(receipt)
     with open_voiceid(console) as vid:
@@ -143,10 +143,10 @@ def erase_command(console: Console, name: str, *, receipt: Path | None, by: str 
         samples = counted(speaker.n_samples, "sample")
         question = f"Erase {speaker.name} and {samples}? This cannot be undone."
         confirm(console, question)
-        made = vid.privacy.erase(name, erased_by=by or "")
-    save_receipt(console, made, receipt)
-    console.answer(made.to_dict(), receipt_text(made))
-    return say_remains(console, [made])
+        erased = vid.privacy.erase(name, erased_by=by or "")
+    save_receipt(console, erased, receipt)
+    console.answer(erased.to_dict(), receipt_text(erased))
+    return say_remains(console, [erased])
 
 
 @leaf("check", examples=["voiceid privacy check alice-erased.json"], group=command)
@@ -155,7 +155,7 @@ def erase_command(console: Console, name: str, *, receipt: Path | None, by: str 
     "--key", metavar="KEY", help="The public key of the gallery (default: that of this gallery)."
 )
 def check_command(console: Console, receipt: Path, key: str | None) -> None:
-    """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
+    """Check that a receipt was signed by the gallery and is unchanged; else exits with 73."""
     with open_voiceid(console) as vid:
         checked = vid.privacy.check(receipt, key)
     text = (
@@ -166,7 +166,7 @@ def check_command(console: Console, receipt: Path, key: str | None) -> None:
 
 @leaf("key", examples=["voiceid privacy key"], group=command)
 def key_command(console: Console) -> None:
-    """Print the public key with which receipts, backups and exports are checked."""
+    """Print the public key that verifies receipts, backups and exports."""
     with open_voiceid(console) as vid:
         key = vid.privacy.key()
     console.answer({"algorithm": "Ed25519", "public_key": key}, key)

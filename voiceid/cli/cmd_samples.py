@@ -31,17 +31,17 @@ def list_command(console: Console, name: str) -> None:
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
 @asks_first
 def remove_command(console: Console, name: str, sample_ids: tuple[int, ...]) -> None:
-    """Erase samples of a speaker, from the index too; the last one stays."""
+    """Erase samples of a speaker, also from the index; the last one cannot be erased."""
     with open_voiceid(console) as vid:
         number = counted(len(set(sample_ids)), "sample")
         question = f"Erase {number} of {vid.speakers.get(name).name}? This cannot be undone."
         confirm(console, question)
-        gone = vid.samples.remove(name, sample_ids)
+        removed = vid.samples.remove(name, sample_ids)
         left_s = vid.speakers.get(name).net_speech_s
         needed_s = console.config.enrollment.min_speech_s
     console.answers(
-        [{"removed": sample.to_dict()} for sample in gone],
-        f"removed  {counted(len(gone), 'sample')} of {name}",
+        [{"removed": sample.to_dict()} for sample in removed],
+        f"removed  {counted(len(removed), 'sample')} of {name}",
     )
     if left_s < needed_s:
-        console.warn(f"{name} has {left_s:.1f} s of net speech left, and {needed_s:g} are needed")
+        console.warn(f"{name} has {left_s:.1f} s of net speech left, but {needed_s:g} are required")

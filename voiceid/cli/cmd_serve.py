@@ -28,28 +28,26 @@ from voiceid.errors import ExtraMissing
     type=click.IntRange(0, 65535),
     default=8423,
     show_default=True,
-    help="Port to listen on; 0: any that is free.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option("--tls-cert", type=FILE, help="Certificate, with its chain, in PEM.")
 @click.option("--tls-key", type=FILE, help="Private key of the certificate.")
 @click.option(
     "--behind-proxy",
     metavar="ADDRESSES",
-    help="Believe what a proxy at these addresses says of callers, e.g. 127.0.0.1.",
+    help="Trust a proxy at these addresses about callers, e.g. 127.0.0.1.",
 )
 @click.option(
-    "--compat",
-    metavar="NAMES",
-    help="Answer too as other services do, which programs speak already: azure, xiaozhi.",
+    "--compat", metavar="NAMES", help="Also serve the protocols of other services: azure, xiaozhi."
 )
 @click.option(
     "--wyoming",
     metavar="ADDRESS",
-    help="Say who spoke, in the transcripts of a Wyoming service: listen at tcp://HOST:PORT.",
+    help="Add speakers to the transcripts of a Wyoming service: listen at tcp://HOST:PORT.",
 )
-@click.option("--wyoming-upstream", metavar="ADDRESS", help="That speech-to-text service.")
+@click.option("--wyoming-upstream", metavar="ADDRESS", help="The address of that Wyoming service.")
 @click.option("--wyoming-in-text", is_flag=True, help="Begin transcripts with the name: [alice].")
-@click.option("--insecure", is_flag=True, help="Listen beyond this host also without keys or TLS.")
+@click.option("--insecure", is_flag=True, help="Listen beyond this host even without keys or TLS.")
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -64,11 +62,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     wyoming_in_text: bool,
     insecure: bool,
 ) -> None:
-    """Answer over HTTP what the commands answer.
+    """Serve the functions of the commands over HTTP.
 
-    Without keys it listens on this host alone; `voiceid keys create` makes them.  Ends at SIGTERM
-    or Ctrl-C, when the requests that are worked on are answered.  The requests: docs/http.md; those
-    of other services: docs/compat.md.
+    Without keys it only listens on this host; `voiceid keys create` creates keys.  SIGTERM or
+    Ctrl-C ends it after the running requests are answered.  Requests: docs/http.md; protocols of
+    other services: docs/compat.md.
     """
     if (tls_cert is None) is not (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
@@ -85,18 +83,18 @@ def command(  # noqa: PLR0913 - one parameter an option
     proxy = None
     if wyoming is not None and wyoming_upstream is not None:
         proxy = Wyoming(*_address(wyoming), _address(wyoming_upstream), wyoming_in_text)
-        console.warn(f"Wyoming has no keys: who reaches {wyoming} learns who speaks")
+        console.warn(f"Wyoming has no keys: every client of {wyoming} learns who speaks")
     listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure, names, proxy)
     with open_voiceid(console) as vid:
-        said = require_safe(vid, listening)
-        if said is not None:
-            console.warn(said)
+        warning = require_safe(vid, listening)
+        if warning is not None:
+            console.warn(warning)
         limits, workers = console.config.server, console.config.workers
-        run(vid, listening, limits, workers, lambda where: console.note(f"serving {where}"))
+        run(vid, listening, limits, workers, lambda url: console.note(f"serving {url}"))
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Return the host and the port of an address of TCP."""
+    """Return the host and the port of a TCP address."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

@@ -33,13 +33,13 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid speakers list --json"], group=command)
 @click.option("--after", type=SPEAKER_NAME, help="Begin after this name.")
-@click.option("--limit", type=COUNT, help="At most so many speakers.")
+@click.option("--limit", type=COUNT, help="At most this many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
 def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> None:
     """List the enrolled speakers, by name: a table for each thousand.
 
-    Columns that are empty, or the same for all, are left out.  In a sealed gallery each thousand is
-    sorted, and --limit takes the order of the hashes of names.  With --json nothing is left out.
+    Columns that are empty or the same for all are left out.  In a sealed gallery only each thousand
+    is sorted, and --limit follows the hashes of names.  With --json nothing is left out.
     """
     from voiceid.domain import speaker_key, tag  # noqa: PLC0415 - loads numpy
 
@@ -49,7 +49,7 @@ def list_command(console: Console, after: str | None, limit: int | None, group: 
         for page in vid.speakers.pages(after):
             members = [who for who in page if group is None or group in who.groups]
             shown = members if limit is None else members[: limit - n_listed]
-            if limit is None:  # else the last one says where to go on
+            if limit is None:  # with a limit the last name is the next start
                 shown = sorted(shown, key=lambda who: speaker_key(who.name))
             if console.settings.as_json:
                 for speaker in shown:
@@ -74,7 +74,7 @@ def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
 @leaf("show", examples=["voiceid speakers show alice"], group=command)
 @name_argument
 def show_command(console: Console, name: str) -> None:
-    """Show one speaker and the samples that were enrolled."""
+    """Show one speaker and the enrolled samples."""
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = vid.samples.list(name)
@@ -85,7 +85,7 @@ def show_command(console: Console, name: str) -> None:
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
 @click.argument("new_name", type=SPEAKER_NAME)
-@click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
+@click.option("--force", is_flag=True, help="Allow a name that looks like an enrolled one.")
 def rename_command(console: Console, name: str, new_name: str, *, force: bool) -> None:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
@@ -93,7 +93,7 @@ def rename_command(console: Console, name: str, new_name: str, *, force: bool) -
         speaker = vid.speakers.rename(name, new_name, force=force)
     console.answer(
         {"renamed": old.name, "speaker": speaker.to_dict()},
-        f"renamed  {old.name} is {speaker.name} now",
+        f"renamed  {old.name} is now {speaker.name}",
     )
 
 
@@ -101,7 +101,7 @@ def rename_command(console: Console, name: str, new_name: str, *, force: bool) -
 @name_argument
 @asks_first
 def remove_command(console: Console, name: str) -> None:
-    """Remove a speaker: the name, every sample and every vector, from the index too."""
+    """Remove a speaker: the name, every sample and every vector, also from the index."""
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
@@ -114,7 +114,7 @@ def remove_command(console: Console, name: str) -> None:
     )
 
 
-for other in (
+for subcommand in (
     edit_command,
     disable_command,
     enable_command,
@@ -126,4 +126,4 @@ for other in (
     export_command,
     import_command,
 ):
-    command.add_command(other)
+    command.add_command(subcommand)

@@ -17,12 +17,12 @@ from voiceid.cli.text import counted
 def inspect_command(console: Console, name: str) -> None:
     """Compare a speaker's samples with each other and with every other speaker.
 
-    Shows the cosine of each pair of samples, how each agrees with the others, those that do
-    not fit, and the nearest other speaker.
+    Shows the cosine of each pair of samples, the agreement of each sample with the others, the
+    samples that do not fit, and the nearest other speaker.
     """
     with open_voiceid(console) as vid:
-        found = vid.speakers.inspect(name)
-    console.answer(found.to_dict(), inspection_text(found))
+        inspection = vid.speakers.inspect(name)
+    console.answer(inspection.to_dict(), inspection_text(inspection))
 
 
 @leaf(
@@ -32,14 +32,14 @@ def inspect_command(console: Console, name: str) -> None:
 )
 @name_argument
 @click.argument("other", type=SPEAKER_NAME)
-@click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
-@click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
+@click.option("--force", is_flag=True, help="Merge even if the voices differ.")
+@click.option("--dry-run", is_flag=True, help="Show their similarity, change nothing.")
 @asks_first
 def merge_command(console: Console, name: str, other: str, *, force: bool, dry_run: bool) -> None:
-    """Make two speakers one: NAME gets every sample of OTHER, who is removed.
+    """Merge two speakers: NAME gets every sample of OTHER, who is removed.
 
-    Shows how alike their voices are first.  Groups are joined; of expiry and standing the
-    stricter holds.  Voices that are not alike are refused (exit code 49).
+    First shows the similarity of their voices.  Groups are joined; the stricter expiry and standing
+    hold.  Different voices are refused (exit code 49).
     """
     with open_voiceid(console) as vid:
         plan = vid.speakers.merge(name, other, dry_run=True)
@@ -52,7 +52,7 @@ def merge_command(console: Console, name: str, other: str, *, force: bool, dry_r
         console.json(done.to_dict())
     elif done.merged is not None:
         samples = counted(done.merged.n_samples, "sample")
-        console.result(f"merged  {done.merged.name} has {samples} now")
+        console.result(f"merged  {done.merged.name} now has {samples}")
 
 
 @leaf(
@@ -68,10 +68,10 @@ def merge_command(console: Console, name: str, other: str, *, force: bool, dry_r
     type=int,
     multiple=True,
     metavar="ID",
-    help="Move this sample; may be given often (default: those that do not fit).",
+    help="Move this sample; may be repeated (default: those that do not fit).",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be moved, change nothing.")
-@click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
+@click.option("--dry-run", is_flag=True, help="Show the samples to move, change nothing.")
+@click.option("--force", is_flag=True, help="Allow a name that looks like an enrolled one.")
 def split_command(
     console: Console,
     name: str,
@@ -81,7 +81,7 @@ def split_command(
     force: bool,
     dry_run: bool,
 ) -> None:
-    """Give the samples of NAME that do not fit, or those named, to a new speaker."""
+    """Move the samples of NAME that do not fit, or the named samples, to a new speaker."""
     with open_voiceid(console) as vid:
         done = vid.speakers.split(name, new_name, sample_ids, force=force, dry_run=dry_run)
     moved = counted(len(done.moved), "sample")

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 @details_options
 @consent_options
 @click.option(
-    "--no-group", "not_groups", multiple=True, metavar="GROUP", help="Take it out of a group."
+    "--no-group", "not_groups", multiple=True, metavar="GROUP", help="Remove from a group."
 )
-@click.option("--no-meta", multiple=True, metavar="KEY", help="Forget a piece of metadata.")
-@click.option("--no-expiry", is_flag=True, help="Take the expiry away.")
+@click.option("--no-meta", multiple=True, metavar="KEY", help="Remove this metadata.")
+@click.option("--no-expiry", is_flag=True, help="Remove the expiry.")
 def edit_command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -54,12 +54,12 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     no_meta: tuple[str, ...],
     no_expiry: bool,
 ) -> None:
-    """Change what is known of a speaker beside the voice; the samples stay.
+    """Change the details of a speaker; the samples stay.
 
-    A consent is recorded beside those that there are.
+    A consent is recorded in addition to earlier ones.
     """
     for key in details.metadata.keys() & set(no_meta):
-        raise click.UsageError(f"The metadata {key} is both given and taken away.")
+        raise click.UsageError(f"The metadata {key} is both given and removed.")
     details = replace(
         details,
         not_groups=not_groups,
@@ -75,21 +75,21 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
 @leaf("disable", examples=["voiceid speakers disable alice"])
 @name_argument
 def disable_command(console: Console, name: str) -> None:
-    """Accept a speaker no more; nothing is erased.
+    """Stop accepting a speaker; nothing is erased.
 
-    The voice still competes, so that it is not taken for that of a speaker who sounds like it.
+    The voice is still compared, so that it is not taken for a similar speaker.
     """
     _enable(console, name, enabled=False)
 
 
 @leaf(
     "enable",
-    short_help="Accept a speaker again that was disabled.",
+    short_help="Accept a disabled speaker again.",
     examples=["voiceid speakers enable alice"],
 )
 @name_argument
 def enable_command(console: Console, name: str) -> None:
-    """Accept a speaker again that was disabled; an expiry stays as it is."""
+    """Accept a disabled speaker again; an expiry does not change."""
     _enable(console, name, enabled=True)
 
 
@@ -106,19 +106,17 @@ def _change(console: Console, name: str, details: SpeakerDetails) -> None:
 
 
 @leaf("withdraw", examples=["voiceid speakers withdraw alice"])
-@click.option(
-    "--recorded-by", metavar="WHO", help="Who records it (default: the user of the system)."
-)
+@click.option("--recorded-by", metavar="WHO", help="Who records this (default: the system's user).")
 @receipt_option
 @name_argument
 def withdraw_command(
     console: Console, name: str, recorded_by: str | None, receipt: Path | None
 ) -> int:
-    """Withdraw the consent of a speaker, who is accepted no more from now on.
+    """Withdraw the consent of a speaker, who is no longer accepted.
 
-    The speaker is erased after privacy.erase_withdrawn_after_days of the settings (30), by
-    `voiceid privacy run` or a service; with 0 at once, with a signed receipt, and exits with 62 if
-    bytes remain.
+    The speaker is erased after privacy.erase_withdrawn_after_days (default 30), by `voiceid privacy
+    run` or a service; with 0 at once, with a signed receipt, and the exit code 62 if data
+    remains.
     """
     require_new(receipt)
     with open_voiceid(console) as vid:
@@ -135,7 +133,7 @@ def withdraw_command(
 
 @leaf(
     "purge",
-    short_help="Erase every speaker who has expired, or is damaged.",
+    short_help="Erase every speaker who is expired or damaged.",
     examples=[
         "voiceid speakers purge --expired --dry-run",
         "voiceid speakers purge --damaged --dry-run",
@@ -148,10 +146,10 @@ def withdraw_command(
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
 @asks_first
 def purge_command(console: Console, *, expired: bool, damaged: bool, dry_run: bool) -> None:
-    """Erase speakers who expired or are damaged: names, samples and vectors, from the index too.
+    """Erase expired or damaged speakers: names, samples and vectors, also from the index.
 
-    A damaged speaker stops questions to the whole gallery.  A backup has the speaker as before the
-    damage; without one, erase the speaker and enrol again.
+    A damaged speaker stops questions to the whole gallery.  Restore a backup from before the damage
+    or, without one, erase the speaker and enrol again.
     """
     if expired == damaged:
         raise click.UsageError("say which speakers: --expired or --damaged")
@@ -177,14 +175,14 @@ def _purge_expired(console: Console, vid: VoiceID, *, dry_run: bool) -> None:
 
 
 def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool) -> None:
-    found = vid.speakers.purge_damaged(dry_run=True)
-    if found and not dry_run:
-        damage = "".join(f"\n  {what}" for what in found.values())
-        question = f"Erase {counted(len(found), 'speaker')}?{damage}\nThis cannot be undone."
+    damaged = vid.speakers.purge_damaged(dry_run=True)
+    if damaged and not dry_run:
+        listed = "".join(f"\n  {damage}" for damage in damaged.values())
+        question = f"Erase {counted(len(damaged), 'speaker')}?{listed}\nThis cannot be undone."
         confirm(console, question)
-        found = vid.speakers.purge_damaged()
-    for speaker_id, what in found.items():
-        facts = {"erased": not dry_run, "speaker_id": speaker_id, "damage": what}
-        console.answer(facts, f"{'damaged' if dry_run else 'erased'}  speaker {speaker_id}: {what}")
-    if not found:
+        damaged = vid.speakers.purge_damaged()
+    for speaker_id, why in damaged.items():
+        facts = {"erased": not dry_run, "speaker_id": speaker_id, "damage": why}
+        console.answer(facts, f"{'damaged' if dry_run else 'erased'}  speaker {speaker_id}: {why}")
+    if not damaged:
         console.note("no speaker is damaged")

@@ -28,19 +28,19 @@ from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
 )
 @click.argument("file", type=FILE)
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SPEAKER_NAME)
-@passphrase_option("Seal the file with the passphrase that is there")
-@click.option("--plain", is_flag=True, help="Write a plain file, though the gallery is sealed.")
+@passphrase_option("Seal the file with the passphrase from")
+@click.option("--plain", is_flag=True, help="Write a plain file even if the gallery is sealed.")
 def export_command(
     console: Console, file: Path, names: tuple[str, ...], *, passphrase: str | None, plain: bool
 ) -> None:
-    """Write speakers, all of them without NAME, to a new file that another gallery can import.
+    """Write speakers (without NAME: all) to a new file that another gallery can import.
 
-    It holds embeddings, quality, provenance and the embedding space in use, in text; see
-    docs/gallery.md.  It is made for its owner alone, and signed.  With --passphrase it is sealed;
-    of a sealed gallery, it must be, or --plain.
+    It has embeddings, quality, provenance and the embedding space in use, as text; see
+    docs/gallery.md.  It is private and signed.  With --passphrase it is sealed; a sealed gallery
+    requires --passphrase or --plain.
     """
     if plain and passphrase is not None:
-        raise click.UsageError("--plain and --passphrase exclude each other.")
+        raise click.UsageError("Give only one of --plain and --passphrase.")
     with open_voiceid(console) as vid:
         if names:
             with contextlib.suppress(SpeakerNotFound, SpeakerNameInvalid):
@@ -56,30 +56,30 @@ def export_command(
     )
     if left_out:
         number = counted(left_out, "speaker")
-        console.warn(f"{number} left out: without samples in the embedding space in use")
+        console.warn(f"{number} left out: no samples in the embedding space in use")
 
 
 @leaf(
     "import",
-    short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
+    short_help="Add the speakers of an exported file, or of other embeddings.",
     examples=["voiceid speakers import staff.jsonl"],
 )
 @click.argument("file", type=FILE)
-@click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")
+@click.option("--append", is_flag=True, help="Add missing samples to enrolled speakers.")
 @click.option(
     "--trust",
     is_flag=True,
-    help="Check no voices, and believe what the file declares of the line; recorded.",
+    help="Skip the checks of voices, and trust the file's telephone flags; this is recorded.",
 )
-@passphrase_option("The file is sealed with the passphrase that is there")
+@passphrase_option("Open the sealed file with the passphrase from")
 @signed_by_option
 @click.option(
     "--ids",
     type=FILE,
     metavar="LIST",
-    help="Of vectors.npy: whose each row is; .txt, .csv or .jsonl.",
+    help="The speakers of the rows of vectors.npy; .txt, .csv or .jsonl.",
 )
-@click.option("--space", metavar="ID", help="Embedding space that the embeddings were made in.")
+@click.option("--space", metavar="ID", help="The embedding space of the embeddings.")
 @click.option(
     "--net-speech-s",
     type=Real(0.0, min_open=True),
@@ -92,7 +92,7 @@ def export_command(
     "groups",
     multiple=True,
     metavar="GROUP",
-    help="Put every new speaker into a group; may be given often.",
+    help="Put every new speaker into a group; may be repeated.",
 )
 @consent_options
 def import_command(
@@ -106,30 +106,29 @@ def import_command(
     signed_by: str | None,
     **facts: Any,
 ) -> None:
-    """Add the speakers of an exported file: all of them, or nothing is changed.
+    """Add the speakers of an exported file: all of them or, on an error, none.
 
-    The file must be whole, signed by this gallery or by --signed-by, and of the embedding
-    space in use (exit codes 55, 76 and 38).  A
-    speaker who is enrolled already is refused (42), or with --append gets the samples that are
-    missing.  The voices are checked as an enrolment checks them; --trust leaves that out, for
-    files that you made yourself.
+    The file must be complete, signed by this gallery or by --signed-by, and of the embedding space
+    in use (exit codes 55, 76 and 38).  A speaker who is enrolled already is refused (42), or with
+    --append gets the missing samples.  The voices are checked as at an enrolment; --trust skips
+    that, for files that you made yourself.
 
-    FILE may also hold embeddings that were made elsewhere: vectors.npy with --ids, or a table
-    of Parquet.  --space and --net-speech-s say what the file does not; see docs/gallery.md.
+    FILE may also have embeddings from another program: vectors.npy with --ids, or a Parquet table.
+    --space and --net-speech-s give values that the file lacks; see docs/gallery.md.
     """
-    # Imported here: it loads with the engines, and the help text should not wait for them.
+    # Imported here: it loads the engines, which the help does not need.
     from voiceid.exchange import is_embedding_file, is_sealed  # noqa: PLC0415
 
-    given = {key: value for key, value in facts.items() if value}
+    stated = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):
             if passphrase or signed_by:
-                raise click.UsageError(f"{file} has embeddings, and is neither sealed nor signed.")
-            done = vid.speakers.import_embeddings(file, append=append, trust=trust, **given)
-        elif given:
+                raise click.UsageError(f"{file} has embeddings; it is not sealed or signed.")
+            done = vid.speakers.import_embeddings(file, append=append, trust=trust, **stated)
+        elif stated:
             names = {"consents": "consent", "groups": "group"}
-            options = ", ".join("--" + names.get(k, k).replace("_", "-") for k in given)
-            raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
+            options = ", ".join("--" + names.get(k, k).replace("_", "-") for k in stated)
+            raise click.UsageError(f"{file} is not a file of embeddings; {options} cannot be used.")
         else:
             if passphrase is None and is_sealed(file) and is_terminal(sys.stdin):
                 passphrase = PROMPT
@@ -140,7 +139,7 @@ def import_command(
     samples = counted(done.samples, "sample")
     if done.expired:
         number = counted(done.expired, "new speaker")
-        console.warn(f"{number} with an expiry that is past: never accepted (speakers list)")
+        console.warn(f"{number} already expired: never accepted (speakers list)")
     console.answer(
         {
             "file": str(file),

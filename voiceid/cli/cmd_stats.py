@@ -18,44 +18,43 @@ if TYPE_CHECKING:
 @leaf("stats", examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"])
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
 def command(console: Console, *, prometheus: bool) -> None:
-    """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
+    """Show the numbers of the gallery: speakers, samples, groups, sizes, and what decides.
 
-    Decisions and latencies are counted by the process that decides: a server counts its own
-    (docs/observing.md).
+    Each process counts its own decisions and latencies: see a server's own (docs/observing.md).
     """
     if prometheus and console.settings.as_json:
         raise click.UsageError("Choose one of --json and --prometheus.")
     with open_voiceid(console) as vid:
-        found = vid.events.gallery()
+        stats = vid.events.gallery()
     if prometheus:
-        console.binary(found.to_prometheus().encode())
+        console.binary(stats.to_prometheus().encode())
     else:
-        console.answer(found.to_dict(), _text(found))
+        console.answer(stats.to_dict(), _text(stats))
 
 
-def _text(found: GalleryStats) -> str:
+def _text(stats: GalleryStats) -> str:
     def counts(of: dict[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in of.items()) or "-"
 
     text = fields(
         {
-            "model": found.model,
-            "schema": found.schema,
-            "revision": found.revision,
-            "speakers": counts({"all": found.speakers, **found.standing}),
-            "groups": counts(dict(found.groups)),
-            "database": megabytes(found.database_bytes),
+            "model": stats.model,
+            "schema": stats.schema,
+            "revision": stats.revision,
+            "speakers": counts({"all": stats.speakers, **stats.standing}),
+            "groups": counts(dict(stats.groups)),
+            "database": megabytes(stats.database_bytes),
         }
     )
     numbers = ["speakers", "samples", "calibration", "adaptation", "size"]
     rows = [
         [
-            one.space,
-            *(one.in_use, one.speakers, one.samples, one.calibration, one.adaptation),
-            one.index_state,
-            megabytes(one.index_bytes),
+            space.space,
+            *(space.in_use, space.speakers, space.samples, space.calibration, space.adaptation),
+            space.index_state,
+            megabytes(space.index_bytes),
         ]
-        for one in found.spaces
+        for space in stats.spaces
     ]
     header = ["space", "in use", *numbers[:4], "index", "size"]
     return f"{text}\n\n{table(header, rows, right=set(numbers))}" if rows else text

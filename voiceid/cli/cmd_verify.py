@@ -44,20 +44,20 @@ if TYPE_CHECKING:  # they load numpy
 @audio_or_mic
 @target_fmr_option
 @threshold_option
-@click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
+@click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings apply.")
 @click.option(
     "--attempts",
     "caller",
     metavar="CALLER",
-    help="Count failures of NAME and of this caller, e.g. a door, and take no more after a few.",
+    help="Count failures of NAME and of this caller, e.g. a door, and lock both after a few.",
 )
 @click.option(
     "--challenge",
     is_flag=False,
     flag_value="",
     metavar="[ID]",
-    help="The clip must be the code that `challenges new` gave this id, said by NAME alone; with"
-    " --mic, and no ID, a code that is shown now.",
+    help="The clip must be the code of this ID from `challenges new`, said by NAME alone; with"
+    " --mic and no ID, a new code is shown.",
 )
 @allow_replayed_option
 @solo_option
@@ -75,25 +75,25 @@ def command(
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
     input; with --mic it is recorded now, until the speaker is silent.  Exits with 0 when it is, 10
-    when it is not, and 11 when that cannot be decided.  Of many clips the worst decides: an error,
-    else 11, else 10; 0 means that all were accepted.
+    when it is not, and 11 when no decision is possible.  With many clips the worst decides: an
+    error, else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(how)
     challenge = how["challenge"]
     if challenge and not audio and source is None:
         raise click.UsageError(
-            f"--challenge took {challenge} for the ID of the code, and no AUDIO is left:"
-            " give AUDIO as well, or --mic."
+            f"--challenge used {challenge} as the ID of the code, so AUDIO is missing:"
+            " also give AUDIO or --mic."
         )
     require_one(name, audio, source, console)
     names = clips(audio, console)
     if source is None and challenge == "":
         raise click.UsageError(
-            "--challenge without an ID records the answer: give --mic in place of AUDIO, or the ID"
-            " that `voiceid challenges new` printed."
+            "--challenge without an ID records the answer: give --mic instead of AUDIO, or the ID"
+            " from `voiceid challenges new`."
         )
     if source is None and challenge is not None and len(names) != 1:
-        raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
+        raise click.UsageError("--challenge takes one clip and an ID: a code can be answered once.")
     with open_voiceid(console) as vid:
         recordings: Sequence[AudioSource] = names
         if source is not None:
@@ -103,8 +103,8 @@ def command(
             def ask() -> None:
                 text = "Speak now"
                 if challenge == "":
-                    made = vid.challenges.new(name, caller=caller)
-                    how["challenge"], text = made.id, f"{text}: {' '.join(made.words)}"
+                    code = vid.challenges.new(name, caller=caller)
+                    how["challenge"], text = code.id, f"{text}: {' '.join(code.words)}"
                 console.complain(text)  # also with --quiet
 
             names, recordings = [source], [vid.challenges.record(source, opened=ask)]

@@ -1,4 +1,4 @@
-"""What a command writes: results to standard output, everything else to standard error."""
+"""The output of a command: results to standard output, all else to standard error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:  # a help text needs none
 
 
 class OutputClosed(Exception):
-    """The reader of standard output has gone, and no message would reach it."""
+    """The reader of standard output is gone, so no message would reach it."""
 
     exit_code = exit_codes.OUTPUT_CLOSED
 
 
 @dataclass(slots=True)
 class Settings:
-    """The options that every command takes, before the command or after it."""
+    """The options of every command, given before or after the command."""
 
     home: str | None = None
     data: str | None = None
@@ -64,11 +64,11 @@ class Console:
 
     @property
     def config_name(self) -> str:
-        """What a hint calls the config.yaml: by its path, once it is known."""
+        """The name of config.yaml in hints: its path, once known."""
         return "config.yaml" if self._config is None else str(self._config.file)
 
     def result(self, text: str, word: str = "", at: int = 0) -> None:
-        """Write lines of a result for people, with the word that stands at ``at`` in its colour."""
+        """Write lines of a result for people, with the word at position ``at`` coloured."""
         safe = "\n".join(printable(line) for line in text.split("\n"))
         if self._colours(sys.stdout):
             safe = coloured(safe, word, at)
@@ -88,25 +88,25 @@ class Console:
             self.result(text, word, at)
 
     def answers(self, facts: Sequence[Mapping[str, object]], text: str, none: str = "") -> None:
-        """Write a list as `answer` does: an object a line with ``--json``, else ``text``.
+        """Write a list as `answer` does: one object per line with ``--json``, else ``text``.
 
-        ``none`` is said to people in place of the text of an empty list.
+        For an empty list, people see the note ``none`` instead.
         """
         if self.settings.as_json:
-            for each in facts:
-                self.json(each)
+            for item in facts:
+                self.json(item)
         elif facts or not none:
             self.result(text)
         else:
             self.note(none)
 
     def binary(self, data: bytes) -> None:
-        """Write bytes as they are."""
+        """Write bytes unchanged."""
         self._clear_bar()
         self._to_stdout(data)
 
     def note(self, text: str) -> None:
-        """Say something that is neither a result nor an error; not with ``--quiet``."""
+        """Write a note, neither a result nor an error; not with ``--quiet``."""
         if not self.settings.quiet:
             self.complain(text)
 
@@ -116,7 +116,7 @@ class Console:
             self.complain(f"warning: {text}", "warning")
 
     def complain(self, text: str, word: str = "") -> None:
-        """Write to standard error, whatever the options say; ``word``, the first, in its colour."""
+        """Write to standard error, with any options; the first word, ``word``, is coloured."""
         safe = printable_lines(text)
         if self._colours(sys.stderr):
             safe = coloured(safe, word)
@@ -128,15 +128,15 @@ class Console:
         self._show(stage, done_bytes, total_bytes, megabytes)
 
     def hearing(self, done: int, total: int) -> None:
-        """Show how many recordings are heard."""
+        """Show the progress of hearing recordings."""
         self.count("hearing", done, total)
 
     def count(self, stage: str, done: int, total: int) -> None:
-        """Show how many things are done."""
+        """Show the progress of a count."""
         self._show(stage, done, total, str)
 
     def listening(self, source: str, stage: str, done_s: float, total_s: float | None) -> None:
-        """Show how much of a long recording was heard, or named."""
+        """Show the progress of hearing, or naming, a long recording."""
         text = {"hear": "listening to", "name": "naming the voices of"}[stage]
         total = None if total_s is None else round(total_s)
         self._show(f"{text} {source}", round(done_s), total, duration)
@@ -148,11 +148,11 @@ class Console:
             self._bar.show(stage, done, total, amount)
 
     def require_stdout(self) -> None:
-        """Refuse to start work whose result could not be printed."""
+        """Raise VoiceIDError if a result could not be printed."""
         if not self._stdout_open:
             raise VoiceIDError(
                 "standard output is closed, so no result could be printed; nothing was done",
-                hint="Send it to a file, or to the null device if you want the exit code only.",
+                hint="Redirect it to a file, or to the null device if you only need the exit code.",
             )
 
     def _colours(self, stream: object) -> bool:
@@ -174,11 +174,11 @@ class Console:
             abandon_stdout()
             raise VoiceIDError(
                 f"the result could not be written to standard output: {error.strerror}",
-                hint="The command itself went through; only its result is lost.",
+                hint="The command itself succeeded; only its result is lost.",
             ) from error
 
     def _to_stderr(self, text: str) -> None:
-        # When standard error is broken there is no way left to say so.
+        # A broken standard error cannot be reported.
         with contextlib.suppress(OSError):
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""A program that is run on each decision about live sound."""
+"""A program that runs on each decision about live sound."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from voiceid.cli.console import Console
 from voiceid.errors import ConfigError, VoiceIDError
 
 _LONGEST_S = 30.0
-"""A program that takes longer is ended."""
+"""A program that takes longer is killed."""
 _MOST_WAITING = 100
-"""Decisions that wait for the one before; with more, the program is not run on the newest."""
+"""The limit of waiting decisions; beyond it the program is not run on the newest."""
 
 
 class DecisionProgram:
     """Runs a program on one decision after the other, with its JSON on standard input.
 
-    No shell sees anything of it.  Listening does not wait for the program.
+    No shell is used.  Listening does not wait for the program.
 
-    Raises `ConfigError`: there is no such program.
+    Raises `ConfigError` if there is no such program.
     """
 
     def __init__(self, program: str, console: Console) -> None:
         path = shutil.which(program)
         if path is None:
             raise ConfigError(
-                f"there is no program {program} that can be run",
-                hint="Name a file that may be executed; it takes no arguments.",
+                f"the program {program} does not exist or is not executable",
+                hint="Give an executable file; it gets no arguments.",
             )
         self._path, self._console = path, console
         self._waiting: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
@@ -42,13 +42,13 @@ class DecisionProgram:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Wait for what is running and what waits, unless the listening was stopped."""
+        """Wait for running and waiting programs, unless the listening was stopped."""
         if exc[1] is None or isinstance(exc[1], VoiceIDError):
             self._waiting.put(None)
             self._runner.join()
 
     def run(self, text: str) -> None:
-        """Have the program run on the JSON of a decision."""
+        """Run the program on the JSON of a decision."""
         try:
             self._waiting.put_nowait(text.encode())
         except queue.Full:

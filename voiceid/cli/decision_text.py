@@ -24,17 +24,17 @@ _BARRED = {
     "no_consent": "no consent",
     "clock_behind": "the clock is behind",
     "replayed": "a recording that was heard before",
-    "presentation_attack": "taken for an attack",
+    "presentation_attack": "probably an attack",
     "challenge_failed": "without the right code",
-    "challenge_expired": "no code is asked for",
+    "challenge_expired": "the code has expired",
     "several_voices": "several people speak",
 }
-"""Why a speaker is not accepted whatever the score."""
+"""Reasons that prevent an acceptance with any score."""
 
 
 def tell(decision: Decision, console: Console) -> int:
     """Print the decision and return its exit code."""
-    code = _EXIT_CODES[decision.outcome.value]  # an outcome that is not known must not be 0
+    code = _EXIT_CODES[decision.outcome.value]  # an unknown outcome must not give 0
     console.answer(decision.to_dict(), decision_text(decision), decision.outcome.value)
     if decision.quality is not None and not console.settings.as_json:
         warn_of(decision.quality, console)
@@ -46,7 +46,7 @@ def tell_all(
 ) -> int:
     """Print the decision about each clip as it comes; return the worst exit code.
 
-    One clip is printed in full.  Many are a table, or with ``--json`` an object a line.
+    One clip is printed in full.  Many are a table, or with ``--json`` one object per line.
     """
     if len(sources) == 1:
         [answer] = answers
@@ -66,7 +66,7 @@ def tell_all(
             facts, cells = answer.to_dict(), _cells(answer)
         row, at = _row(source, widest, cells), _answer_at(source, widest)
         console.answer({"clip": source, **facts}, row, cells[0], at)
-    # The exit codes of errors are above those of outcomes, and the first error decides.
+    # Exit codes of errors are higher than those of outcomes; the first error decides.
     return next((code for code in codes if code >= exit_codes.INTERNAL), max(codes))
 
 
@@ -84,7 +84,7 @@ def _cells(decision: Decision) -> list[str]:
 
 
 def _row(clip: str, widest: int, cells: Sequence[str]) -> str:
-    """Return a line of a table whose rows are printed before the last is known."""
+    """Return a row of a table that is printed row by row."""
     shown = printable(clip)
     answer, speaker, score, needed, speech, notes = map(printable, cells)
     line = (
@@ -95,13 +95,13 @@ def _row(clip: str, widest: int, cells: Sequence[str]) -> str:
 
 
 def _answer_at(clip: str, widest: int) -> int:
-    """Return how many characters stand before the answer in the row of a clip."""
+    """Return the position of the answer in the row of a clip."""
     shown = printable(clip)
     return len(shown) + widest - width(shown) + 2
 
 
 def decision_text(decision: Decision) -> str:
-    """Return the decision in a few lines: the outcome, who, and the numbers behind it."""
+    """Return the decision in a few lines: the outcome, the speaker, and the numbers."""
     outcome = decision.outcome.value
     indent = " " * (len(outcome) + 2)
     lines = [
@@ -115,7 +115,7 @@ def decision_text(decision: Decision) -> str:
 
 
 def warn_of(quality: QualityReport, console: Console) -> None:
-    """Warn of what was found in the audio."""
+    """Warn about problems of the audio."""
     for code in quality.warnings:
         console.warn(warning_text(code, quality))
     if quality.unheard:
@@ -127,10 +127,10 @@ def warning_text(code: str, quality: QualityReport) -> str:
     if code == "narrowband" and quality.bandwidth_hz is not None:
         return (
             f"narrowband: nothing above {quality.bandwidth_hz / 1000:.1f} kHz (a telephone line?);"
-            " scores tell voices apart less well"
+            " scores are less reliable"
         )
     if code == "noisy" and quality.snr_db is not None:
-        return f"noisy: speech is only {quality.snr_db:.0f} dB above the rest"
+        return f"noisy: speech is only {quality.snr_db:.0f} dB above the noise"
     if code == "too_soft" and quality.level_dbfs is not None:
         return f"too soft: speech is at {quality.level_dbfs:.0f} dBFS; turn the recording up"
     if code == "clipped":
@@ -142,7 +142,7 @@ def warning_text(code: str, quality: QualityReport) -> str:
 _IN_WORDS = {
     "truncated": "truncated: the file is damaged, and only its beginning was heard",
     "other_tracks": "other tracks: the file has several audio tracks; --track N hears another",
-    "unheard_data": "unheard data: behind its sound the file goes on with what cannot be decoded",
+    "unheard_data": "unheard data: the file has data after the sound that cannot be decoded",
     "opposite_phase": "opposite phase: the channels cancel each other; swap the wires of one",
     "several_voices": "several voices: more than one person speaks in the clip",
     "partly_judged": "partly judged: there is more speech than is judged (speech.max_speech_s)",
@@ -150,7 +150,7 @@ _IN_WORDS = {
 
 
 def who(decision: Decision) -> str:
-    """Return who it is, or is not, in a few words."""
+    """Return the answer about the speaker in a few words."""
     name = "" if decision.speaker is None else decision.speaker.name
     if decision.reason.value in _BARRED:
         return _BARRED[decision.reason.value]

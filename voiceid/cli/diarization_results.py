@@ -1,4 +1,4 @@
-"""Where who spoke when goes: standard output, and files."""
+"""The output of a diarization: standard output, and files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from voiceid.transcripts import NamedTranscript, Transcript
 
 _ENDINGS = {"text": ".txt", "json": ".json", "audacity": ".txt"}
-"""Of files in a folder; the other formats end as they are called."""
+"""Suffixes of files in a folder; other formats have their own name as suffix."""
 _ONE_A_FILE = frozenset({"srt", "vtt", "audacity"})
-"""Formats of which two in one file are none."""
+"""Formats that allow only one result per file."""
 _PAGES, _PICTURES = (".html", ".htm"), (".png", ".svg")
 
 
 class Results:
-    """Writes results to standard output, a file, or a file each in a folder.
+    """Writes results to standard output, to a file, or to one file each in a folder.
 
-    - `transcript`: names are written into it, and it is the result.
-    - `picture`, `page`: files, or folders of them, beside the result.
+    - `transcript`: if given, the result is this transcript with names.
+    - `picture`, `page`: files or folders for more output.
 
     Raises click.UsageError, FileNotWritten and ExtraMissing before anything is heard.
     """
@@ -51,7 +51,7 @@ class Results:
         self._form, self._transcript, self._several = form, transcript, len(sources) > 1
         output = None if output == "-" else output
         if transcript is not None and self._several:
-            raise click.UsageError("--transcript is of one recording; name that one alone.")
+            raise click.UsageError("--transcript is for one recording; give only that one.")
         if self._several and output is None and form in _ONE_A_FILE:
             raise click.UsageError(
                 f"--format {form} of several recordings needs a folder for its files: -o FOLDER."
@@ -98,18 +98,18 @@ class Results:
 
 
 def _files(
-    sources: Sequence[str], given: str | None, kinds: Sequence[str], *, any_kind: bool = False
+    sources: Sequence[str], target: str | None, kinds: Sequence[str], *, any_kind: bool = False
 ) -> dict[str, Path]:
-    """Return the file for each recording: the one that is given, or each its own in a folder."""
-    if given is None:
+    """Return the file for each recording: the given one, or one each in a folder."""
+    if target is None:
         return {}
-    if given == "-":
-        raise click.UsageError(f"Standard output takes no {kinds[0]}: name a file or a folder.")
-    path = Path(given)
+    if target == "-":
+        raise click.UsageError(f"{kinds[0]} cannot go to standard output: give a file or folder.")
+    path = Path(target)
     if len(sources) == 1 and not path.is_dir() and (any_kind or path.suffix):
         if not any_kind and path.suffix.lower() not in kinds:
             raise FileNotWritten(
-                f"{given} cannot be written: {path.suffix} is not {' or '.join(kinds)}",
+                f"{target} cannot be written: {path.suffix} is not {' or '.join(kinds)}",
                 hint=f"Name a folder, or a file that ends with {kinds[0]}.",
             )
         return {sources[0]: path}
@@ -117,7 +117,7 @@ def _files(
     twice = [stem for stem in stems if stems.count(stem) > 1]
     if twice:
         name = f"{twice[0]}{kinds[0]}"
-        raise click.UsageError(f"Two of the recordings would both be written to {name}.")
+        raise click.UsageError(f"Two recordings would both be written to {name}.")
     return {s: path / f"{stem}{kinds[0]}" for s, stem in zip(sources, stems, strict=True)}
 
 
@@ -128,7 +128,7 @@ def _save(path: Path, data: bytes, console: Console) -> None:
 
 
 def _print(console: Console, data: bytes) -> None:
-    """Print a transcript; a terminal obeys what others may have written into it, so not as is."""
+    """Print a transcript; on a terminal, control characters in it are escaped."""
     if is_terminal(sys.stdout):
         console.result(data.decode(errors="replace").removesuffix("\n"))
     else:
@@ -142,7 +142,7 @@ def _page(path: Path, source: str, result: Diarization, named: NamedTranscript |
     if source != STDIN:
         try:
             audio = Path(os.path.relpath(source, path.parent)).as_posix()
-        except ValueError:  # it is on another drive
+        except ValueError:  # another drive
             audio = Path(source).absolute().as_uri()
     lines = () if named is None else named.lines
     return talk_page(result, lines, audio).encode()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # numpy need not be loaded to parse a command line
 
 
 _COLUMNS, _TICK_COLUMNS = 60, 9
-"""Of a terminal: for the lanes, and from one time to the next at least."""
+"""Columns of the lanes, and the least number from one time label to the next."""
 _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200)
 
 
@@ -34,7 +34,7 @@ def diarization_text(result: Diarization) -> str:
 
 
 def warn_of_unheard(unheard: Iterable[str], console: Console) -> None:
-    """Warn of what of a recording was not heard."""
+    """Warn about parts of a recording that were not heard."""
     if texts := "; ".join(unheard):
         console.warn(f"not heard: {texts}")
 
@@ -44,8 +44,8 @@ def clock(at_s: float) -> str:
     tenths = round(at_s * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
-    rest = f"{tenths // 10:02}.{tenths % 10}"
-    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
+    seconds_text = f"{tenths // 10:02}.{tenths % 10}"
+    return f"{hours}:{minutes:02}:{seconds_text}" if hours else f"{minutes}:{seconds_text}"
 
 
 def _voices(result: Diarization) -> str:

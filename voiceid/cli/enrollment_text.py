@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def clips_table(report: EnrollmentReport) -> str:
-    """Return one row a clip: net speech, SNR, agreement with the others, warnings."""
+    """Return one row per clip: net speech, SNR, agreement with the others, warnings."""
     rows = []
-    said = {problem.clip: problem.code for problem in report.problems}
+    why = {problem.clip: problem.code for problem in report.problems}
     for clip in report.clips:
         quality = clip.quality
         rows.append(
@@ -27,7 +27,7 @@ def clips_table(report: EnrollmentReport) -> str:
                 "-" if quality is None else seconds(quality.net_speech_s),
                 "-" if quality is None or quality.snr_db is None else f"{quality.snr_db:.0f} dB",
                 "-" if clip.agreement is None else f"{clip.agreement:.3f}",
-                said.get(clip.name, "-") if quality is None else ", ".join(quality.warnings) or "-",
+                why.get(clip.name, "-") if quality is None else ", ".join(quality.warnings) or "-",
             ]
         )
     header = ["clip", "net speech", "SNR", "agreement", "warnings"]
@@ -35,24 +35,24 @@ def clips_table(report: EnrollmentReport) -> str:
 
 
 def problem_lines(report: EnrollmentReport) -> list[str]:
-    """Return every problem in a line, those that ``--force`` overrode saying so."""
+    """Return every problem in a line, marked if ``--force`` overrode it."""
     lines = []
     for problem in report.problems:
         where = "" if problem.clip is None else f"{problem.clip}: "
         if problem.overridden:
-            what = "overridden"
+            kind = "overridden"
         elif problem.left_out:
-            what = "left out"
+            kind = "left out"
         elif problem.overridable:
-            what = "problem (--force overrides)"
+            kind = "problem (--force overrides)"
         else:
-            what = "problem"
-        lines.append(f"{what}: {where}{problem.message} [{problem.code}]")
+            kind = "problem"
+        lines.append(f"{kind}: {where}{problem.message} [{problem.code}]")
     return lines
 
 
 def report_text(report: EnrollmentReport) -> str:
-    """Return the table of clips and what came of them."""
+    """Return the table of clips and the result."""
     clips = counted(len(report.clips), "clip")
     total = f"{seconds(report.net_speech_s)} of net speech in all"
     if report.missing_speech_s > 0:
@@ -69,7 +69,7 @@ def report_text(report: EnrollmentReport) -> str:
 
 
 def tell_one(report: EnrollmentReport, console: Console) -> None:
-    """Print what came of an enrolment."""
+    """Print the result of an enrolment."""
     if report.blocking or not (report.enrolled or report.dry_run):
         raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
     console.answer(report.to_dict(), report_text(report))
@@ -80,7 +80,7 @@ def tell_one(report: EnrollmentReport, console: Console) -> None:
 def tell_many(
     people: Sequence[Person], reports: Iterable[EnrollmentReport], console: Console
 ) -> None:
-    """Print what came of each person as it comes, and a summary."""
+    """Print the result of each person as it comes, and a summary."""
     counts = Counter[str]()
     n_left_out = 0
     console.count("enrolling", 0, len(people))

@@ -1,4 +1,4 @@
-"""Errors in words: a line and a hint on standard error, an object with ``--json``."""
+"""Printing of errors: a line and a hint on standard error, an object with ``--json``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PASSWORD = re.compile(r"://\S*@")
 
 
 def failure(error: VoiceIDError, console: Console) -> int:
-    """Tell an error of the tree; return its exit code."""
+    """Print an error of voiceid; return its exit code."""
     facts = error.to_dict()
     config = re.compile(r"(?<![/\\\w])config\.yaml")
     facts["hint"] = config.sub(lambda _: console.config_name, error.hint)
@@ -36,7 +36,7 @@ def failure(error: VoiceIDError, console: Console) -> int:
 
 
 def usage(error: click.ClickException, console: Console) -> int:
-    """Tell that the command line itself is wrong."""
+    """Print an error of the command line."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = _PASSWORD.sub("://...@", error.format_message())
     hint = _usage_hint(error, context)
@@ -48,24 +48,24 @@ def usage(error: click.ClickException, console: Console) -> int:
 
 
 def interrupted(console: Console) -> int:
-    """Say that Ctrl-C was pressed, or a question answered with no."""
+    """Print that Ctrl-C was pressed."""
     console.complain("interrupted")
     return exit_codes.INTERRUPTED
 
 
 def unexpected(error: Exception, console: Console) -> int:
-    """Tell a fault of this program in one line; the traceback with ``-v`` only.
+    """Print a fault of this program in one line; the traceback only with ``-v``.
 
     An engine whose import Ctrl-C cuts short raises ImportError: that is no fault.
     """
     if _began_as_interrupt(error):
         return interrupted(console)
     if isinstance(error, OSError) and error.filename is not None:  # the system refused a file
-        hint = "Check its name, its permissions, and the room on its disk."
+        hint = "Check its name, its permissions, and the free space on its disk."
         refused = VoiceIDError(f"{error.filename} cannot be used: {error.strerror}", hint=hint)
         return failure(refused.with_traceback(error.__traceback__), console)
     message = f"internal error: {type(error).__name__}: {error}"
-    hint = "Please report this, with what the same command prints with -v."
+    hint = "Please report this, with the output of the same command with -v."
     _tell(_facts("InternalError", message, hint, exit_codes.INTERNAL), console)
     _trace(error, console)
     return exit_codes.INTERNAL
@@ -86,7 +86,7 @@ def _tell(facts: dict[str, object], console: Console) -> None:
     if facts["hint"]:
         console.complain(f"hint: {facts['hint']}")
     if console.settings.as_json:
-        # The message is out; that standard output is broken as well changes nothing.
+        # The message is printed already; a broken standard output can be ignored.
         with contextlib.suppress(OutputClosed, VoiceIDError):
             console.json(facts)
 
@@ -100,7 +100,7 @@ def _tell_refusal(report: EnrollmentReport, console: Console) -> None:
 
 def _usage_hint(error: click.ClickException, context: click.Context | None) -> str:
     command = context.command_path if context is not None else "voiceid"
-    hint = f"`{command} --help` shows what it takes."
+    hint = f"See `{command} --help`."
     if isinstance(error, click.NoSuchOption):
         hint += " Put `--` before a name or a file that begins with a dash."
     return hint

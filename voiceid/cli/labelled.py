@@ -1,4 +1,4 @@
-"""Recordings whose speakers are known, as commands are given them."""
+"""Labelled recordings as arguments of commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
 
 
 class Asked(NamedTuple):
-    """What ``INPUT``, ``--enrolled MAP`` and ``--enroll-first N`` say."""
+    """The values of ``INPUT``, ``--enrolled MAP`` and ``--enroll-first N``."""
 
     input: Path
     enrolled: Path | None
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What the recordings are called."""
+        """The name of the recordings."""
         return self.input.resolve().name
 
 
@@ -47,25 +47,25 @@ input_options = gathered(
     click.option(
         "--enroll-first",
         type=COUNT,
-        help="Of a list or folder, enrol the first N recordings of each speaker; ask about the"
-        " others.",
+        help="From a list or folder, enrol the first N recordings of each speaker, and test with"
+        " the others.",
     ),
 )
-"""What is compared: ``asked``."""
+"""The recordings to compare: ``asked``."""
 
 fitting_options = together(
     click.option(
         "--target-fmr",
         type=RATE,
-        help="How often another voice may match from now on; refused if the trials are too few.",
+        help="Target FMR from now on; refused if there are too few trials.",
     ),
     click.option(
         "--cache",
         type=FOLDER,
-        help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
+        help="Folder of cached embeddings, as for evaluate (default: no cache).",
     ),
 )
-"""``--target-fmr RATE`` and ``--cache DIR``, of what is fitted."""
+"""``--target-fmr RATE`` and ``--cache DIR``, for fits."""
 
 
 def protocol_of(
@@ -73,37 +73,37 @@ def protocol_of(
     asked: Asked,
     of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
 ) -> Protocol:
-    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
+    """Read the trials; ``of_manifest`` makes them from a manifest without a protocol."""
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
     path, enrolled, first = asked
     if enrolled is not None and first is not None:
         raise click.UsageError("--enrolled is for trials, --enroll-first for a list or folder.")
     if enrolled is not None:
-        made = evaluation.read_models(path, enrolled)
+        protocol = evaluation.read_models(path, enrolled)
     elif path.suffix.lower() not in LISTS and not os.path.isdir(path):
         if first is not None:
             raise click.UsageError("--enroll-first is for a list (.csv or .jsonl) or a folder.")
-        made = evaluation.read_trials(path)
+        protocol = evaluation.read_trials(path)
     elif first is None:
-        made = (of_manifest or evaluation.all_pairs)(recordings_of(path, console))
+        protocol = (of_manifest or evaluation.all_pairs)(recordings_of(path, console))
     else:
-        made = evaluation.enroll_first(recordings_of(path, console), first)
-    return replace(made, source=asked.source)
+        protocol = evaluation.enroll_first(recordings_of(path, console), first)
+    return replace(protocol, source=asked.source)
 
 
 def recordings_of(path: Path, console: Console) -> tuple[Recording, ...]:
     """Return the recordings of a list, or of a folder with a folder for each speaker.
 
-    A folder within that of a speaker is a session.
+    A folder inside a speaker's folder is a session.
     """
     from voiceid.evaluation import Recording, read_manifest  # noqa: PLC0415 - loads the engines
 
     if not os.path.isdir(path):
         return read_manifest(path)
     recordings = []
-    for speaker, found in people_in(path, console).items():
-        for clip in found:
+    for speaker, clips in people_in(path, console).items():
+        for clip in clips:
             name = Path(clip).relative_to(path)
             session = name.parts[1] if len(name.parts) > 2 else ""  # noqa: PLR2004 - speaker, session, file
             recordings.append(Recording(clip, str(name), speaker, session))

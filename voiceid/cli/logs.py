@@ -1,4 +1,4 @@
-"""Where the events of a command go: standard error, a file, or nowhere."""
+"""The log of a command: standard error, a file, or none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def log_to(console: Console, config: Config) -> None:
-    """Have the events of this command written where the settings say, until it ends."""
+    """Write the events of this command where the settings say, until it ends."""
     handlers = _handlers(console, config)
     if not handlers:
         return
@@ -43,28 +43,28 @@ def _handlers(console: Console, config: Config) -> list[logging.Handler]:
     from voiceid.observability import EventFormatter  # noqa: PLC0415 - loaded by now
 
     command = click.get_current_context().command_path.partition(" ")[2]
-    found: list[logging.Handler] = []
+    handlers: list[logging.Handler] = []
     if config.log_format != "off":
-        shown = _ToStderr(console)
-        shown.setFormatter(
+        to_stderr = _ToStderr(console)
+        to_stderr.setFormatter(
             EventFormatter(command, ascii_only=True) if config.log_format == "json" else _human()
         )
-        found.append(shown)
+        handlers.append(to_stderr)
     if config.log_file is not None:
-        kept = _ToFile(config.log_file)
-        kept.setFormatter(EventFormatter(command))
-        found.append(kept)
-    return found
+        to_file = _ToFile(config.log_file)
+        to_file.setFormatter(EventFormatter(command))
+        handlers.append(to_file)
+    return handlers
 
 
 def _human() -> logging.Formatter:
-    made = logging.Formatter("{asctime} {levelname} {message}", "%Y-%m-%dT%H:%M:%SZ", style="{")
-    made.converter = time.gmtime
-    return made
+    human = logging.Formatter("{asctime} {levelname} {message}", "%Y-%m-%dT%H:%M:%SZ", style="{")
+    human.converter = time.gmtime
+    return human
 
 
 class _ToStderr(logging.Handler):
-    """Writes as notices are written: past the progress bar, and safe for a terminal."""
+    """Writes like notes: it clears the progress bar, and is safe for a terminal."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class _ToStderr(logging.Handler):
 
 
 class _ToFile(logging.Handler):
-    """Appends a line an event, each in one write, so that processes share the file.
+    """Appends one line per event, each in one write, so that processes can share the file.
 
-    A record must be complete: a decision that cannot be written raises, so that no speaker is
-    accepted without a trace.
+    The log must be complete: a decision that cannot be written raises, so that no speaker is
+    accepted without a record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,12 +104,12 @@ class _ToFile(logging.Handler):
         except OSError as error:
             cause = error
         event = getattr(record, "event", "message")
-        if event != "error":  # the command fails as it is, and says why
-            reason = "there is no room" if cause is None else cause.strerror
+        if event != "error":  # the command already fails with its own error
+            reason = "the disk is full" if cause is None else cause.strerror
             done = "the change was made" if event == "change" else "no speaker was accepted"
             raise VoiceIDError(
                 f"log.file: {self._path} cannot be written: {reason}; {done}",
-                hint="Make room, or choose another file.",
+                hint="Free some space, or choose another file.",
             ) from cause
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class _ToFile(logging.Handler):
         super().close()
 
     def _end_last_line(self) -> None:
-        """Begin on a new line, though a full disk or a kill may have cut the last one short."""
+        """End an incomplete last line, which a full disk or a kill may have left."""
         size = os.fstat(self._file.fileno()).st_size
         if size:
             self._file.seek(size - 1)
@@ -126,7 +126,7 @@ class _ToFile(logging.Handler):
 
 
 def _opened(path: Path) -> int:
-    """Open a file, or make it, of its owner alone; raises OSError for a link, a pipe, a folder."""
+    """Open or create a private file; raises OSError for a link, a pipe or a folder."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
     kind = os.fstat(number).st_mode

@@ -1,4 +1,4 @@
-"""A report of `voiceid evaluate` beside an older one."""
+"""Comparison of a report of `voiceid evaluate` with an older one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def older_report(path: Path) -> dict[str, Any]:
     from voiceid.evaluation.evaluate import VERSION  # noqa: PLC0415 - not for --help
 
     try:
-        found = json.loads(content(path, REPORT))
-        if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
-            if found["version"] != VERSION:
+        report = json.loads(content(path, REPORT))
+        if isinstance(report, dict) and report.get("format") == "voiceid-evaluation":
+            if report["version"] != VERSION:
                 raise TrialsInvalid(
-                    f"{path} is a report of version {found['version']}, and this voiceid knows"
-                    f" {VERSION}",
-                    hint="Compare with the voiceid that wrote it.",
+                    f"{path} is a report of version {report['version']}, but this voiceid reads"
+                    f" version {VERSION}",
+                    hint="Compare with the voiceid that wrote the report.",
                 )
-            difference(found, found)  # has all that is compared
-            return found
+            difference(report, report)  # raises if a compared figure is missing
+            return report
     except Unfit as error:
         raise TrialsInvalid(f"{path} is not a report of an evaluation: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -46,25 +46,25 @@ def difference(older: dict[str, Any], newer: dict[str, Any]) -> str:
         for key in ("trials", "recordings")
         if older[key] != newer[key]
     ]
-    spaces = [one["embedding_space"]["id"] for one in (older, newer)]
+    spaces = [report["embedding_space"]["id"] for report in (older, newer)]
     if spaces[0] != spaces[1]:
         lines.append(f"embedding space {spaces[0]} before, {spaces[1]} now")
-    calibrations = [_calibration(one) for one in (older, newer)]
+    calibrations = [_calibration(report) for report in (older, newer)]
     if calibrations[0] != calibrations[1]:
         lines.append(f"calibration {calibrations[0]} before, {calibrations[1]} now")
     return "\n".join(lines)
 
 
 def _figures(report: dict[str, Any]) -> dict[str, str]:
-    """Return the figures that a report has, by name."""
+    """Return the figures of a report, by name."""
     of = report["verification"]
     rates: dict[str, float | None] = {"EER": of["eer"]}
     at = {"": of["at_shipped_thresholds"], "calibrated ": of["at_calibrated_thresholds"]}
-    for kind, found in at.items():
-        if found is not None:
-            rates |= {f"{kind}{side.upper()}": found[side]["rate"] for side in ("fmr", "fnmr")}
-    for one in of["fnmr_at_fmr"]:
-        rates[f"FNMR at FMR {one['fmr']:g}"] = None if one["fnmr"] is None else one["fnmr"]["rate"]
+    for kind, rates_at in at.items():
+        if rates_at is not None:
+            rates |= {f"{kind}{side.upper()}": rates_at[side]["rate"] for side in ("fmr", "fnmr")}
+    for row in of["fnmr_at_fmr"]:
+        rates[f"FNMR at FMR {row['fmr']:g}"] = None if row["fnmr"] is None else row["fnmr"]["rate"]
     if (search := report["identification"]) is not None:
         rates |= {side.upper(): search[side]["rate"] for side in ("fpir", "fnir")}
     costs = {f"minDCF {prior}": cost for prior, cost in of["min_dcf"].items()}
@@ -78,5 +78,5 @@ def _figures(report: dict[str, Any]) -> dict[str, str]:
 
 
 def _calibration(report: dict[str, Any]) -> str:
-    found = report["calibration"]
-    return "none" if found is None else f"{found['id']} ({found['source']})"
+    calibration = report["calibration"]
+    return "none" if calibration is None else f"{calibration['id']} ({calibration['source']})"

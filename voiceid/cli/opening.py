@@ -11,29 +11,29 @@ if TYPE_CHECKING:
 
 
 def open_voiceid(console: Console, **settings: object) -> VoiceID:
-    """Return the gallery, set up as the options say; in ``settings``, ``__`` is the dot."""
+    """Open the gallery with the options; in ``settings``, ``__`` stands for the dot."""
     console.require_stdout()
-    # Imported here: the engines take longer to load than a help text takes to read.
+    # Imported here: the engines load slowly, and the help does not need them.
     from voiceid.cli.logs import log_to  # noqa: PLC0415
     from voiceid.client import VoiceID  # noqa: PLC0415
     from voiceid.config import load_config  # noqa: PLC0415
 
-    given = console.settings
+    options = console.settings
     overrides: dict[str, object] = {
-        "model": given.model,
-        "offline": True if given.offline else None,
-        "audio.channel": given.channel,
-        "audio.track": given.track,
-        "audio.format": given.audio_format,
-        "log.format": given.log,
+        "model": options.model,
+        "offline": True if options.offline else None,
+        "audio.channel": options.channel,
+        "audio.track": options.track,
+        "audio.format": options.audio_format,
+        "log.format": options.log,
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
     given_overrides = {key: value for key, value in overrides.items() if value is not None}
-    config = load_config(given.home, {**given_overrides, "data": given.data})
+    config = load_config(options.home, {**given_overrides, "data": options.data})
     console.config = config
-    if given.verbose:
+    if options.verbose:
         console.complain(f"config.yaml: {config.file_text}")
     if not config.home.exists():
-        console.note(f"there is no home {config.home} yet; a new one begins there")
+        console.note(f"the home {config.home} does not exist yet; it will be created")
     log_to(console, config)
     return VoiceID(config, notify=console.note, progress=console.progress)

@@ -39,13 +39,13 @@ class Real(click.FloatRange):
 
 
 class Parsed(click.ParamType[T]):
-    """A value that a function reads, or says in a ValueError what it is not."""
+    """A value that a function parses; its ValueError says what the value is not."""
 
     def __init__(self, name: str, read: Callable[[Any], T]) -> None:
         self.name, self._read = name, read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """Return what was read."""
+        """Return the parsed value."""
         try:
             return self._read(value)
         except ValueError as error:
@@ -75,8 +75,8 @@ def _setting(key: str, value: Any) -> Any:
 def _speaker_name(value: Any) -> str:
     """Return a name, whatever the locale.
 
-    Under a locale without UTF-8 the bytes of a name arrive as lone surrogates; they are read
-    as the UTF-8 that they are.  One that is not UTF-8 is left to the check of names.
+    Under a locale without UTF-8 the bytes of a name arrive as lone surrogates; they are decoded
+    as UTF-8.  The check of names handles a name that is not UTF-8.
     """
     try:
         return os.fsencode(value).decode("utf-8")
@@ -94,7 +94,7 @@ def _metadata(value: Any) -> tuple[str, str]:
 
 
 def _called(metavar: str, kind: T) -> T:
-    """Have the help of options call a value so; errors go on to call it what it is."""
+    """Set the name of a value in the help of options; errors keep the type's own name."""
     kind.get_metavar = (  # type: ignore[attr-defined]
         lambda param, **_: metavar if isinstance(param, click.Option) else None
     )
@@ -107,9 +107,9 @@ FOLDER = _called("DIR", click.Path(path_type=Path, file_okay=False))
 COUNT = _called("N", click.IntRange(min=1))
 """A whole number from 1 on."""
 RATE = Parsed("rate", _rate)
-"""An error rate to aim at: 0.005, 1/200 or 0.5%."""
+"""A target error rate: 0.005, 1/200 or 0.5%."""
 RATE_LIMIT = Parsed("rate", functools.partial(_rate, as_limit=True))
-"""The most that a measured error rate may be, 0 to 1, written alike."""
+"""The limit of a measured error rate, 0 to 1, in the same notation."""
 NUMBER_OR_NONE = Parsed("number", _number_or_none)
 """The number of something, or ``none``."""
 SPEAKER_NAME = Parsed("name", _speaker_name)
@@ -130,17 +130,17 @@ def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 def gathered(
     name: str, make: Callable[..., object], *options: Callable[[Any], Any]
 ) -> Callable[[F], F]:
-    """Return a decorator that adds options, of which the function receives one value.
+    """Return a decorator that adds options whose values the function receives as one.
 
-    ``make`` makes it of theirs, by the names of its parameters.
+    ``make`` builds that value; its parameters have the names of the options.
     """
     names = inspect.signature(make).parameters
 
     def decorated(function: F) -> F:
         @functools.wraps(function)
         def receiving(*args: Any, **kwargs: Any) -> Any:
-            made = make(**{each: kwargs.pop(each) for each in names})
-            return function(*args, **kwargs, **{name: made})
+            value = make(**{key: kwargs.pop(key) for key in names})
+            return function(*args, **kwargs, **{name: value})
 
         return cast("F", together(*options)(receiving))
 
@@ -148,7 +148,7 @@ def gathered(
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    # The group and the command both have the option: only what was given counts, and the
+    # The group and the command both have the option: only given values count, and the
     # command's own, which comes later, wins.
     if value is not None and value is not False and param.name is not None:
         settings = ctx.find_object(Console)
@@ -163,12 +163,10 @@ def _common(*names: str, text: str, **kwargs: Any) -> Callable[[Any], Any]:
 
 
 common_options = together(
-    _common(
-        "--json", "as_json", is_flag=True, text="Print one JSON object per result, one a line."
-    ),
-    _common("--model", metavar="NAME", text="Encoder to use; `voiceid models list` shows them."),
+    _common("--json", "as_json", is_flag=True, text="Print one JSON object per line and result."),
+    _common("--model", metavar="NAME", text="Encoder to use; `voiceid models list` lists them."),
     _common("--data", metavar="DIR", text="Folder of the database and the index."),
-    _common("--home", metavar="DIR", text="Folder of config.yaml, which paths start from."),
+    _common("--home", metavar="DIR", text="Folder of config.yaml, the base of relative paths."),
     _common("--offline", is_flag=True, text="Never download a model."),
     _common(
         "--log",
@@ -178,11 +176,11 @@ common_options = together(
     ),
     _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress."),
     _common(
-        "-v", "--verbose", is_flag=True, text="Say which config.yaml is read; show tracebacks."
+        "-v", "--verbose", is_flag=True, text="Show which config.yaml is read; show tracebacks."
     ),
-    _common("--no-color", is_flag=True, text="No colours; so does NO_COLOR."),
+    _common("--no-color", is_flag=True, text="No colours, as with NO_COLOR."),
 )
-"""The options of every command, which are kept in the console's settings."""
+"""The options of every command, stored in the console's settings."""
 
 _channel_and_track = together(
     _common(
@@ -197,7 +195,7 @@ _channel_and_track = together(
         cls=AudioOption,
         type=click.IntRange(min=0),
         metavar="N",
-        text="Audio track to listen to, counted from 0 (default: the one that is flagged so).",
+        text="Audio track to listen to, counted from 0 (default: the default track).",
     ),
 )
 
@@ -208,8 +206,8 @@ def _audio_format(*names: str) -> Callable[[Any], Any]:
         "audio_format",
         cls=AudioOption,
         type=Parsed("name", functools.partial(_setting, "audio.format")),
-        text="What audio without a header is: ulaw, alaw, gsm, g722, sln, sln16, vox, ... (default:"
-        " what the file's name ends in).",
+        text="Format of audio without a header: ulaw, alaw, gsm, g722, sln, sln16, vox, ..."
+        " (default: the file's suffix).",
     )
 
 
@@ -224,10 +222,10 @@ def leaf(
 ) -> Callable[[Callable[..., int | None]], Command]:
     """Make a function a `Command` with the common options, of a group if one is given.
 
-    Where a command has a ``--format`` of its own, that of audio is ``--audio-format`` alone.
+    If a command has its own ``--format``, that of audio is only ``--audio-format``.
     """
 
-    def made(function: Callable[..., int | None]) -> Command:
+    def decorated(function: Callable[..., int | None]) -> Command:
         own = {name for option in getattr(function, "__click_params__", ()) for name in option.opts}
         options = audio_options if audio else common_options
         if audio and "--format" in own:
@@ -237,7 +235,7 @@ def leaf(
             group.add_command(command)
         return command
 
-    return made
+    return decorated
 
 
 def branch(
@@ -251,15 +249,15 @@ def branch(
 target_fmr_option = click.option(
     "--target-fmr",
     type=RATE,
-    help="How often another voice may match: 0.001, 1/1000 or 0.1% (default: the settings, else"
-    " 0.001).",
+    help="Target FMR, how often another voice may match: 0.001, 1/1000 or 0.1% (default: the"
+    " settings, else 0.001).",
 )
 
 target_fpir_option = click.option(
     "--target-fpir",
     type=RATE,
-    help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
-    " 0.01, 1/100 or 1%.",
+    help="Target FPIR, how often a stranger may be accepted as any enrolled speaker: 0.01, 1/100"
+    " or 1%.",
 )
 
 margin_option = click.option(
@@ -273,49 +271,49 @@ threshold_option = click.option(
     "--threshold",
     type=Real(0.1, 1.0),
     metavar="COSINE",
-    help="Accept from this score on, 0.1 to 1, in place of an error rate.",
+    help="Least accepted score, 0.1 to 1, instead of an error rate.",
 )
 
 purpose_option = click.option(
     "--purpose",
     metavar="PURPOSE",
-    help="Accept only who consented to this, e.g. door, and whose consent is in force.",
+    help="Accept only speakers with a consent in force for this purpose, e.g. door.",
 )
 
 allow_replayed_option = click.option(
     "--allow-replayed",
     is_flag=True,
     default=None,
-    help="Accept a recording that is itself enrolled, too: for tests.",
+    help="Also accept a recording that is itself enrolled: for tests.",
 )
 
 solo_option = click.option(
     "--solo",
     type=click.Choice(["off", "warn", "require"]),
     metavar="off|warn|require",
-    help="Where several people speak in a clip that would be accepted: require makes it"
-    " inconclusive (default), warn warns, off does not look.",
+    help="If several people speak in a clip that would be accepted: require makes it"
+    " inconclusive (default), warn warns, off does not check.",
 )
 
 
 def refuse_both(how: Mapping[str, object]) -> None:
-    """Raise click.UsageError when both a threshold and a rate were given."""
+    """Raise click.UsageError if both a threshold and a rate are given."""
     for rate in ("target-fmr", "target-fpir"):
         if how["threshold"] is not None and how.get(rate.replace("-", "_")) is not None:
-            raise click.UsageError(f"--threshold and --{rate} cannot both decide; give one.")
+            raise click.UsageError(f"Give only one of --threshold and --{rate}.")
 
 
 signed_by_option = click.option(
     "--signed-by",
     metavar="KEY",
-    help="Public key of the gallery that wrote it (`privacy key` there), or anybody.",
+    help="Public key of the gallery that wrote it (`privacy key` there), or `anybody`.",
 )
 
 
 def _details(
     groups: tuple[str, ...], meta: tuple[tuple[str, str], ...], expires: str | None
 ) -> SpeakerDetails:
-    """Return what is known of a speaker; raises SpeakerDetailInvalid."""
+    """Return the details of a speaker; raises SpeakerDetailInvalid."""
     from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
 
     keys = [key for key, _ in meta]
@@ -324,7 +322,7 @@ def _details(
     end = None if expires is None else expiry(expires)
     console = click.get_current_context().find_object(Console)
     if end is not None and end <= datetime.now(UTC) and console is not None:
-        console.warn(f"--expires {expires} is past: the speaker is never accepted")
+        console.warn(f"--expires {expires} is in the past: the speaker is never accepted")
     return SpeakerDetails(groups, metadata=dict(meta), expires_at=end)
 
 
@@ -336,13 +334,13 @@ details_options = gathered(
         "groups",
         multiple=True,
         metavar="GROUP",
-        help="Put the speaker into a group; may be given often.",
+        help="Put the speaker into a group; may be repeated.",
     ),
     click.option(
         "--meta",
         type=Parsed("key=value", _metadata),
         multiple=True,
-        help="Keep this with the speaker; may be given often.",
+        help="Store this with the speaker; may be repeated.",
     ),
     click.option(
         "--expires",
@@ -350,7 +348,7 @@ details_options = gathered(
         help="Last day on which the speaker is accepted: 2027-01-31, or a time (UTC).",
     ),
 )
-"""What is to be known of a speaker beside the voice: ``details``."""
+"""The details of a speaker: ``details``."""
 
 
 def _consents(
@@ -361,7 +359,7 @@ def _consents(
 
     if consent is None:
         if purposes or until or recorded_by:
-            raise click.UsageError("--purpose, --until and --recorded-by are of a --consent.")
+            raise click.UsageError("--purpose, --until and --recorded-by need --consent.")
         return ()
     end = None if until is None else expiry(until)
     return (Consent(consent, purposes, end, recorded_by or ""),)
@@ -380,7 +378,7 @@ consent_options = gathered(
         "purposes",
         multiple=True,
         metavar="PURPOSE",
-        help="What for, e.g. door; may be given often.",
+        help="Purpose of the consent, e.g. door; may be repeated.",
     ),
     click.option(
         "--until", metavar="WHEN", help="Last day of the consent: 2027-12-31, or a time (UTC)."
@@ -388,13 +386,13 @@ consent_options = gathered(
     click.option(
         "--recorded-by",
         metavar="WHO",
-        help="Who recorded the consent (default: the user of the system).",
+        help="Who recorded the consent (default: the system's user).",
     ),
 )
-"""What a person agreed to: ``consents``."""
+"""The consents of a person: ``consents``."""
 
 audio_arguments = click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 """Clips: files, folders, patterns, or ``-`` for standard input."""
 
 name_argument = click.argument("name", metavar="NAME", type=SPEAKER_NAME)
-"""One speaker, enrolled or to be."""
+"""The name of one speaker, enrolled or new."""

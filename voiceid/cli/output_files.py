@@ -1,4 +1,4 @@
-"""Results that are written to files, which may name people: whole, and for their owner (0600)."""
+"""Result files, which may name people: written whole, and private (0600)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from voiceid.whole_files import whole_file
 
 
 def agreed_format(console: Console, form: str | None) -> str:
-    """Return what ``--format`` and ``--json`` ask for together; text if neither is given."""
+    """Return the format from ``--format`` and ``--json``; text if neither is given."""
     settings = console.settings
     if settings.as_json and form not in {None, "json"}:
-        raise click.UsageError(f"--json and --format {form} contradict each other.")
+        raise click.UsageError(f"Give only one of --json and --format {form}.")
     settings.as_json = settings.as_json or form == "json"  # errors are JSON then, too
     return "json" if settings.as_json else form or "text"
 
 
 def save(path: Path, data: bytes) -> None:
-    """Write a file for its owner alone (0600), whole; or into a pipe or a device that is there."""
+    """Write a private file (0600), whole; or write into an existing pipe or device."""
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
@@ -33,27 +33,27 @@ def save(path: Path, data: bytes) -> None:
     except OSError as error:
         raise FileNotWritten(
             f"{path} cannot be written: {error.strerror}",
-            hint="Name a file in a folder that exists and may be written to.",
+            hint="Choose a file in an existing folder that you may write to.",
         ) from error
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder unless it is there."""
+    """Create a folder unless it exists."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileNotWritten(
-            f"the folder {folder} cannot be made: {error.strerror}",
-            hint="Name one in a folder that may be written to.",
+            f"the folder {folder} cannot be created: {error.strerror}",
+            hint="Choose one in a folder that you may write to.",
         ) from error
 
 
 def picture_files(
     output: str | None, stem: str, suffixes: Sequence[str], *, force: bool
 ) -> list[Path]:
-    """Return the files to write: one of that very name, or one of each kind in a folder.
+    """Return the files to write: one with that name, or one of each kind in a folder.
 
-    ``suffixes`` are the kinds that there are; without ``output`` there are no files.
+    ``suffixes`` are the possible kinds; without ``output`` there are no files.
     """
     if output is None:
         return []
@@ -61,7 +61,7 @@ def picture_files(
     if path.suffix.lower() in {".png", ".html", ".svg", ".jpg", ".jpeg", ".pdf", ".htm"}:
         if path.suffix.lower() not in suffixes:
             raise FileNotWritten(
-                f"{output} cannot be drawn: {path.suffix} is not one of its kinds",
+                f"{output} cannot be drawn: {path.suffix} is not a supported suffix",
                 hint=f"Name a folder, or a file that ends with {' or '.join(suffixes)}.",
             )
         files = [path]
@@ -70,14 +70,14 @@ def picture_files(
     for file in files:
         if not force and os.path.lexists(file):
             raise FileNotWritten(
-                f"{file} is there already, and was left as it is",
-                hint="Name another with -o, or replace it with --force.",
+                f"{file} exists already, and was not changed",
+                hint="Choose another file with -o, or replace it with --force.",
             )
     return files
 
 
 def write_pictures(pictures: Mapping[Path, bytes], console: Console) -> None:
-    """Write files, each whole or not at all, and tell of each."""
+    """Write files, each whole or not at all, and report each."""
     for path, data in pictures.items():
         make_folder(path.parent)
         save(path, data)

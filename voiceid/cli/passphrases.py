@@ -1,4 +1,4 @@
-"""Where the passphrase of a file comes from: never from the command line, which others can read."""
+"""The source of a file's passphrase: never the command line, which others can read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "prompt"
 
 
 def passphrase_option(text: str) -> Callable[[F], F]:
-    """Return the option that says where a passphrase is."""
+    """Return the option for the place of a passphrase."""
     return click.option(
         "--passphrase",
         metavar="PLACE",
@@ -24,7 +24,7 @@ def passphrase_option(text: str) -> Callable[[F], F]:
 
 
 def passphrase_at(place: str | None, *, is_new: bool = False) -> str | None:
-    """Return the passphrase that is at a place; a new one is asked for twice.
+    """Return the passphrase from a place; a new one must be typed twice.
 
     Raises click.UsageError, GalleryKeyMissing.
     """
@@ -32,11 +32,11 @@ def passphrase_at(place: str | None, *, is_new: bool = False) -> str | None:
         return None
     if place == PROMPT:
         if not is_terminal(sys.stdin):
-            raise click.UsageError("There is no terminal to ask for the passphrase on.")
-        asked: str = click.prompt(
+            raise click.UsageError("There is no terminal to ask for the passphrase.")
+        passphrase: str = click.prompt(
             "Passphrase", hide_input=True, err=True, confirmation_prompt=is_new
         )
-        return asked
+        return passphrase
     from voiceid.protection.key_source import PASSPHRASE, KeySource  # noqa: PLC0415 - loaded by now
 
     try:

@@ -1,4 +1,4 @@
-"""The clips of known speakers that are drawn: from lists and folders, embedded."""
+"""Labelled clips for plots: from lists and folders, embedded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTS = LISTS | {".txt"}
 
 
 class Heard:
-    """Clips that were embedded, those of one speaker together, and those that were left out."""
+    """Embedded clips, grouped by speaker, and clips that were left out."""
 
     def __init__(self) -> None:
         self.speakers: list[str] = []
@@ -32,31 +32,31 @@ class Heard:
 
     @property
     def names(self) -> list[str]:
-        """What each clip is called."""
+        """The names of the clips."""
         return [clip.name for clip in self.clips]
 
 
 def speakers_clips(arguments: Sequence[str], console: Console) -> list[tuple[str, str]]:
-    """Return (speaker, path) of the clips that lists and folders hold, by speaker.
+    """Return (speaker, path) of the clips in lists and folders, by speaker.
 
-    A file that is not a list is a clip of the speaker that its folder is called after.
+    A file that is not a list is a clip of the speaker whose name is the folder's.
     """
     if STDIN in arguments:
         raise click.UsageError("Standard input (-) has no speaker; name lists or folders.")
-    found: dict[str, list[str]] = {}
+    by_speaker: dict[str, list[str]] = {}
     for argument in arguments:
         path = Path(argument)
         if os.path.isdir(path) or path.suffix.lower() in _LISTS:
             for recording in recordings_of(path, console):
-                found.setdefault(recording.speaker, []).append(str(recording.path))
+                by_speaker.setdefault(recording.speaker, []).append(str(recording.path))
         else:
             for clip in clips([argument], console):
-                found.setdefault(Path(clip).resolve().parent.name, []).append(clip)
-    return [(name, clip) for name, paths in found.items() for clip in paths]
+                by_speaker.setdefault(Path(clip).resolve().parent.name, []).append(clip)
+    return [(name, clip) for name, paths in by_speaker.items() for clip in paths]
 
 
 def hear(vid: VoiceID, listed: Sequence[tuple[str, str]], console: Console) -> Heard:
-    """Embed clips, as many at once as an enrolment; warn of each that is left out."""
+    """Embed clips, in parallel like an enrolment; warn about each that is left out."""
     heard = Heard()
     first: dict[str, str] = {}
     results = vid.models.hear_all(path for _, path in listed)
@@ -75,7 +75,7 @@ def hear(vid: VoiceID, listed: Sequence[tuple[str, str]], console: Console) -> H
 
 
 def require_pair(heard: Heard) -> None:
-    """Raise NotEnoughSpeech where there are not two clips to compare."""
+    """Raise NotEnoughSpeech with fewer than two clips to compare."""
     if len(heard.vectors) < 2:  # noqa: PLR2004 - a comparison is of two
         raise NotEnoughSpeech(
             f"there is nothing to compare: {len(heard.vectors)} of"
@@ -85,7 +85,7 @@ def require_pair(heard: Heard) -> None:
 
 
 def _unusable(result: Utterance | AudioError, first: dict[str, str]) -> str:
-    """Return why a clip cannot be drawn, or nothing."""
+    """Return why a clip cannot be drawn, or an empty text."""
     if isinstance(result, AudioError):
         return result.message
     if result.embedding is None:

@@ -13,7 +13,7 @@ _BAR_COLUMNS = 24
 
 
 class ProgressBar:
-    """Draw one line that renews itself on a terminal, or one plain line a stage elsewhere."""
+    """Draws one updated line on a terminal, or one plain line per stage elsewhere."""
 
     def __init__(self, write: Callable[[str], None], *, terminal: bool) -> None:
         self._write = write
@@ -25,7 +25,7 @@ class ProgressBar:
     def show(
         self, stage: str, done: int, total: int | None, amount: Callable[[int], str] = megabytes
     ) -> None:
-        """Show that ``done`` of ``total`` (None: not known) of a stage are done, as amounts."""
+        """Show that ``done`` of ``total`` (None: unknown) of a stage are done, as amounts."""
         new_stage = stage != self._stage
         self._stage = stage
         if not self._terminal:
@@ -39,13 +39,13 @@ class ProgressBar:
             self._draw(bar(printable(stage), done, total, amount))
 
     def clear(self) -> None:
-        """Take the line off the terminal, so that something else can be printed."""
+        """Clear the line on the terminal, so that other text can be printed."""
         if self._drawn_columns:
             self._write("\r" + " " * self._drawn_columns + "\r")
             self._drawn_columns = 0
 
     def _draw(self, line: str) -> None:
-        # A line that wraps cannot be drawn over.
+        # A wrapped line cannot be overwritten.
         line = line[: shutil.get_terminal_size().columns - 1]
         columns = width(line)
         self._write("\r" + line + " " * max(0, self._drawn_columns - columns))

@@ -22,15 +22,15 @@ receipt_option = click.option("--receipt", type=FILE, help="Write the receipt to
 
 
 def require_new(file: Path | None) -> None:
-    """Raise UsageError for a file of a receipt that is there already, or has no folder."""
+    """Raise UsageError if the file of a receipt exists, or its folder does not."""
     if file is not None and file.exists():
-        raise click.UsageError(f"{file} is there already; name a new file.")
+        raise click.UsageError(f"{file} exists already; name a new file.")
     if file is not None and not file.parent.is_dir():
         raise click.UsageError(f"{file.parent} is not a folder; nothing was erased.")
 
 
 def save_receipt(console: Console, receipt: Receipt, file: Path | None) -> None:
-    """Write a receipt to a file; where that fails it is printed, since there is no second one."""
+    """Write a receipt to a file; if that fails, print it, since there is no second one."""
     if file is None:
         return
     try:
@@ -41,7 +41,7 @@ def save_receipt(console: Console, receipt: Receipt, file: Path | None) -> None:
 
 
 def say_remains(console: Console, receipts: Sequence[Receipt]) -> int:
-    """Say what remains; return the exit code."""
+    """Report remaining data; return the exit code."""
     remains = dict.fromkeys(line for receipt in receipts for line in receipt.facts["remains"])
     for line in remains:
         console.warn(line)
@@ -53,9 +53,9 @@ def receipt_text(receipt: Receipt) -> str:
     facts: Mapping[str, Any] = receipt.facts
     erased, searched = (
         facts["erased"],
-        [one for one in facts["searched"] if one["found"] is not None],
+        [place for place in facts["searched"] if place["found"] is not None],
     )
-    holding = [f"{one['where']} ({one['what']})" for one in searched if one["found"]]
+    holding = [f"{place['where']} ({place['what']})" for place in searched if place["found"]]
     rows = {
         "erased": f"{facts['speaker']['name']}, {counted(len(erased['samples']), 'sample')}",
         "at": facts["erased_at"],
@@ -66,11 +66,11 @@ def receipt_text(receipt: Receipt) -> str:
         "found in": ", ".join(holding) or "none of them",
         "signed with": receipt.public_key,
     }
-    for one in facts["learned"]:
-        named = rows.get(one["rule"], "statistics of many:")
-        rows[one["rule"]] = f"{named} {one['kind']} {one['number']}"
+    for fit in facts["learned"]:
+        shown = rows.get(fit["rule"], "statistics of many:")
+        rows[fit["rule"]] = f"{shown} {fit['kind']} {fit['number']}"
     if facts["backups"]:
-        gone = {True: "", False: " (not there now)"}
-        paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])
+        gone = {True: "", False: " (missing now)"}
+        paths = (backup["path"] + gone[backup["is_there"]] for backup in facts["backups"])
         rows["still in"] = ", ".join(paths)
     return fields(rows)

@@ -9,41 +9,41 @@ from voiceid.cli.tree import Group
 
 PROGRAM = "voiceid"
 COMPLETION = "_VOICEID_COMPLETE"
-"""By which a shell asks for completions; click derives it from the program's name."""
+"""The variable of shell completions; click derives it from the program's name."""
 
 _COMMANDS = {
     "Ask": {
         "identify": "Decide which enrolled speaker is speaking, if any.",
         "verify": "Decide whether a clip is the voice of one speaker.",
-        "compare": "Decide whether two clips are of one voice.",
-        "diarize": "Say who speaks when in a recording.",
-        "listen": "Say who speaks while they speak.",
+        "compare": "Decide whether two clips have the same voice.",
+        "diarize": "Find who speaks when in a recording.",
+        "listen": "Identify live speech.",
         "embed": "Print the embedding of a clip.",
     },
     "People": {
         "enroll": "Enrol a speaker from clips of a voice, or many at once.",
         "speakers": "List, show, change, compare, remove, export and import speakers.",
         "samples": "List and remove the samples of a speaker.",
-        "challenges": "Ask for spoken codes: random words that a speaker must say now.",
-        "privacy": "Show and erase what is kept of a person, and erase what is due.",
+        "challenges": "Create spoken codes: random words that a speaker must say now.",
+        "privacy": "Show and erase a person's data, and run the rules of retention.",
     },
     "Measure": {
-        "evaluate": "Measure the error rates on recordings whose speakers are known.",
-        "calibrate": "Fit the thresholds to recordings whose speakers are known.",
+        "evaluate": "Measure the error rates on labelled recordings.",
+        "calibrate": "Fit the thresholds to labelled recordings.",
         "calibrations": "List, show, choose and remove calibrations.",
-        "adapt": "Learn what the site does to voices, and take it out.",
+        "adapt": "Learn how the site changes voices, and remove that.",
         "adaptations": "List, choose and remove adaptations.",
         "plot": "Draw the enrolled voices, or scores, similarity and errors of clips.",
     },
     "Upkeep": {
-        "serve": "Answer over HTTP what the commands answer.",
+        "serve": "Serve the functions of the commands over HTTP.",
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
-        "audit": "List, verify and export the record of what was done.",
-        "attempts": "List failed attempts, and end the locks that they make.",
-        "keys": "Make, list and remove keys to the service; look after the key of the gallery.",
+        "audit": "List, verify and export the record of changes and decisions.",
+        "attempts": "List failed attempts, and end the locks that they cause.",
+        "keys": "Create, list and remove keys of the service; manage the key of the gallery.",
         "index": "Show and rebuild the search index.",
-        "stats": "Count what is in the gallery.",
+        "stats": "Show the numbers of the gallery.",
         "config": "Show, check and write the settings.",
         "demo": "Try it on recordings of real meetings.",
         "doctor": "Examine the whole installation.",

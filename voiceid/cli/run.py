@@ -43,7 +43,7 @@ def _command(argv: Sequence[str] | None, console: Console) -> int:
             None if argv is None else list(argv), PROGRAM, standalone_mode=False, obj=console
         )
     except SystemExit as stop:
-        # Without `standalone_mode` click ends the process itself in two cases only: it has
+        # Without `standalone_mode` click ends the process itself in only two cases: it has
         # answered a shell that asked for completions, or the reader of a help text went away.
         if COMPLETION in os.environ:
             return stop.code if isinstance(stop.code, int) else exit_codes.INTERNAL
@@ -55,5 +55,5 @@ def _command(argv: Sequence[str] | None, console: Console) -> int:
 
 
 def _has(option: str, argv: Sequence[str]) -> bool:
-    """Whether an option is there, known even when the rest cannot be parsed."""
+    """Whether an option is given, even if the rest cannot be parsed."""
     return option in itertools.takewhile(lambda word: word != "--", argv)

@@ -1,4 +1,4 @@
-"""How speakers and their samples are shown."""
+"""The text of speakers and their samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 _SHARED = frozenset({"groups", "label", "embedding space", "embedding spaces"})
-"""Columns that tell no rows apart when every row has the same there."""
+"""Columns that are left out if every row has the same value."""
 
 
 def _table(columns: dict[str, list[str]]) -> str:
-    """Return a table without the columns that are empty or tell no rows apart."""
+    """Return a table without empty columns and columns with one shared value."""
     shown = {}
     for name, cells in columns.items():
         values = set(cells)
@@ -29,7 +29,7 @@ def _table(columns: dict[str, list[str]]) -> str:
 
 
 def speakers_table(speakers: Sequence[Speaker]) -> str:
-    """Return one row a speaker."""
+    """Return one row per speaker."""
     return _table(
         {
             "speaker": [speaker.name for speaker in speakers],
@@ -44,7 +44,7 @@ def speakers_table(speakers: Sequence[Speaker]) -> str:
 
 
 def facts_text(speaker: Speaker) -> str:
-    """Return what is known of a speaker, a line a fact."""
+    """Return the details of a speaker, one fact per line."""
     return fields(
         {
             "speaker": speaker.name,
@@ -72,12 +72,12 @@ def _consent(consent: Consent) -> str:
 
 
 def speaker_text(speaker: Speaker, samples: Sequence[Sample]) -> str:
-    """Return what is known of a speaker, and the samples."""
+    """Return the details of a speaker, and the samples."""
     return f"{facts_text(speaker)}\n\n{samples_table(samples)}"
 
 
 def samples_table(samples: Sequence[Sample]) -> str:
-    """Return one row a sample."""
+    """Return one row per sample."""
     quality = [sample.quality for sample in samples]
     return _table(
         {
@@ -98,19 +98,19 @@ _MATRIX_MAX = 16
 """Samples whose matrix still fits a terminal of 100 columns."""
 
 
-def inspection_text(found: Inspection) -> str:
-    """Return the matrix of the samples, how each agrees, and the nearest other speaker."""
+def inspection_text(result: Inspection) -> str:
+    """Return the samples' matrix and agreements, and the nearest other speaker."""
     parts = []
-    if 1 < len(found.samples) <= _MATRIX_MAX:
-        header = ["sample", *(str(sample.id) for sample in found.samples)]
+    if 1 < len(result.samples) <= _MATRIX_MAX:
+        header = ["sample", *(str(sample.id) for sample in result.samples)]
         rows = [
             [str(sample.id), *(f"{score:.3f}" for score in row)]
-            for sample, row in zip(found.samples, found.scores, strict=True)
+            for sample, row in zip(result.samples, result.scores, strict=True)
         ]
         parts.append(table(header, rows, right=set(header)))
     agreements: list[list[object]] = []
-    for sample in found.samples:
-        score, needed = found.agreements.get(sample.id), found.outliers.get(sample.id)
+    for sample in result.samples:
+        score, needed = result.agreements.get(sample.id), result.outliers.get(sample.id)
         agreements.append(
             [
                 *(sample.id, sample.source_name, sample.label or None),
@@ -122,15 +122,15 @@ def inspection_text(found: Inspection) -> str:
     header = ["sample", "clip", "label", "net speech", "agreement", "outlier"]
     parts.append(table(header, agreements, right={"sample", "net speech", "agreement"}))
     nearest = "no other speaker is enrolled in this embedding space"
-    if found.nearest is not None and found.likeness is not None:
-        nearest = f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
+    if result.nearest is not None and result.likeness is not None:
+        nearest = f"nearest  {result.nearest.speaker.name}, {_likeness_text(result.likeness)}"
     parts.append(nearest)
     return "\n\n".join(parts)
 
 
 def merge_text(plan: Merge) -> str:
-    """Return how alike two speakers are, and what merging them would do."""
-    alike = "they share no embedding space in use, and cannot be compared"
+    """Return the similarity of two speakers, and the effect of a merge."""
+    alike = "they cannot be compared: they have no common embedding space in use"
     if plan.likeness is not None:
         alike = _likeness_text(plan.likeness)
     parts = [f"{s.name} ({counted(s.n_samples, 'sample')})" for s in (plan.into, plan.other)]

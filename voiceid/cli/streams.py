@@ -1,4 +1,4 @@
-"""Standard streams as they really are: closed, broken, or of a narrow encoding."""
+"""Safe standard streams, even if they are closed, broken or of a narrow encoding."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 def prepare() -> bool:
     """Make the standard streams safe to use; return whether standard output was open.
 
-    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and
-    messages would be written into, say, the database.  What an encoding cannot hold
-    (``LANG=C``, an old code page) is escaped: a name must not make a result fail.
+    A closed descriptor 0, 1 or 2 would be reused by the next file that is opened, and messages
+    would be written into, say, the database.  Characters that the encoding does not have
+    (``LANG=C``, an old code page) are escaped: a name must not make a result fail.
     """
     for number in (_STDIN, _STDOUT, _STDERR):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is taken, so that this fills exactly the gap.
+            # The lowest free number is used, so this fills exactly the gap.
             os.open(os.devnull, os.O_RDONLY if number == _STDIN else os.O_WRONLY)
     stdout_open = sys.stdout is not None
     if sys.stdin is None:
@@ -36,7 +36,7 @@ def prepare() -> bool:
 
 
 def is_terminal(stream: object) -> bool:
-    """Whether a person sits at the other end."""
+    """Whether a stream is a terminal."""
     isatty = getattr(stream, "isatty", None)
     try:
         return bool(isatty and isatty())
@@ -45,7 +45,7 @@ def is_terminal(stream: object) -> bool:
 
 
 def shows_colours(stream: object) -> bool:
-    """Whether colours may be written to the stream: see no-color.org; the rest is for files."""
+    """Whether colours may be written to the stream: a terminal, see no-color.org."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return False
     return is_terminal(stream)
@@ -58,10 +58,10 @@ def speaks_utf8(stream: object) -> bool:
 
 
 def abandon_stdout() -> None:
-    """Send what is left in the buffer nowhere.
+    """Discard the rest of the buffer.
 
-    Otherwise the interpreter tries again while it shuts down, complains, and exits with
-    a code of its own.
+    Otherwise the interpreter tries again at its shutdown, complains, and exits with another
+    code.
     """
     try:
         number = sys.stdout.fileno()

@@ -1,4 +1,4 @@
-"""Plain text for terminals: nothing that a name or a file holds may act on the terminal."""
+"""Plain text for terminals: nothing in a name or a file may control the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = {
 
 
 def printable(text: str) -> str:
-    r"""Return ``text`` on one line, with what cannot be seen escaped (ESC becomes ``\x1b``).
+    r"""Return ``text`` on one line, with invisible characters escaped (ESC becomes ``\x1b``).
 
     File names and the messages of other libraries reach the terminal: control characters,
     bidirectional overrides, line breaks and undecodable bytes (lone surrogates) must not.
@@ -33,17 +33,17 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return ``text`` with each line printable, and the lines after the first indented.
 
-    The indent keeps a line break that was smuggled into a message from posing as a line of
-    this program's own.
+    Because of the indent, a line break inside a message cannot imitate a line of this
+    program.
     """
     first, *more = text.split("\n")
     return "\n".join([printable(first), *("  " + printable(line.strip()) for line in more)])
 
 
 def coloured(text: str, word: str, at: int = 0) -> str:
-    """Return ``text``, printable already, with the word that stands at a character in colour.
+    """Return ``text``, which must be printable, with the word at a position coloured.
 
-    Colour comes last, when all columns are aligned and nothing of a name or a file can add any.
+    Colour is added last, when all columns are aligned and names are escaped.
     """
     if text[at : at + len(word)] != word or word not in _COLOURS:
         return text
@@ -51,7 +51,7 @@ def coloured(text: str, word: str, at: int = 0) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes (UAX #11; combining marks: none)."""
+    """Return the terminal columns of ``text`` (UAX #11; combining marks take none)."""
     return sum(
         0
         if unicodedata.category(c) in {"Mn", "Me"}
@@ -63,7 +63,7 @@ def width(text: str) -> int:
 
 
 def shown(value: object) -> str:
-    """Return a value for people, on one line: ``-`` for None, yes or no for a truth."""
+    """Return a value for people, on one line: ``-`` for None, yes or no for a bool."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "-" if value is None else printable(str(value))
@@ -72,7 +72,7 @@ def shown(value: object) -> str:
 def table(
     header: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()
 ) -> str:
-    """Return aligned columns under a header; those named in ``right`` to the right (numbers)."""
+    """Return aligned columns under a header; those in ``right`` are right-aligned."""
     cells = [list(header), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
 

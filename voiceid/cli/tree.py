@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called, with examples in their help."""
+"""Commands that are imported on use, with examples in their help."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 
 
 
 class CommonOption(click.Option):
-    """An option of every command, listed in full in the help of the program alone."""
+    """An option of every command, listed in full only in the help of the program."""
 
 
 class AudioOption(CommonOption):
-    """An option of every command that hears audio, listed by each."""
+    """An option of every command that hears audio, listed in the help of each."""
 
 
 class _WithExamples(click.Command):
-    """What commands and groups share: their help ends with examples, one line each."""
+    """The base of commands and groups: the help ends with examples, one line each."""
 
     def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -31,7 +31,7 @@ class _WithExamples(click.Command):
         self.context_settings = CONTEXT_SETTINGS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse an option of one value that is given twice: click drops the first silently."""
+        """Refuse a single-value option that is given twice: click silently drops the first."""
         order = self.make_parser(ctx).parse_args(list(args))[2]
         for option in [] if ctx.resilient_parsing else order:
             is_one = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
@@ -48,7 +48,7 @@ class _WithExamples(click.Command):
         del ctx
         with formatter.section("Example" if len(self.examples) == 1 else "Examples"):
             for line in self.examples:
-                # Not `write_text`, which would wrap a line that is meant to be copied.
+                # Not `write_text`, which would wrap a line that people copy.
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
@@ -56,7 +56,7 @@ class Command(_WithExamples):
     """A command that does something."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; one that ends without an exit code is done."""
+        """Run the command; None as the result means done."""
         code = super().invoke(ctx)
         return exit_codes.DONE if code is None else code
 
@@ -64,9 +64,9 @@ class Command(_WithExamples):
 class Group(_WithExamples, click.Group):
     """Commands under one word.
 
-    ``lazy`` has, by the heading in the help, commands by name with the line for the listing, so
-    that the listing imports none of them.  ``modules`` with such a name behind it is the module
-    whose ``command`` it is.
+    ``lazy`` has, by heading in the help, commands by name with their line for the listing, so that
+    the listing imports none of them.  ``modules`` followed by a command's name is the module that
+    has it as ``command``.
     """
 
     def __init__(
@@ -81,19 +81,19 @@ class Group(_WithExamples, click.Group):
         self.lazy, self.modules = dict(lazy or {}), modules
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show the help on standard error when nothing was asked for; that is a usage error."""
+        """Show the help on standard error without arguments, which is a usage error."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(exit_codes.USAGE)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which people meet the commands."""
+        """Return the names in the order of the listing."""
         del ctx
         return [*(name for listed in self.lazy.values() for name in listed), *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, imported now if it is a lazy one."""
+        """Return a command; a lazy one is imported now."""
         for listed in self.lazy.values():
             if cmd_name in listed:
                 command: click.Command = import_module(self.modules + cmd_name).command
@@ -104,7 +104,7 @@ class Group(_WithExamples, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of ``args[0]``; say what was probably meant when there is none."""
+        """Find the command of ``args[0]``; suggest a similar name if there is none."""
         word = args[0]
         if not word.startswith("-") and self.get_command(ctx, word) is None:
             close = difflib.get_close_matches(word, self.list_commands(ctx), n=1)

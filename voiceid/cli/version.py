@@ -1,4 +1,4 @@
-"""``voiceid --version``: the program, the schema that it writes, and what pins the models."""
+"""``voiceid --version``: the versions of the program, its schema, and the models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tell_version(console: Console) -> None:
-    """Print the versions; what needs no setting to be read comes first."""
+    """Print the versions, first those that need no settings."""
     if not console.settings.as_json:
         console.result(f"voiceid {__version__}\nschema {SCHEMA_HEAD}")
     with open_voiceid(console) as vid:
@@ -36,5 +36,5 @@ def _facts(status: ModelStatus) -> dict[str, object]:
 
 
 def _text(status: ModelStatus) -> str:
-    there = "installed" if status.installed else "not installed"
-    return f"{status.card.origin}, sha256 {status.card.checkpoint_sha256[:12]}, {there}"
+    state = "installed" if status.installed else "not installed"
+    return f"{status.card.origin}, sha256 {status.card.checkpoint_sha256[:12]}, {state}"
