@@ -159,7 +159,7 @@ def test_a_run_learns_again_without_those_who_are_gone(
     assert {one["rule"] for one in receipt["learned"]} == {"learned again"}
     assert "the next run of retention" in receipt["of_learned"]
     ran = run("privacy", "run", "--yes")
-    assert f"adaptation {old['id']} was learned from speakers who are gone" in ran.err, ran
+    assert f"adaptation {old['id']} was removed: speakers" in ran.err, ran
     new = json.loads(run("adaptations", "list", "--json").out)
     assert (new["id"] > old["id"], new["in_use"], new["source"]) == (True, True, "the enrolled")
     [calibration] = known.calibrations.list()

@@ -26,7 +26,7 @@ def test_an_export_of_a_sealed_gallery_is_sealed_or_said_to_be_plain(
     assert run("keys", "gallery", "init").code == 0
     refused = run("speakers", "export", "staff")
     assert (refused.code, (home / "staff").exists()) == (49, False)
-    assert "--passphrase prompt; or --plain" in refused.err
+    assert "(--passphrase prompt), or use --plain" in refused.err
     for place, code in (("env:NONE", 68), (WORDS, 2), ("prompt", 2), ("env:SHORT", 49)):
         monkeypatch.setenv("SHORT", "short")
         assert run("speakers", "export", "staff", "--passphrase", place).code == code, place

@@ -97,8 +97,8 @@ def test_a_model_is_fitted_its_gallery_comes_over_and_it_decides(
     ran = run(*fit, "--replace", "--condition", "8 kHz", "--json")
     assert ran.code == 0, ran.err
     require_facts(ran.json)
-    assert "Bring them over, by their kept audio" in ran.err
-    assert run("doctor").out.count("by their kept audio") == 1
+    assert "Convert them, with their kept audio" in ran.err
+    assert run("doctor").out.count("with their kept audio") == 1
     assert run("models", "switch", "prepare", added).code == 0
     assert run("models", "switch", "commit").code == 49  # no audio of theirs is kept
     assert run("models", "switch", "commit", "--leave-all").code == 0

@@ -296,4 +296,4 @@ def test_doctor_says_how_many_recordings_have_no_fingerprint(opened_at: Open, am
     for name in ("alice", "bob"):
         turns = [(ami.samples(f"{name}-{n}"), 16_000) for n in (1, 2)]
         vid.enroll(name, turns, mode="replace")
-    assert said() == "of every enrolled recording there is a fingerprint"
+    assert said() == "every enrolled recording has a fingerprint"

@@ -43,7 +43,7 @@ def test_a_wrong_key_is_refused_in_the_same_words(vid: VoiceID, wrong: str) -> N
     made = vid.keys.create("door", ["verify"])
     secret = made.text.split("_", 2)[2]
     text = wrong.format(id=made.key.id, secret=secret)
-    with pytest.raises(AccessDenied, match="the key is not known, or not taken from here"):
+    with pytest.raises(AccessDenied, match="the key is unknown, or not valid for this address"):
         vid.keys.check(text, "10.0.0.1")
 
 
@@ -110,7 +110,7 @@ def test_a_session_stands_for_its_key_and_ends_with_it(vid: VoiceID) -> None:
         made.text,
         "x.y.z",
     ):
-        with pytest.raises(AccessDenied, match="session is over"):
+        with pytest.raises(AccessDenied, match="session has ended"):
             vid.keys.check_session(wrong, "10.0.0.1")
     with pytest.raises(AccessDenied):
         vid.keys.check_session(text, "11.0.0.1")
@@ -127,7 +127,7 @@ def test_who_has_a_copy_of_the_database_can_sign_no_session(vid: VoiceID, tmp_pa
     with VoiceID.open(tmp_path / "stolen", home=tmp_path) as thief:
         forged = thief.keys.start_session(key, until)
         assert thief.keys.check_session(forged, "10.0.0.1") == key
-    with pytest.raises(AccessDenied, match="session is over"):
+    with pytest.raises(AccessDenied, match="session has ended"):
         vid.keys.check_session(forged, "10.0.0.1")
     with VoiceID.open(tmp_path / "data", home=tmp_path) as other:  # another process over the folder
         assert other.keys.check_session(text, "10.0.0.1") == key

@@ -1,1 +1,1 @@
-"""The collections of a gallery, one file each: what is stored, and what can be done with it."""
+"""The collections of a gallery, one file each: the stored objects and their operations."""

@@ -1,4 +1,4 @@
-"""The adaptations of a gallery: transforms learned from recordings whose speakers are known."""
+"""The adaptations of a gallery: transforms learned from labelled recordings."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:  # only adapting waits for it
     from voiceid.evaluation.fitting import Fit
     from voiceid.evaluation.protocol import Recording
 
-_MORE = "Add recordings: of more speakers, several of each, of several days."
+_MORE = "Add recordings: more speakers, several recordings of each, on several days."
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """What came of an adaptation.
+    """The result of an adaptation.
 
     Parameters
     ----------
     adopted : bool
-        Whether decisions are made by it from now on: it separates held-out speakers better.
+        Whether it is used from now on: it separates held-out speakers better.
     reason : str
         Why, or why not.
     measured : mapping
-        Results of every candidate with speakers whom it had not seen.
+        Results of every candidate with held-out speakers.
     adaptation : StoredAdaptation or None
         None unless it was adopted.
     calibration : StoredCalibration or None
@@ -65,9 +65,9 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Labelled:
-    """Embeddings (n, dim) of known speakers, and what is known of each.
+    """Embeddings (n, dim) of known speakers, and the facts of each.
 
-    ``speaker_ids`` are of those who are enrolled.
+    ``speaker_ids`` are the ids of enrolled speakers.
     """
 
     vectors: Float32Array
@@ -95,27 +95,26 @@ class Adaptations(OfSession):
         dry_run: bool = False,
         tell: Callable[[int, int], None] | None = None,
     ) -> Adapted:
-        """Learn a transform from known speakers, and decide by it if it helps others.
+        """Learn a transform from known speakers, and use it if it helps other speakers.
 
-        It is adopted only if it separates speakers whom it has not seen better, by more than
-        chance.  Every enrolled speaker gets a centroid in the adapted space, and a calibration
-        is fitted there; what was enrolled stays as it is, so that all of it can be taken back:
-        :meth:`use`.
+        It is adopted only if it separates held-out speakers better, by more than chance.  Every
+        enrolled speaker gets a centroid in the adapted space, and a calibration is fitted there;
+        the samples do not change, so that the adaptation can be reverted: :meth:`use`.
 
         Parameters
         ----------
         recordings : sequence of Recording, optional
             Of known speakers, as of a manifest; the enrolled samples when omitted.
         cache : path or None
-            Folder of what was heard before.
+            Folder of cached embeddings.
         source : str
-            What to call the recordings.
+            Name of the recordings.
         target_fmr : float, optional
             See `Calibrations.fit`.
         dry_run : bool
             Measure only.
         tell : callable, optional
-            Receives how many recordings are heard, of how many.
+            Receives the numbers of heard recordings and of all.
 
         Raises
         ------
@@ -124,24 +123,24 @@ class Adaptations(OfSession):
         ModelError, StoreError, ConfigError
         """
         with self._session.recorded(ChangeKind.ADAPT):
-            # 1. Hear the speakers, or read what is enrolled.
+            # 1. Hear the speakers, or read the enrolled samples.
             if recordings is None:
                 labelled = self._enrolled()
             else:
                 labelled = self._heard(recordings, cache, tell)
-            # 2. Choose the transform that helps speakers whom it has not seen.
+            # 2. Choose the transform that helps held-out speakers.
             choice = _choose(labelled, source)
             measured = gain_of(choice)
             if dry_run or not choice.adopted:
                 return Adapted(choice.adopted, choice.reason, measured)
-            # 3. Calibrate on scores of speakers whom it had not seen.
+            # 3. Calibrate on scores of held-out speakers.
             aim = self._session.model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
             fit = _calibration(choice, labelled.qualities, aim)
-            # 4. Keep both, and let them decide.
+            # 4. Store both, and use them.
             return self._adopted(choice, fit, labelled.speaker_ids, source, target_fmr)
 
     def use(self, number: int | None) -> StoredAdaptation | None:
-        """Let an adaptation decide in its embedding space, or none in the space in use.
+        """Use an adaptation in its embedding space, or none in the space in use.
 
         Raises FitNotFound, StoreError.
         """
@@ -169,9 +168,9 @@ class Adaptations(OfSession):
             return adaptation
 
     def learn_again(self) -> None:
-        """Remove what was learned from speakers who are gone; learn what is in use from the others.
+        """Remove adaptations learned from removed speakers; learn the one in use again from others.
 
-        Where that is refused, or separates no better, decisions are made without an adaptation.
+        If that is refused, or separates no better, decisions are made without an adaptation.
         Raises StoreError, ModelError, ConfigError.
         """
         for old in self._of_gone():
@@ -186,24 +185,24 @@ class Adaptations(OfSession):
                 adaptations.remove(adaptations.get_unused(old.id))
                 change.record(number=old.id, space=old.space_id)
             self._session.notify(
-                f"adaptation {old.id} was learned from speakers who are gone, and was removed"
+                f"adaptation {old.id} was removed: speakers that it was learned from are gone"
             )
 
     def _of_gone(self) -> Sequence[StoredAdaptation]:
-        """Return what is known to be learned from speakers of whom one is not enrolled now."""
+        """Return the adaptations that were learned from a speaker who is no longer enrolled."""
         with self._session.store.read() as reader:
-            learned, there = reader.learned.all(), set(reader.speakers.ids())
+            learned, enrolled = reader.learned.all(), set(reader.speakers.ids())
             return [
-                one
-                for one in reader.adaptations.list()
-                if not there.issuperset(learned.get(("adaptation", one.id), ()))
+                adaptation
+                for adaptation in reader.adaptations.list()
+                if not enrolled.issuperset(learned.get(("adaptation", adaptation.id), ()))
             ]
 
     def _target_of(self, adaptation: StoredAdaptation) -> float | None:
-        """Return the error rate that the calibration in use with an adaptation was fitted for."""
+        """Return the target rate of the calibration in use with an adaptation."""
         with self._session.store.read() as reader:
             fits = reader.calibrations.list(adaptation.adapted_id)
-            return next((one.target_fmr for one in fits if one.in_use), None)
+            return next((fit.target_fmr for fit in fits if fit.in_use), None)
 
     def _adopted(
         self,
@@ -213,22 +212,22 @@ class Adaptations(OfSession):
         source: str,
         target_fmr: float | None,
     ) -> Adapted:
-        here, measured = self._session.model.space, gain_of(choice)
-        space = adapted_space(here, choice.transform)
+        base, measured = self._session.model.space, gain_of(choice)
+        space = adapted_space(base, choice.transform)
         with self._session.change(ChangeKind.ADAPT) as change:
             adaptations, calibrations = change.writer.adaptations, change.writer.calibrations
-            known = {stored.adapted_id: stored.id for stored in adaptations.list(here.id)}
-            number = known.get(space.id)
+            numbers = {stored.adapted_id: stored.id for stored in adaptations.list(base.id)}
+            number = numbers.get(space.id)
             if number is None:
-                number = adaptations.add(here, choice.transform, measured, source)
+                number = adaptations.add(base, choice.transform, measured, source)
             calibration = calibrations.add(space, fit.calibration, fit.held_out, source, target_fmr)
             change.writer.learned.put("adaptation", number, speaker_ids)
             change.writer.learned.put("calibration", calibration, speaker_ids)
             calibrations.use(space.id, calibration)
-            adaptations.use(here.id, number)
-            change.record(number=number, space=here.id)
-            kept = adaptations.get(number), calibrations.get(calibration)
-            return Adapted(choice.adopted, choice.reason, measured, *kept)
+            adaptations.use(base.id, number)
+            change.record(number=number, space=base.id)
+            stored_fits = adaptations.get(number), calibrations.get(calibration)
+            return Adapted(choice.adopted, choice.reason, measured, *stored_fits)
 
     def _heard(
         self,
@@ -246,11 +245,11 @@ class Adaptations(OfSession):
             for recording, utterance in zip(recordings, heard, strict=True)
             if isinstance(utterance, Utterance) and utterance.embedding is not None
         ]
-        named = all(recording.session for recording, _, _ in rows)
+        has_sessions = all(recording.session for recording, _, _ in rows)
         return _Labelled(
             np.array([vector for _, vector, _ in rows], dtype=np.float32),
             [recording.speaker for recording, _, _ in rows],
-            [f"{r.speaker} {r.session}" for r, _, _ in rows] if named else None,
+            [f"{r.speaker} {r.session}" for r, _, _ in rows] if has_sessions else None,
             [quality for _, _, quality in rows],
         )
 
@@ -278,13 +277,13 @@ def _choose(labelled: _Labelled, source: str) -> Choice:
 
 
 def _calibration(choice: Choice, qualities: Sequence[QualityReport], target_fmr: float) -> Fit:
-    """Fit a calibration on scores by transforms that had seen neither speaker."""
+    """Fit a calibration on scores of transforms that were learned without both speakers."""
     from voiceid.evaluation.fitting import fit  # noqa: PLC0415 - as above
     from voiceid.evaluation.scoring import conditions_of  # noqa: PLC0415
 
     trials = choice.trials
     pairs = np.stack([trials.enrolment, trials.probe], axis=1).astype(np.int64)
     enrolled = [[qualities[i] for i in run] for run in trials.enrolments]
-    given = conditions_of(enrolled, list(qualities), pairs)
+    conditions = conditions_of(enrolled, list(qualities), pairs)
     speakers = trials.speakers.astype(np.int64)
-    return fit(choice.scores_after, trials.genuine, given, speakers, target_fmr=target_fmr)
+    return fit(choice.scores_after, trials.genuine, conditions, speakers, target_fmr=target_fmr)

@@ -1,4 +1,4 @@
-"""Failed attempts, and the locks that they make."""
+"""Failed attempts, and the locks that they cause."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from voiceid.verification.lockout import counted, summary
 
 
 class Attempts(OfSession):
-    """Attempts to be accepted that failed, of callers who named themselves (docs/attempts.md)."""
+    """Failed attempts to be accepted, of named callers (docs/attempts.md)."""
 
     def list(self) -> Sequence[FailedAttempts]:
-        """Return what counts now: by the name that was claimed, then by caller."""
+        """Return the attempts that count now: by the claimed name, then by caller."""
         if not self._session.has_database:
             return []
         limits, now = self._session.config.attempts, datetime.now(UTC)
         with self._session.store.read() as reader:
-            made = reader.attempts.since(now - timedelta(seconds=limits.within_s))
-            made = counted(made, limits, now)
-            names = reader.speakers.names_by_stored_key(sorted({one.name_key for one in made}))
-        return summary(made, names, limits)
+            failed = reader.attempts.since(now - timedelta(seconds=limits.within_s))
+            failed = counted(failed, limits, now)
+            names = reader.speakers.names_by_stored_key(sorted({row.name_key for row in failed}))
+        return summary(failed, names, limits)
 
     def unlock(self, name: str) -> int:
-        """Forget the attempts as a speaker, enrolled or not; return how many.
+        """Forget the attempts as a speaker, enrolled or not; return their number.
 
         Raises SpeakerNameInvalid, StoreError.
         """
@@ -36,7 +36,7 @@ class Attempts(OfSession):
         return forgotten
 
     def unlock_caller(self, caller: str) -> int:
-        """Forget the attempts of a caller; return how many.  Raises ConfigError, StoreError."""
+        """Forget the attempts of a caller; return their number.  Raises ConfigError, StoreError."""
         caller = caller_name(caller)
         with self._session.change(ChangeKind.UNLOCK) as change:
             forgotten = change.writer.attempts.forget_caller(caller)

@@ -1,4 +1,4 @@
-"""The audit chain: what was done to the gallery, by whom, and that none of it was changed."""
+"""The audit chain: a verifiable record of changes and decisions, with their authors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FORMAT, _VERSION = "voiceid audit", 1
 
 
 class Audit(OfSession):
-    """The record in the database of what was done (docs/audit.md)."""
+    """The record of changes and decisions in the database (docs/audit.md)."""
 
     def list(
         self, *, since: datetime | None = None, speaker: str | None = None, kind: str | None = None
     ) -> Iterator[AuditRow]:
-        """Yield events, oldest first: all, or those since a time, of a speaker, of a kind.
+        """Yield events, oldest first: all, or since a time, of a speaker, of a kind.
 
-        Raises SpeakerNotFound; AuditBroken when the facts of one that was changed are read.
+        Raises SpeakerNotFound; AuditBroken when the facts of a changed event are read.
         """
         after = 0
         while page := self.page(after, since=since, speaker=speaker, kind=kind):
@@ -54,17 +54,17 @@ class Audit(OfSession):
             return reader.audit.page(after, **chosen)
 
     def head(self) -> AuditHead:
-        """Return where the chain ends: to be kept elsewhere, and given to `verify` later."""
+        """Return the end of the chain, to be kept elsewhere and given to `verify` later."""
         if not self._session.has_database:
             return AuditHead()
         with self._session.store.read() as reader:
             return reader.audit.head()
 
     def verify(self, head: str | None = None) -> AuditReport:
-        """Check the whole chain; ``head`` is a hash that `head` once gave.
+        """Check the whole chain; ``head`` is an earlier hash from `head`.
 
-        With it, that nothing up to there was changed or cut is known, also where others may
-        write to the database.
+        With it, changes and cuts up to that row are detected even if others can write to the
+        database.
         """
         if not self._session.has_database:
             return ChainCheck(head).report(None)
@@ -72,19 +72,19 @@ class Audit(OfSession):
             return reader.audit.verify(head)
 
     def export(self, file: str | os.PathLike[str]) -> int:
-        """Write the chain to a new file, for its owner alone; return how many rows there are.
+        """Write the chain to a new private file; return the number of rows.
 
-        It is not encrypted, also where the gallery is.  Raises FileNotWritten, StoreError.
+        It is not encrypted, even if the gallery is.  Raises FileNotWritten, StoreError.
         """
         path = Path(file)
         if path.exists():
             raise FileNotWritten(
-                f"{path} is there already; it was left as it is", hint="Name a new file."
+                f"{path} exists already; it was not changed", hint="Name a new file."
             )
         if not self._session.has_database:
             raise StoreError(
                 f"there is no database {self._session.database}",
-                hint="Name a home that has a gallery, with --home.",
+                hint="Give a home with a gallery: --home.",
             )
         with self._session.recorded(ChangeKind.EXPORT_AUDIT) as record:
             record()
@@ -97,14 +97,14 @@ class Audit(OfSession):
                         written.write(_line(_written(row)))
             except OSError as error:
                 raise FileNotWritten(
-                    f"{path} cannot be written: {error.strerror}", hint="Name another place."
+                    f"{path} cannot be written: {error.strerror}", hint="Choose another folder."
                 ) from error
             return head.number
 
     def verify_file(self, file: str | os.PathLike[str], head: str | None = None) -> AuditReport:
-        """Check a chain that was exported, without the database; see `verify`.
+        """Check an exported chain without the database; see `verify`.
 
-        Raises AuditBroken for a file that is none.
+        Raises AuditBroken for a file that is not an exported chain.
         """
         check, number = ChainCheck(head), 0
         try:
@@ -118,8 +118,8 @@ class Audit(OfSession):
         except OSError as error:
             raise AuditBroken(f"{file} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            why = str(error) if isinstance(error, Unfit) else f"line {number + 1} is no row of one"
-            raise AuditBroken(f"{file} is no exported audit chain: {why}") from error
+            why = str(error) if isinstance(error, Unfit) else f"line {number + 1} is not a row"
+            raise AuditBroken(f"{file} is not an exported audit chain: {why}") from error
         return check.report(counter)
 
 
@@ -153,7 +153,7 @@ def _read(line: bytes) -> AuditRow:
     if type(row.number) is not int or not isinstance(row.hash, str):
         raise TypeError("not a row")
     if _line(_written(row)) != line:
-        raise ValueError("it says more than what is hashed")
+        raise ValueError("the line has content that is not hashed")
     return row
 
 

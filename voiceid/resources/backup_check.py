@@ -1,4 +1,4 @@
-"""Whether a backup may take the place of the database: whose it is, and how it is protected."""
+"""The check whether a backup may replace the database: its signature and protection."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 Standing: TypeAlias = Callable[[Any], bool]
-"""Says whether a row of ``protection``, or None, is that of the database that is replaced."""
+"""Tells whether a row of ``protection``, or None, matches the replaced database."""
 
 
 class BackupCheck:
-    """Refuses a backup that is not this gallery's, or is protected otherwise; see `restore`.
+    """Refuses a backup of another gallery or with another protection; see `restore`.
 
-    ``standing`` may be set to None: then any protection is taken.
+    ``standing`` may be set to None: then any protection is accepted.
     """
 
     def __init__(self, session: Session, file: Path, trusted: Trusted) -> None:
@@ -29,19 +29,19 @@ class BackupCheck:
         self.standing: Standing | None = _standing(session)
 
     def __call__(self, backup: Reader, signed: Mapping[str, object], sha256: str) -> None:
-        """Raise SignatureInvalid, ChangeRefused or GalleryKeyMissing unless it may."""
+        """Raise SignatureInvalid, ChangeRefused or GalleryKeyMissing for a refused backup."""
         from voiceid.store.backup_signature import WHAT  # noqa: PLC0415 - as above
 
         trusted, vault = self._trusted, backup.protection.vault
-        if vault is not None:  # the gallery's key opens it, so that it is this gallery's
+        if vault is not None:  # the gallery's key opens it: it is this gallery's
             trusted = trusted.with_key(SigningKey(vault.signing_key))
         trusted.require(WHAT, sha256, signed, self._file)
         row = backup.protection.row
         if self.standing is not None and not self.standing(row):
             raise ChangeRefused(
-                f"{self._file} is {'plain' if row is None else row.kind}, and not protected as"
-                " the gallery is; kept recordings would be lost. Nothing was changed",
-                hint="--change-protection puts it back all the same.",
+                f"{self._file} is {'plain' if row is None else row.kind}, but the gallery has"
+                " another protection; kept recordings would be lost. Nothing was changed",
+                hint="Use --change-protection to restore it anyway.",
             )
 
 

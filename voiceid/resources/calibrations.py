@@ -1,4 +1,4 @@
-"""The calibrations of a gallery, and what errors its decisions make."""
+"""The calibrations of a gallery, and the error rates of its decisions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:  # only calibrating waits for it
     from voiceid.evaluation.fitting import RateRow
 
 Tell = Callable[[int, int], None]
-"""Receives how many recordings are heard, of how many."""
+"""Receives the numbers of heard recordings and of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """A calibration that was fitted, and its errors beside those of what decides without it.
+    """A fitted calibration, and its errors beside those of the thresholds without it.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class CalibrationFit:
 
     @property
     def least_fmr(self) -> float:
-        """The lowest false match rate that can be asked of it, 0 to 1."""
+        """The lowest false match rate that the calibration supports, 0 to 1."""
         return self.calibration.calibration.least_fmr
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Calibrations(OfSession):
         target_fmr: float | None = None,
         tell: Tell | None = None,
     ) -> CalibrationFit:
-        """Fit a calibration on recordings whose speakers are known, and keep it.
+        """Fit a calibration on labelled recordings, and store it.
 
         It decides nothing before :meth:`use`.
 
@@ -88,9 +88,9 @@ class Calibrations(OfSession):
         protocol : Protocol
             Which comparisons it is fitted on.
         cache : path or None
-            Folder of what was heard before; None: nothing is written.
+            Folder of cached embeddings; None: nothing is written.
         source : str
-            What to call the recordings.
+            Name of the recordings.
         target_fmr : float, optional
             False match rate, 0 to 0.5, that decisions aim at with it, unless a call, a group or
             the settings ask for another.  The trials must support it.  A rate that they do not
@@ -147,7 +147,7 @@ class Calibrations(OfSession):
             return CalibrationFit(stored, tuple(rows), (fitted.llrs[same], fitted.llrs[~same]))
 
     def use(self, number: int | None) -> StoredCalibration | None:
-        """Let a calibration decide in its embedding space, or none in the space in use.
+        """Use a calibration in its embedding space, or none in the space in use.
 
         Raises FitNotFound, StoreError.
         """
@@ -164,7 +164,7 @@ class Calibrations(OfSession):
             return calibration
 
     def remove(self, number: int) -> StoredCalibration:
-        """Remove a calibration that is not in use, and return what it was.
+        """Remove a calibration that is not in use, and return it.
 
         Raises FitNotFound, StoreError, and ChangeRefused when it is in use: thresholds would change
         without notice.
@@ -178,8 +178,8 @@ class Calibrations(OfSession):
     def thresholds(self, qualities: Sequence[QualityReport]) -> Sequence[Threshold]:
         """Return every threshold that decides a comparison of two clips of these, lowest first.
 
-        How much speech the clips have, and their lines, decide which hold: each is there once, and
-        none where there is too little speech for any.
+        They depend on the amount of speech and the lines of the clips.  Each is listed once; the
+        list is empty if there is too little speech for any.
         """
         return thresholds_among(qualities, self._session.model.back_end().rule)
 
@@ -188,9 +188,9 @@ class Calibrations(OfSession):
     ) -> Evaluation:
         """Hear the recordings of a protocol, score its trials, and count the errors.
 
-        ``cache`` is the folder of what was heard before; a run that was killed goes on from it.
+        ``cache`` is the folder of cached embeddings; a killed run continues from it.
         None: nothing is written.
-        ``tell`` receives how many recordings are heard, of how many.
+        ``tell`` receives the numbers of heard recordings and of all.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Spoken codes: the words that speakers taught, and the codes that are asked for."""
+"""Spoken codes: the words that speakers taught, and new codes."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _LONGEST_ANSWER_S = 25.0
 
 
 class Challenges(OfSession):
-    """Words that a speaker said once, and codes of them to be said now (docs/challenge.md)."""
+    """Words that a speaker taught, and codes of them to say now (docs/challenge.md)."""
 
     def enroll(
         self, name: str, rounds: Sequence[AudioSource], *, words: Sequence[str] = DIGITS
     ) -> SpokenWords:
-        """Keep how an enrolled speaker says some words, in the place of words of before.
+        """Learn how an enrolled speaker says some words; earlier words are replaced.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Challenges(OfSession):
         shown = spoken_words(words)
         if not MIN_ROUNDS <= len(rounds) <= MAX_ROUNDS:
             raise ConfigError(
-                f"rounds given: {len(rounds)}",
+                f"{len(rounds)} rounds were given",
                 hint=f"Record {MIN_ROUNDS} to {MAX_ROUNDS}, each of all words.",
             )
         with self._session.observer.failures(ChangeKind.ENROLL_WORDS):
@@ -75,7 +75,7 @@ class Challenges(OfSession):
         words: Sequence[str] = (),
         opened: Callable[[], None] | None = None,
     ) -> tuple[npt.NDArray[Any], int]:
-        """Return what is said now, until the speaker is silent for 1.5 s: samples and rate.
+        """Record speech until the speaker is silent for 1.5 s; return samples and rate.
 
         Parameters
         ----------
@@ -97,17 +97,17 @@ class Challenges(OfSession):
         detector = self._session.loaded_model.embedder.detector
         longest_s = LONGEST_S if words else _LONGEST_ANSWER_S
         live = live_source(source, audio)
-        said = SpokenAnswer(live, detector, audio.channel, longest_s, opened)
+        answer = SpokenAnswer(live, detector, audio.channel, longest_s, opened)
         if words:
-            require_words(word_features(said.heard), len(spoken_words(words)))
-        return said.samples, said.rate_hz
+            require_words(word_features(answer.heard), len(spoken_words(words)))
+        return answer.samples, answer.rate_hz
 
     def get(self, name: str) -> SpokenWords | None:
-        """Return the words of a speaker; None: there are none.  Raises SpeakerNotFound."""
+        """Return the words of a speaker, or None; raises SpeakerNotFound."""
         with self._session.store.read() as reader:
             speaker = reader.speakers.get(name)
-            found = reader.spoken.of(speaker.id)
-        return None if found is None else SpokenWords(speaker.name, found.words, found.rounds)
+            words = reader.spoken.of(speaker.id)
+        return None if words is None else SpokenWords(speaker.name, words.words, words.rounds)
 
     def new(
         self,
@@ -118,16 +118,16 @@ class Challenges(OfSession):
         blind: bool = False,
         groups: Sequence[str] = (),
     ) -> Challenge:
-        """Ask for a code: random words of the speaker, to be said within 30 seconds, once.
+        """Create a code: random words of the speaker, to be said within 30 seconds, once.
 
         Parameters
         ----------
         length : int
             Four to eight words.
         caller : str, optional
-            Who asks: the answer must come with the same one.
+            The caller; the answer must come from the same one.
         blind : bool
-            Let who asks not learn who is enrolled: a name that is not enrolled gets a code, too.
+            Hide from the caller who is enrolled: a name that is not enrolled gets a code, too.
         groups : sequence of str
             With ``blind``: speakers of other groups alone count as not enrolled; empty: all count.
 
@@ -136,8 +136,7 @@ class Challenges(OfSession):
         fewest, most = CODE_LENGTHS
         if not isinstance(length, int) or not fewest <= length <= most:
             raise ConfigError(
-                f"a code of {length!r:.20} words cannot be asked for",
-                hint=f"A code has {fewest} to {most}.",
+                f"a code cannot have {length!r:.20} words", hint=f"Use {fewest} to {most} words."
             )
         speaker_key(name)
         caller = None if caller is None else caller_name(caller)
@@ -145,19 +144,19 @@ class Challenges(OfSession):
             speaker = writer.speakers.find(name) if blind else writer.speakers.get(name)
             if blind and groups and speaker and set(groups).isdisjoint(speaker.groups):
                 speaker = None
-            known = None if speaker is None else writer.spoken.of(speaker.id)
-            if known is None and not blind:
+            taught = None if speaker is None else writer.spoken.of(speaker.id)
+            if taught is None and not blind:
                 raise _untaught(name)
-            shown = known or writer.spoken.first()
+            shown = taught or writer.spoken.first()
             words = DIGITS if shown is None else shown.words
             code = tuple(secrets.choice(words) for _ in range(length))
             until = datetime.now(UTC) + timedelta(seconds=CHALLENGE_S)
-            made = Challenge(secrets.token_hex(16), name, code, until)
-            writer.spoken.ask(made, caller)
-        return made
+            challenge = Challenge(secrets.token_hex(16), name, code, until)
+            writer.spoken.ask(challenge, caller)
+        return challenge
 
     def forget(self, name: str) -> None:
-        """Erase the words of a speaker, who stays enrolled.
+        """Erase the words of a speaker; the speaker stays enrolled.
 
         Raises ChangeRefused: there are none; SpeakerNotFound, ErasureIncomplete, StoreError.
         """
@@ -178,7 +177,7 @@ def _untaught(name: str) -> ChangeRefused:
 def _taught(
     model: ModelInUse, name: str, rounds: Sequence[AudioSource], words: tuple[str, ...]
 ) -> Vocabulary:
-    """Return the words of rounds that are all in the voice of the speaker."""
+    """Return the words of rounds, which must all be in the speaker's voice."""
     from voiceid.enrollment.rounds import vocabulary_of  # noqa: PLC0415 - for this alone
     from voiceid.speech.word_features import WordTape, word_features  # noqa: PLC0415
 
@@ -187,8 +186,8 @@ def _taught(
     for source in rounds:
         tape, clips = WordTape(), list[Utterance]()
 
-        def hear(given: AudioSource) -> Utterance:
-            clips.append(model.embedder.with_speech(given, tape))  # noqa: B023 - called at once
+        def hear(clip: AudioSource) -> Utterance:
+            clips.append(model.embedder.with_speech(clip, tape))  # noqa: B023 - called at once
             return clips[-1]  # noqa: B023
 
         decision = model.verifier.verify(hear, source, Claim(name, Aim(allow_replayed=True)))
@@ -197,10 +196,10 @@ def _taught(
         if not decision.accepted:
             raise ChangeRefused(
                 f"{names[-1]} is not accepted as the speaker's voice: {decision.detail}",
-                hint="Record it where the voice was enrolled, and alone; nothing was changed.",
+                hint="Record it alone, and where the voice was enrolled; nothing was changed.",
             )
         if clips[0].pcm_sha256 in digests:
-            raise ChangeRefused(f"{names[-1]} was given before")
+            raise ChangeRefused(f"{names[-1]} is the same recording as an earlier round")
         digests.add(clips[0].pcm_sha256)
         rate_hz = clips[0].quality.sample_rate_hz or 0
         heard.append(word_features(tape.samples(rate_hz)))

@@ -1,4 +1,4 @@
-"""The collections of a client: what all have, and attributes that make them when asked for."""
+"""The base of the collections of a client, and the attributes that create them on use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class OfSession:
-    """What works on one open gallery."""
+    """The base of classes that work on one open gallery."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -21,7 +21,7 @@ class OfSession:
 class Collection(Generic[T]):
     """The collection of the attribute's name: of `voiceid.resources`, in the module of that name.
 
-    It is imported when it is first asked for, and made once for each client.
+    It is imported on first use, and created once for each client.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -36,6 +36,6 @@ class Collection(Generic[T]):
             return self
         module = import_module(f"voiceid.resources.{self._name}")
         session: Session = client._session  # noqa: SLF001 - it is a part of the client's class
-        made: T = getattr(module, self._name.capitalize())(session)
-        client.__dict__[self._name] = made  # the next look-up does not come here
-        return made
+        collection: T = getattr(module, self._name.capitalize())(session)
+        client.__dict__[self._name] = collection  # the next look-up finds it there
+        return collection

@@ -1,4 +1,4 @@
-"""The database as a whole: its schema, its soundness, copies of it."""
+"""The whole database: its schema, its checks, and copies of it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:  # each loads when it is needed
 
 
 class Database:
-    """The file in the data folder, or the database of a server."""
+    """The file in the data folder, or the database on a server."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._signature = session, GallerySignature(session)
 
     @property
     def location(self) -> Path | DatabaseUrl:
-        """Where it is: a file, or a database of a server, shown without its password."""
+        """The location: a file, or a database on a server, shown without its password."""
         return self._session.database
 
     def status(self) -> SchemaStatus:
-        """Return how its schema stands to this program's; nothing is changed."""
+        """Compare its schema with this program's; nothing is changed."""
         from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
 
         return upgrade.status(self.location)
 
     def upgrade(self) -> SchemaStatus:
-        """Bring it to this program's schema, and say what that removed; raises SchemaTooNew."""
+        """Upgrade it to this program's schema, and report removals; raises SchemaTooNew."""
         from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.UPGRADE) as record:
@@ -50,7 +50,7 @@ class Database:
         return upgraded
 
     def check(self) -> list[str]:
-        """Return everything that is wrong with it, each in a sentence."""
+        """Return every problem of the database, each in a sentence."""
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
         session = self._session
@@ -60,7 +60,7 @@ class Database:
         return [] if unused is None else [unused]
 
     def backup(self, target: str | os.PathLike[str]) -> int:
-        """Copy it to a new file while others write, and note that; return the size in bytes.
+        """Copy it to a new file while others may write, and record that; return the size in bytes.
 
         It is signed (`Privacy.key`).
         Raises FileNotWritten: the file exists, or cannot be written; StoreError: the database is
@@ -87,35 +87,35 @@ class Database:
         signed_by: str | None = None,
         change_protection: bool = False,
     ) -> Restored:
-        """Put a backup in its place while others have it open; return what was done.
+        """Replace it by a backup while others may have it open; return the result.
 
-        What it replaces is saved beside it.
+        The replaced database is saved beside it.
 
         Parameters
         ----------
         signed_by : str, optional
             The public key of the gallery that the backup is of (`Privacy.key`), or ``anybody``:
-            then the signature is not looked at.  When omitted, it must be this gallery.
+            then the signature is not checked.  When omitted, it must be this gallery.
         change_protection : bool
-            Put it back though it is sealed otherwise than the database, or not at all.
+            Restore it even if its protection differs from the database's.
 
         Raises
         ------
         SignatureInvalid
-            It is signed by another gallery, or by none, or was changed since.
+            It is signed by another gallery, is unsigned, or was changed.
         ChangeRefused
-            It is protected otherwise.
+            It has another protection.
         StoreError
-            The backup is not sound, or could not be put back; the database is then as it was.
+            The backup is damaged, or could not be restored; the database is then unchanged.
         """
         from voiceid.store.restore import restore  # noqa: PLC0415 - for this alone
 
         session, location = self._session, self.location
         if isinstance(location, DatabaseUrl):
             raise StoreError(
-                f"{location} is not a file, and no file is put in its place",
+                f"{location} is a database server, and cannot be replaced by a file",
                 hint="Use the server's own pg_restore, or `voiceid database copy` into an empty"
-                " one.",
+                " database.",
             )
         with session.recorded(ChangeKind.RESTORE, in_chain=True) as record:
             keys = session.keys
@@ -125,7 +125,7 @@ class Database:
             session.disconnect()
             restored = restore(location, Path(file), keys, session.config.audit, accept)
             session.keys.is_required &= not change_protection
-            remove_others(session.index_folder, ())  # no answer comes from them
+            remove_others(session.index_folder, ())  # they belong to the replaced database
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)
             return restored
@@ -135,7 +135,7 @@ class Database:
         source: str | os.PathLike[str] | DatabaseUrl,
         target: str | os.PathLike[str] | DatabaseUrl,
     ) -> Copied:
-        """Move a gallery from one database to another that is empty; return what was moved.
+        """Copy a gallery from one database to another, empty one; return the result.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Database:
         Raises
         ------
         ConfigError
-            One of them cannot be a database.
+            One of them is not a valid database location.
         SchemaOutdated, SchemaTooNew, StoreError
             The target is as it was.
         """
@@ -159,12 +159,12 @@ class Database:
             return copied
 
 
-def _database(given: str | os.PathLike[str] | DatabaseUrl) -> Path | DatabaseUrl:
-    if isinstance(given, DatabaseUrl):
-        return given
+def _database(place: str | os.PathLike[str] | DatabaseUrl) -> Path | DatabaseUrl:
+    if isinstance(place, DatabaseUrl):
+        return place
     try:
-        return database_at(os.fspath(given))
+        return database_at(os.fspath(place))
     except ValueError as error:
         raise ConfigError(
-            f"that is not a database: {error}", hint="Name a file, or such a URL."
+            f"that is not a database: {error}", hint="Give a file or such a URL."
         ) from error

@@ -1,4 +1,4 @@
-"""Erasing a speaker with a receipt: what there is, before it, and what is looked for, after it."""
+"""Erasing a speaker with a receipt: the data before it, and the search for remains after it."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ _OF_BACKUPS = {"sealed": _SEALED, "rotated": _ROTATED, "none": _PLAIN}
 
 @dataclass(frozen=True, slots=True)
 class ErasedPerson:
-    """What there was of a speaker.
+    """The data of a speaker before the erasure.
 
-    - `needles`: bytes by which remains are known: vectors, plain and as they were stored.
-    - `recordings`: kept recordings, by the hashes by which they are found.
-    - `counts`: of what was erased beside samples.
+    - `needles`: bytes that identify remains: vectors, plain and as stored.
+    - `recordings`: kept recordings, by the hashes in their file names.
+    - `counts`: the numbers of erased objects beside samples.
     - `learned`: see `learned_from`.
-    - `backups`: those that were made since the enrolment.
-    - `kind`, `key_id`: how the gallery is protected.
+    - `backups`: the backups since the enrolment.
+    - `kind`, `key_id`: the protection of the gallery.
     """
 
     speaker: Speaker
@@ -89,19 +89,19 @@ class ErasedPerson:
 
     @classmethod
     def of(cls, reader: Reader, speaker: Speaker, session: Session) -> Self:
-        """Take down what there is of a speaker, in the change that erases it."""
-        kept = session.kept_audio
+        """Collect the data of a speaker, in the change that erases it."""
+        audio = session.kept_audio
         samples = reader.samples.of(speaker.id)
         plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
         stored, heard = reader.mentions.vectors(speaker), reader.mentions.fingerprints(speaker)
-        known = reader.spoken.of(speaker.id)
+        vocabulary = reader.spoken.of(speaker.id)
         row = reader.protection.row
         hashes = dict.fromkeys(sample.pcm_sha256 for sample in samples)
         return cls(
             speaker=speaker,
             samples=samples,
             needles=[*plain, *stored, *heard, *reader.spoken.stored(speaker.id)],
-            recordings={h: kept.path(h).stem for h in hashes if kept.path(h).exists()},
+            recordings={h: audio.path(h).stem for h in hashes if audio.path(h).exists()},
             counts={
                 "centroids": len(stored) - len(samples),
                 "fingerprints": len(heard),
@@ -109,7 +109,7 @@ class ErasedPerson:
                 "consents": len(speaker.consents),
                 "metadata": len(speaker.metadata),
                 "memberships": len(speaker.groups),
-                "words": 0 if known is None else len(known.words),
+                "words": 0 if vocabulary is None else len(vocabulary.words),
             },
             learned=learned_from(reader, speaker, again=session.config.privacy.learn_again),
             backups=backups_with(reader, speaker),
@@ -118,9 +118,9 @@ class ErasedPerson:
         )
 
     def facts(self, session: Session, remains: Sequence[str]) -> dict[str, Any]:
-        """Return what a receipt says, after the erasure; ``remains`` are what it left behind."""
+        """Return the facts of a receipt after the erasure; ``remains`` is what it left."""
         where, n_found = str(session.database), self._in_rows(session)
-        searched = [{"where": where, "what": what, "found": n} for what, n in n_found.items()]
+        searched = [{"where": where, "what": kind, "found": n} for kind, n in n_found.items()]
         searched += self._searched(session)
         is_sealed = self.kind == "sealed"
         return {
@@ -150,7 +150,7 @@ class ErasedPerson:
         }
 
     def _in_rows(self, session: Session) -> dict[str, int | None]:
-        """Return how many rows were found of the speaker, and how many that have the name."""
+        """Return the numbers of rows of the speaker, and of rows that have the name."""
         try:
             with session.store.read() as reader:
                 mentions, name = reader.mentions, self.speaker.name
@@ -159,19 +159,19 @@ class ErasedPerson:
                     "jobs and kept answers that have the name": len(mentions.jobs(name))
                     + len(mentions.answers(name)),
                 }
-        except StoreError as error:  # what was erased has its receipt all the same
+        except StoreError as error:  # the erasure gets its receipt anyway
             return {f"not searched: rows, jobs and kept answers: {error.message}": None}
 
     def _searched(self, session: Session) -> Iterator[dict[str, Any]]:
-        """Yield each file of the data folder in which remains were looked for."""
-        folder, kept = session.config.data, session.kept_audio.folder
+        """Yield each place that was searched for remains, with the number found."""
+        folder, audio = session.config.data, session.kept_audio.folder
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.is_file() and not path.is_relative_to(kept):
+            if path.is_file() and not path.is_relative_to(audio):
                 n_found = int(holds(path, self.needles))
                 yield {"where": str(path), "what": _what(path, session), "found": n_found}
-        names = {path.stem for path in kept.iterdir()} if kept.is_dir() else set[str]()
+        names = {path.stem for path in audio.iterdir()} if audio.is_dir() else set[str]()
         n_found = len(names & set(self.recordings.values()))
-        yield {"where": str(kept), "what": "names of kept recordings", "found": n_found}
+        yield {"where": str(audio), "what": "names of kept recordings", "found": n_found}
         log = session.config.log_file
         if log is not None:
             n_events = sum(1 for _ in events_about(log, self.speaker.id))
@@ -190,13 +190,13 @@ class ErasedPerson:
 
 
 class ReceiptedErasure:
-    """One erasure: speakers in a change, and after its commit the receipts."""
+    """One erasure: it erases speakers in a change, and makes the receipts after its commit."""
 
     def __init__(self, session: Session, key: SigningKey) -> None:
         self._session, self._key = session, key
 
     def erase(self, change: Change, speaker: Speaker) -> ErasedPerson:
-        """Erase a speaker in a change of any kind; return what there was."""
+        """Erase a speaker in a change of any kind; return the erased data."""
         person = ErasedPerson.of(change.writer, speaker, self._session)
         change.writer.speakers.remove(speaker.id)
         change.record(change=ChangeKind.REMOVE, speaker=speaker.name, speaker_id=speaker.id)
@@ -205,9 +205,9 @@ class ReceiptedErasure:
     def receipt(
         self, person: ErasedPerson, remains: Sequence[str], by: str = "", **more: object
     ) -> Receipt:
-        """Return the signed receipt; ``remains`` is what the erasure left behind.
+        """Return the signed receipt; ``remains`` are the data that the erasure left behind.
 
-        ``by``: who erased; empty: the user of the system.  ``more`` are further facts.
+        ``by``: who erased; empty: the system's user.  ``more`` are further facts.
         """
         facts = person.facts(self._session, remains)
         facts |= {"erased_by": by or system_user(), **more}
@@ -219,11 +219,11 @@ def withdrawal(
 ) -> Withdrawal:
     """Withdraw every consent of a speaker; see `Speakers.withdraw`.
 
-    By the settings the speaker is erased in the same change, or by a later run.
+    The settings say whether the speaker is erased in the same change or by a later run.
     """
     days, remains = session.config.privacy.erase_withdrawn_after_days, tuple[str, ...]()
     erasure = None
-    if days == 0:  # first the key: without it nothing is erased
+    if days == 0:  # the key first: without it nothing is erased
         erasure = ReceiptedErasure(session, GallerySignature(session).key())
     try:
         with session.change(ChangeKind.WITHDRAW) as change:
@@ -237,7 +237,7 @@ def withdrawal(
             if erasure is not None:
                 person = erasure.erase(change, speaker)
     except ErasureIncomplete as error:
-        if erasure is None:  # what remains is of an earlier erasure
+        if erasure is None:  # the remains are of an earlier erasure
             raise
         remains = error.remains
     since = speaker.withdrawn_at or change.writer.now
@@ -273,10 +273,10 @@ def backups_with(reader: Reader, speaker: Speaker) -> list[Backup]:
 def learned_from(reader: Reader, speaker: Speaker, *, again: bool) -> list[dict[str, Any]]:
     """Return the calibrations and adaptations that were learned from a speaker, and the rule.
 
-    ``again``: a run learns again what is known to be of somebody who is gone.
+    ``again``: a run of retention learns them again without removed speakers.
 
-    Of those whose speakers were not recorded, they are of a space of the speaker's, and were
-    learned since the enrolment.
+    If the speakers of a fit were not recorded, it is included if it is of a space of the speaker
+    and was learned after the enrolment.
     """
     spaces = set(speaker.spaces)
     adaptations, learned = reader.adaptations.list(), reader.learned.all()

@@ -1,4 +1,4 @@
-"""What happened, and how things stand: decisions as they are made, counters, the examination."""
+"""Live decisions, counters, figures of the gallery, and the examination."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Events(OfSession):
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Call ``callback`` with every decision before the caller of the question gets it.
 
-        It is called in the thread that decided, of which there may be many at once.  What it
-        raises reaches the caller in place of the decision: what could not be recorded is not
-        acted on.  The callable that is returned ends it.
+        It is called in the deciding thread; several may run at once.  An exception of it reaches
+        the caller instead of the decision, so that an unrecorded decision has no effect.  Call the
+        returned callable to end it.
         """
         listeners, entry = self._session.listeners, object()
         listeners[entry] = callback
@@ -36,12 +36,12 @@ class Events(OfSession):
     def stats(self) -> Stats:
         """Return the counters and latencies of this object since it was opened.
 
-        Quick enough to be asked every few seconds; it loads no model.
+        Fast enough for a call every few seconds; it loads no model.
         """
         return self._session.observer.counters.stats(self._speakers_by_space())
 
     def gallery(self) -> GalleryStats:
-        """Return what is in the gallery, and how its files stand; nothing is changed.
+        """Return the content of the gallery, and the state of its files; nothing is changed.
 
         It reads the index files, and loads no model.  Raises ModelUnknown, StoreError.
         """
@@ -67,7 +67,7 @@ class Events(OfSession):
             )
 
     def examine(self) -> Iterator[Finding]:
-        """Yield what an examination of the whole installation finds; nothing is changed."""
+        """Yield the findings of an examination of the whole installation; nothing is changed."""
         from voiceid.resources.examination import examine  # noqa: PLC0415 - for this alone
 
         return examine(self._session)
@@ -120,7 +120,7 @@ def _size(path: Path) -> int:
 def events_about(
     log: Path | None, speaker_id: int, since: datetime | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield the events about a speaker in the file of events; other lines are passed over."""
+    """Yield the events about a speaker in the event file; other lines are skipped."""
     if log is None or not log.is_file():
         return
     with log.open(encoding="utf-8", errors="replace") as lines:
@@ -136,7 +136,7 @@ def events_about(
 
 
 def names_speakers(log: Path) -> bool:
-    """Whether a file of events has a name: lines of before the gallery was sealed."""
+    """Whether an event file has names: lines from before the gallery was sealed."""
     try:
         with log.open("rb") as lines:
             return any(b'"speaker": "' in line or b'"other": "' in line for line in lines)

@@ -1,4 +1,4 @@
-"""Speakers out of a gallery into files, and from files into a gallery."""
+"""Export of speakers to files, and import from files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
 
 _VETTED_AGAIN = 3
-"""Times that the voices of an import are compared with a gallery that changes meanwhile."""
+"""Tries to compare the voices of an import with a gallery that keeps changing."""
 
 
 class GalleryFiles:
@@ -75,7 +75,7 @@ class GalleryFiles:
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
             model = session.model
-            # All that takes long comes before the transaction: other writers wait for that.
+            # All slow work comes before the transaction, for which other writers wait.
             with read(model.speaker_model) as speakers:
                 for _ in range(_VETTED_AGAIN):
                     lacking = partial(speakers.lacking, append=append)
@@ -89,23 +89,23 @@ class GalleryFiles:
                             change.record(**_counts(imported), trusted=trust)
                             return imported
             raise ChangeRefused(
-                f"nothing was imported: the gallery changed {_VETTED_AGAIN} times, too much to"
-                " compare the voices of the file with those in it",
-                hint="Import it again when less is enrolled at once.",
+                f"nothing was imported: the gallery changed {_VETTED_AGAIN} times while the voices"
+                " of the file were compared with it",
+                hint="Import again when there are fewer enrolments at the same time.",
             )
 
 
 def _require_guarded(passphrase: str | None, *, needed: bool) -> None:
-    """Raise ChangeRefused for a passphrase that is too short, or missing where it is needed."""
+    """Raise ChangeRefused for a passphrase that is too short, or missing but required."""
     if passphrase is None and needed:
         raise ChangeRefused(
             "the gallery is sealed, and the export would be plain; nothing was written",
-            hint="Seal it with a passphrase, --passphrase prompt; or --plain leaves it plain.",
+            hint="Seal it with a passphrase (--passphrase prompt), or use --plain.",
         )
     if passphrase is not None and len(passphrase) < LEAST_CHARS:
         raise ChangeRefused(
             f"the passphrase has fewer than {LEAST_CHARS} characters; nothing was written",
-            hint="Take a longer one: some words.",
+            hint="Use a longer one, e.g. several words.",
         )
 
 

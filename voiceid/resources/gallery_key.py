@@ -1,4 +1,4 @@
-"""The key of the gallery, and what it protects."""
+"""The key of the gallery, and its protection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COPIES = ".before-*"
 
 @dataclass(frozen=True, slots=True)
 class ProtectionStatus(Value):
-    """How a gallery is protected.
+    """The protection of a gallery.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class ProtectionStatus(Value):
     key_source : str
         Where the settings say that the key is.
     key_id : str or None
-        16 hex digits by which the key is known; None: the gallery is not protected.
+        16 hex digits that identify the key; None: the gallery is not protected.
     has_key : bool
-        Whether that key is there.
+        Whether that key is available.
     protected_at, renewed_at, key_changed_at : datetime or None
         Since when; when all templates were turned last; when the key was changed last.
     older_copies : tuple of str
@@ -57,17 +57,17 @@ class GalleryKey(OfSession):
 
     @property
     def source(self) -> KeySource:
-        """Where the settings say that the key is."""
+        """The place of the key in the settings."""
         return self._session.keys.source or self._session.config.privacy_key
 
     def require(self) -> None:
-        """Raise GalleryKeyMissing when the gallery is protected, and its key is not to be had."""
+        """Raise GalleryKeyMissing if the gallery is protected and its key is not available."""
         if self._session.has_database:
             with self._session.store.read() as reader:
                 _ = reader.protection.vault
 
     def status(self) -> ProtectionStatus:
-        """Return how the gallery is protected; raises StoreError."""
+        """Return the protection of the gallery; raises StoreError."""
         session, row = self._session, None
         if session.has_database:
             with session.store.read() as reader:
@@ -86,7 +86,7 @@ class GalleryKey(OfSession):
         )
 
     def init(self, kind: Kind | str = Kind.SEALED) -> ProtectionStatus:
-        """Protect the gallery: seal it, or only rotate its vectors; make a key if there is none.
+        """Protect the gallery: seal it, or only rotate its vectors; create a key if there is none.
 
         All rows are rewritten in one change, while others read.  Raises ChangeRefused for a
         gallery that is protected so already, or is sealed, GalleryKeyMissing, StoreError.
@@ -108,7 +108,7 @@ class GalleryKey(OfSession):
         return self.status()
 
     def renew(self) -> ProtectionStatus:
-        """Turn all vectors by another secret rotation: new templates without new recordings."""
+        """Rotate all vectors by another secret rotation: new templates without new recordings."""
         with self._session.change(ChangeKind.RENEW_TEMPLATES, large=True) as change:
             self._require_protected(change.writer.protection.row)
             change.writer.protecting.renew()
@@ -126,7 +126,7 @@ class GalleryKey(OfSession):
         try:
             target = source if to is None else KeySource.parse(to, self._session.config.home)
         except ValueError as error:
-            raise ConfigError(f"the key cannot be in {to!r:.80}: that is {error}") from error
+            raise ConfigError(f"{to!r:.80} is not a place for the key: it is {error}") from error
         with self._session.change(ChangeKind.CHANGE_GALLERY_KEY, large=True) as change:
             row = change.writer.protection.row
             self._require_protected(row)
@@ -178,7 +178,7 @@ class GalleryKey(OfSession):
     # that change the key, one would put its own in the place of the other's.
 
     def _key_for(self, row: Any) -> Key:
-        """Return the key that a gallery has, or is to have; none is made for one that has a key."""
+        """Return the key of a gallery; a new key is only made for a gallery without one."""
         if row is not None:
             return self._session.keys.key(row.key_id)
         if not self.source.is_there():
@@ -194,7 +194,7 @@ class GalleryKey(OfSession):
         return new
 
     def _drop(self, key_id: str) -> None:
-        """Take a key that is no longer the gallery's out of its place; others there are kept."""
+        """Remove an old key of the gallery from its place; other keys there are kept."""
         with self._session.store.write():
             self.source.write([key for key in self.source.read() if key_id_of(key) != key_id])
 
@@ -212,7 +212,7 @@ class GalleryKey(OfSession):
 
     def _copies(self) -> tuple[str, ...]:
         path, log = self._session.database, self._session.config.log_file
-        found = [] if log is None or not names_speakers(log) else [log]
+        files = [] if log is None or not names_speakers(log) else [log]
         if not isinstance(path, DatabaseUrl):
-            found += sorted(Path(path).parent.glob(path.name + _COPIES))
-        return tuple(map(str, found))
+            files += sorted(Path(path).parent.glob(path.name + _COPIES))
+        return tuple(map(str, files))

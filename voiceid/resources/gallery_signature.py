@@ -1,4 +1,4 @@
-"""The key of a gallery that signs what leaves it: receipts, backups and exports."""
+"""The signing key of a gallery, for receipts, backups and exports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vau
 from voiceid.resources.collection import OfSession
 
 KEY_NAME = "receipts.key"
-"""In the data folder of a gallery that is not protected."""
+"""The key file in the data folder of a gallery that is not protected."""
 
 
 class GallerySignature(OfSession):
@@ -38,7 +38,7 @@ class GallerySignature(OfSession):
         return SigningKey(self._kept.read()[0])
 
     def key_of_file(self) -> SigningKey | None:
-        """Return the key; None, which is said: there is none, and the folder is read-only."""
+        """Return the key; None, with a notice, if there is none and the folder is read-only."""
         try:
             return self.key()
         except GalleryKeyMissing:
@@ -48,17 +48,17 @@ class GallerySignature(OfSession):
             return None
 
     def trusted(self, signed_by: str | None = None) -> Trusted:
-        """Return whose files are read in: this gallery's, or those of the public key named.
+        """Return the trusted signers: this gallery, or the given public key.
 
-        Of this gallery is also what was signed before it was protected, or no longer was.  Raises
-        SignatureInvalid: the key that is named is none.
+        Files that this gallery signed before or after it was protected are trusted too.  Raises
+        SignatureInvalid for an invalid key.
         """
         if signed_by == ANYBODY:
             return Trusted(None)
         if signed_by is not None:
             if not is_public_key(signed_by):
-                hint = 'Name the key itself, not its file: --signed-by "$(cat FILE)".'
-                raise SignatureInvalid(f"{signed_by:.60} is no public key", hint=hint)
+                hint = 'Give the key itself, not its file: --signed-by "$(cat FILE)".'
+                raise SignatureInvalid(f"{signed_by:.60} is not a public key", hint=hint)
             return Trusted(frozenset({signed_by}))
         keys = set[str]()
         if self._kept.is_there():
@@ -70,7 +70,7 @@ class GallerySignature(OfSession):
         return trusted
 
     def _vault_now(self) -> Vault | None:
-        """Return what the database is protected with as it is: it is not upgraded for this."""
+        """Return the vault of the present database, which is not upgraded for this."""
         from voiceid.store.upgrade import SchemaState, status  # noqa: PLC0415 - as in `Session`
 
         if status(self._session.database).state is not SchemaState.CURRENT:
@@ -84,7 +84,7 @@ class GallerySignature(OfSession):
 
 
 def _make(path: Path) -> None:
-    """Put a new key in place, whole, unless another process was first."""
+    """Write a new key, whole, unless another process was first."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         KeySource("file", str(new)).write([Key.new()])

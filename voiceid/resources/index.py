@@ -26,9 +26,9 @@ class Index(OfSession):
         return self._session.each_index(lambda index, reader: index.status(reader))
 
     def rebuild(self) -> list[IndexStatus]:
-        """Make each index again from the database, and return how they stand.
+        """Rebuild each index from the database, and return their states.
 
-        With ``replay.check`` also the fingerprints that kept audio is without.
+        With ``replay.check`` it also makes missing fingerprints from kept audio.
         """
         with self._session.recorded(ChangeKind.REBUILD_INDEX) as record:
             self._session.each_index(lambda index, reader: index.rebuild(reader))
@@ -38,7 +38,7 @@ class Index(OfSession):
         return self.status()
 
     def _make_fingerprints(self) -> None:
-        """Hear the kept audio of what was enrolled before recordings were to be known again."""
+        """Make the missing fingerprints from kept audio."""
         session, after, n_made = self._session, 0, 0
         audio, recordings = session.kept_audio, session.kept_audio.recordings()
         model = session.speaker_model(session.config.model, channel="mix")
@@ -53,17 +53,17 @@ class Index(OfSession):
             if not lacking:
                 break
             after = lacking[-1][0]
-            held = [one for one in lacking if audio.stored_hash(one[1]) in recordings]
-            heard = runtime.in_order(or_error(hear), held, model.workers)
-            for sample, words in zip(held, heard, strict=True):
+            available = [sample for sample in lacking if audio.stored_hash(sample[1]) in recordings]
+            heard = runtime.in_order(or_error(hear), available, model.workers)
+            for sample, words in zip(available, heard, strict=True):
                 if isinstance(words, bytes) and words:  # damage is reported where it matters
                     with session.store.write() as writer:
                         n_made += writer.fingerprints.made(*sample, words)
         if n_made:
-            session.notify(f"{n_made} fingerprints were made of kept audio")
+            session.notify(f"{n_made} fingerprints were made from kept audio")
 
     def seal(self) -> bool:
-        """Write the index files that are due, at a low priority; False: one cannot be written.
+        """Write the due index files, at a low priority; False: one could not be written.
 
         Changes of large galleries start a process in the background that does it.
         """

@@ -1,4 +1,4 @@
-"""The keys to the service."""
+"""The keys of the service."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from voiceid.resources.gallery_key import GalleryKey
 from voiceid.resources.signing_secret import signing_secret
 
 _PREFIX = "vid"
-"""By which a key that was published by mistake is found, and known for one."""
+"""A prefix by which keys that were published by mistake can be found."""
 _ID_BYTES, _SECRET_BYTES = 6, 32
-"""The secret has 256 bits: it cannot be guessed, and its plain hash need not be slow."""
-_WRONG = "the key is not known, or not taken from here"
+"""The secret has 256 bits: it cannot be guessed, so a fast hash is enough."""
+_WRONG = "the key is unknown, or not valid for this address"
 
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key that was made, and its text, which is shown this once."""
+    """A new key, and its text, which is shown only once."""
 
     key: ApiKey
     text: str
 
 
 class Keys(OfSession):
-    """Keys by which callers of the service are known.  Of their secrets only hashes are kept."""
+    """The keys of the service's callers.  Only hashes of their secrets are stored."""
 
     @cached_property
     def gallery(self) -> GalleryKey:
-        """The key that the gallery itself is opened with."""
+        """The key of the gallery itself."""
         return GalleryKey(self._session)
 
     def create(
@@ -51,7 +51,7 @@ class Keys(OfSession):
         requests_per_minute: int | None = None,
         expires_at: datetime | None = None,
     ) -> NewApiKey:
-        """Make a key; for the parameters see `ApiKey`.  Its text cannot be had again.
+        """Create a key; for the parameters see `ApiKey`.  Its text cannot be read again.
 
         Raises ApiKeyInvalid, SpeakerDetailInvalid, StoreError.
         """
@@ -59,7 +59,7 @@ class Keys(OfSession):
         key = ApiKey(
             id=secrets.token_hex(_ID_BYTES),
             name=name,
-            scopes=tuple(scopes),  # type: ignore[arg-type]  # what is none is refused
+            scopes=tuple(scopes),  # type: ignore[arg-type]  # `ApiKey` refuses others
             groups=tuple(groups),
             networks=tuple(networks),
             requests_per_minute=requests_per_minute,
@@ -78,26 +78,26 @@ class Keys(OfSession):
             return reader.keys.list()
 
     def require(self, key: ApiKey) -> None:
-        """Raise AccessDenied for a key that was removed, or has expired, since it was checked."""
+        """Raise AccessDenied for a key that was removed or has expired since its check."""
         with self._session.store.read() as reader:
-            found = reader.keys.with_hash(key.id)
-        if found is None or key.is_expired(datetime.now(UTC)):
-            raise AccessDenied("the key was removed, or has expired", hint="Use another.")
+            stored = reader.keys.with_hash(key.id)
+        if stored is None or key.is_expired(datetime.now(UTC)):
+            raise AccessDenied("the key was removed or has expired", hint="Use another key.")
 
     def any(self) -> bool:
-        """Whether there is a key, expired or not: then the service asks for one."""
+        """Whether there is a key, expired or not: then the service requires one."""
         if not self._session.has_database:
             return False
         with self._session.store.read() as reader:
             return reader.keys.any()
 
     def get(self, key_id: str) -> ApiKey:
-        """Return the key of that id; raises ApiKeyNotFound."""
+        """Return the key with that id; raises ApiKeyNotFound."""
         with self._session.store.read() as reader:
             return reader.keys.get(key_id)
 
     def remove(self, key_id: str) -> ApiKey | None:
-        """Remove a key, which is refused from now on; None: what there was of it is damaged.
+        """Remove a key; it is refused from now on.  Return it, or None if its row is damaged.
 
         Raises ApiKeyNotFound.
         """
@@ -110,55 +110,55 @@ class Keys(OfSession):
         return key
 
     def check(self, text: str, address: str) -> ApiKey:
-        """Return the key of a text that came from an address of IP; raises AccessDenied.
+        """Return the key of a text from an IP address; raises AccessDenied.
 
         The time does not depend on how much of the secret is right.
         """
-        prefix, _, rest = text.partition("_")
-        key_id, _, secret = rest.partition("_")
+        prefix, _, id_and_secret = text.partition("_")
+        key_id, _, secret = id_and_secret.partition("_")
         with self._session.store.read() as reader:
-            found = reader.keys.with_hash(key_id)
-        kept = _sha256("") if found is None else found[1]
-        is_right = hmac.compare_digest(_sha256(secret), kept) and bool(secret)
-        if found is None or prefix != _PREFIX or not is_right:
-            raise AccessDenied(_WRONG, hint="`voiceid keys create` makes one.")
-        return _usable(found[0], address)
+            stored = reader.keys.with_hash(key_id)
+        expected = _sha256("") if stored is None else stored[1]
+        is_right = hmac.compare_digest(_sha256(secret), expected) and bool(secret)
+        if stored is None or prefix != _PREFIX or not is_right:
+            raise AccessDenied(_WRONG, hint="Create a key: `voiceid keys create`.")
+        return _usable(stored[0], address)
 
     def start_session(self, key: ApiKey, until: datetime) -> str:
-        """Return a text that stands for a key until then, for a browser that keeps no secret.
+        """Return a session text for a key until a time, so that a browser need not store the key.
 
         It is signed with a secret of the data folder, and with the hash that is kept of the key's
         secret; it is kept nowhere, and ends with the key.  Raises ApiKeyNotFound, ConfigError.
         """
         with self._session.store.read() as reader:
-            found = reader.keys.with_hash(key.id)
-        if found is None:
+            stored = reader.keys.with_hash(key.id)
+        if stored is None:
             raise ApiKeyNotFound(f"there is no key {key.id!r:.40}")
         signed = f"{key.id}.{int(until.timestamp())}"
-        return f"{signed}.{self._signature(found[1], signed)}"
+        return f"{signed}.{self._signature(stored[1], signed)}"
 
     def check_session(self, text: str, address: str) -> ApiKey:
-        """Return the key for which a text of `start_session` stands.
+        """Return the key of a session text from `start_session`.
 
         Raises AccessDenied, ConfigError.
         """
         signed, _, signature = text.rpartition(".")
         key_id, _, until = signed.partition(".")
         with self._session.store.read() as reader:
-            found = reader.keys.with_hash(key_id)
-        expected = self._signature(_sha256("") if found is None else found[1], signed)
+            stored = reader.keys.with_hash(key_id)
+        expected = self._signature(_sha256("") if stored is None else stored[1], signed)
         is_right = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
-        if found is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
-            raise AccessDenied("the session is over", hint="Sign in again with a key.")
-        return _usable(found[0], address)
+        if stored is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
+            raise AccessDenied("the session has ended", hint="Sign in again with a key.")
+        return _usable(stored[0], address)
 
     def _signature(self, secret_sha256: str, signed: str) -> str:
         secret = signing_secret(self._session.config.data) + secret_sha256.encode()
-        said = f"voiceid session {signed}".encode("utf-8", "surrogatepass")
-        return hmac.new(secret, said, hashlib.sha256).hexdigest()
+        message = f"voiceid session {signed}".encode("utf-8", "surrogatepass")
+        return hmac.new(secret, message, hashlib.sha256).hexdigest()
 
     def use(self, key: ApiKey) -> bool:
-        """Count a request with a key; False: it has had as many in this minute as it may."""
+        """Count a request with a key; False: the key has reached its limit for this minute."""
         if key.requests_per_minute is None:
             return True
         with self._session.store.write(synced=False) as writer:  # it counts for a minute
@@ -167,9 +167,9 @@ class Keys(OfSession):
 
 def _usable(key: ApiKey, address: str) -> ApiKey:
     if not key.is_taken_from(address):
-        raise AccessDenied(_WRONG, hint="Use a key that is taken from this address.")
+        raise AccessDenied(_WRONG, hint="Use a key that is valid for this address.")
     if key.is_expired(datetime.now(UTC)):
-        raise AccessDenied("the key has expired", hint="`voiceid keys create` makes another.")
+        raise AccessDenied("the key has expired", hint="Create another: `voiceid keys create`.")
     return key
 
 

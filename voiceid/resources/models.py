@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # each loads when it is needed
     from voiceid.resources.switch import Switch
 
 _LONGEST_S = 10
-"""Of each recording: ranges settle long before, and what is measured is kept in memory."""
+"""The used part of each recording: ranges settle much earlier, and samples take memory."""
 
 
 class Models(OfSession):
@@ -38,7 +38,7 @@ class Models(OfSession):
     def card(self) -> ModelCard:
         """The card of the encoder in use; raises ModelUnknown.
 
-        A database of another schema is not asked.
+        A database with another schema is ignored.
         """
         from voiceid.resources.examination import model_of  # noqa: PLC0415 - for this alone
 
@@ -59,7 +59,7 @@ class Models(OfSession):
         return Switch(self._session)
 
     def list(self) -> Sequence[ModelStatus]:
-        """Return the status of every model that there is a card for, by name."""
+        """Return the status of every model that has a card, by name."""
         return self._session.models.list()
 
     def get(self, name: str) -> ModelCard:
@@ -74,12 +74,12 @@ class Models(OfSession):
         force: bool = False,
         progress: Progress | None = None,
     ) -> InstalledModel:
-        """Fetch, build, test and install a model; see `ModelStore.pull`."""
+        """Download, build, test and install a model; see `ModelStore.pull`."""
         return self._session.models.pull(name, source=source, force=force, progress=progress)
 
-    def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
-        """Make a network from a file a model like any other; see `ModelStore.add`."""
-        return self._session.models.add(file, said, progress)
+    def add(self, file: Path, addition: Addition, progress: Progress | None = None) -> ModelCard:
+        """Add a network from a file as a model; see `ModelStore.add`."""
+        return self._session.models.add(file, addition, progress)
 
     def fit(  # noqa: PLR0913 - what can be said of a fit, by keyword
         self,
@@ -96,7 +96,7 @@ class Models(OfSession):
 
         Every recording is sent through telephones, codecs, noise and rooms.  The compensation is
         learned from half of the speakers, and thresholds and LLRs are fitted to the other half.
-        They are put beside the model's card, in place of what was there.
+        They are stored beside the model's card, and replace earlier ones.
 
         Parameters
         ----------
@@ -105,14 +105,14 @@ class Models(OfSession):
         recordings : sequence of Recording
             In wideband, of many speakers, several of each.
         source : str
-            What to call the recordings.
+            Name of the recordings.
         conditions : sequence of str, optional
             What they are sent through; without any, all that the models of the program were.
         cache : path, optional
-            Folder of what was heard before; a run that was killed goes on from it.
+            Folder of cached embeddings; a killed run continues from it.
         replace : bool
-            Whether it may replace a compensation whose space has enrolled speakers: only their
-            kept audio brings them over then.
+            Whether it may replace a compensation whose space has enrolled speakers: then only
+            their kept audio can convert them.
         tell : callable, optional
             Receives what is done, with how many recordings, of how many.
 
@@ -163,7 +163,7 @@ class Models(OfSession):
         recordings : sequence of Recording
             Those of an ``attack`` are attacks.
         source : str
-            What to call the recordings.
+            Name of the recordings.
         target_bpcer : float
             Share of bona fide clips that may be taken for attacks, above 0, to 0.5.
         tell : callable, optional
@@ -219,7 +219,7 @@ class Models(OfSession):
         if base.kind != "encoder" or isinstance(base.source, Quantized):
             raise ModelError(
                 f"{name} is not an encoder in float32, so it cannot be quantized",
-                hint="`voiceid models list` shows the encoders that there are.",
+                hint="`voiceid models list` shows the encoders.",
             )
         # An encoder hears the speech of a recording; which encoder finds it does not matter.
         embedder = self._session.speaker_model(name).embedder
@@ -228,7 +228,7 @@ class Models(OfSession):
         return models.quantize(name, usable, new_name, progress)
 
     def compare(self, a: str, b: str, paths: Sequence[str]) -> Comparison:
-        """Hear files with two encoders in turn; return how fast, large, alike and good they are.
+        """Hear files with two encoders in turn; return speed, size, agreement and error rates.
 
         The speaker of a file is its folder's name: equal error rates need some.  Raises
         ModelError, AudioError.
@@ -261,12 +261,12 @@ class Models(OfSession):
         if n_enrolled:
             raise ChangeRefused(
                 f"this would replace the compensation of {space.id}, in which speakers are"
-                f" enrolled ({n_enrolled}): only their kept audio brings them over then",
-                hint="Fit it with --replace if their audio is kept, or if they may enrol again.",
+                f" enrolled ({n_enrolled}): then only their kept audio can convert them",
+                hint="Use --replace if their audio is kept, or if they can enrol again.",
             )
 
     def _after_fit(self, name: str) -> Iterator[str]:
-        """Yield what is to be done after a fit."""
+        """Yield the next steps after a fit."""
         from voiceid.resources import examination  # noqa: PLC0415 - for this alone
 
         session = self._session
@@ -274,23 +274,23 @@ class Models(OfSession):
         rule = session.policy_of(model).card
         if examination.thresholds_of(rule, model.space.id).health is Health.ERROR:
             yield (
-                f"{percent(rule.aim.rate)}, which decisions aim at, was not measured for every"
-                f" amount of speech: ask for {percent(rule.least_fmr)} or above, with --target-fmr"
+                f"the target rate {percent(rule.aim.rate)} was not measured for every amount of"
+                f" speech: use {percent(rule.least_fmr)} or above, with --target-fmr"
                 f" or in {session.config.file}"
             )
         if not session.has_database:
             return
-        named = session.config.model == name
+        is_set = session.config.model == name
         with session.store.read() as reader:
             for waiting in examination.waiting_spaces(reader, model.space):
                 n_waiting = reader.centroids.count(waiting)
                 yield (
-                    f"speakers enrolled in {waiting}, which {name} is not compared with any more:"
-                    f" {n_waiting}. {examination.way_over(waiting, model.space, named=named)}"
+                    f"speakers enrolled in {waiting}, with which {name} is no longer compared:"
+                    f" {n_waiting}. {examination.way_over(waiting, model.space, named=is_set)}"
                 )
 
     def _quantize_as_carded(self, name: str, new_name: str) -> ModelCard:
-        """Install the INT8 form whose card has the ranges."""
+        """Install the INT8 form with the ranges on its card."""
         models = self._session.models
         card = models.cards.get(new_name)
         if card is None or not isinstance(card.source, Quantized) or card.source.base != name:

@@ -1,4 +1,4 @@
-"""Everything that is kept of one person, as a page of HTML that needs nothing else."""
+"""The stored data of one person, as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _RULES = {
 }
 _USES_SHOWN = 500
 _VECTORS = (
-    "<p class=soft>Of each sample a vector of numbers is kept, with which voices are compared. It"
-    " is not shown here.</p>"
+    "<p class=soft>Each sample also has a vector of numbers, with which voices are compared. It is"
+    " not shown here.</p>"
 )
 
 
@@ -29,17 +29,17 @@ def person_page(report: PersonReport) -> str:
     uses = f"Uses of the last {report.days} days, from {' and '.join(report.uses_from)}"
     body = [
         _facts(report),
-        *_section("Consents", _consents(report), "None was recorded."),
-        *_section("Voice samples", _samples(report), "There are none."),
+        *_section("Consents", _consents(report), "No consent was recorded."),
+        *_section("Voice samples", _samples(report), "There are no samples."),
         _VECTORS,
-        *_section("Spoken words", _words(report), "None were taught."),
+        *_section("Spoken words", _words(report), "No words were taught."),
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
-        *_section("Fingerprints of recordings", _fingerprints(report), "None is kept."),
-        *_section(uses, _uses(report), "There are none."),
-        *_section("Attempts that failed", _attempts(report), "There are none."),
-        *_section("Work of the service that names the person", _work(report), "There is none."),
-        *_section("Erasure", _due(report), "No rule ends the time of this person."),
-        *_section("Backups that hold the person", _backups(report), "None is known."),
+        *_section("Fingerprints of recordings", _fingerprints(report), "No fingerprint is kept."),
+        *_section(uses, _uses(report), "There are no uses."),
+        *_section("Failed attempts", _attempts(report), "There are no failed attempts."),
+        *_section("Jobs and answers with the name", _work(report), "There are no jobs or answers."),
+        *_section("Erasure", _due(report), "No rule erases this person."),
+        *_section("Backups that have the person", _backups(report), "No backup is known."),
         *_section(
             "Learned from many", _learned(report), "Nothing was learned since the enrolment."
         ),
@@ -54,7 +54,7 @@ def _section(title: str, table: str, nothing: str) -> list[str]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; dates are kept on a line, and None is a dash."""
+    """Return a table; dates do not wrap, and None is a dash."""
     cells = []
     for row in rows:
         tds = (
@@ -115,7 +115,7 @@ def _samples(report: PersonReport) -> str:
 
 
 def _recordings(report: PersonReport) -> str:
-    rows = ((kept["file"], f"{kept['bytes'] / 1024:.0f} KiB") for kept in report.recordings)
+    rows = ((file["file"], f"{file['bytes'] / 1024:.0f} KiB") for file in report.recordings)
     return _table(("File", "Size"), rows)
 
 
@@ -128,13 +128,13 @@ def _uses(report: PersonReport) -> str:
 
 
 def _use(event: Mapping[str, Any]) -> tuple[object, ...]:
-    what = event.get("task") or event.get("kind") or event.get("event")
+    kind = event.get("task") or event.get("kind") or event.get("event")
     facts = ("group", "other", "samples", "command", "caller")
     more = [f"{name} {event[name]}" for name in facts if event.get(name) is not None]
     if isinstance(event.get("score"), float):
         more.insert(0, f"score {event['score']:.3f}")
     outcome = ": ".join(str(event[k]) for k in ("outcome", "reason") if event.get(k) is not None)
-    return datetime.fromisoformat(event["time"]), what, outcome.replace("_", " "), ", ".join(more)
+    return datetime.fromisoformat(event["time"]), kind, outcome.replace("_", " "), ", ".join(more)
 
 
 def _fingerprints(report: PersonReport) -> str:
@@ -150,8 +150,8 @@ def _until(moment: str | None) -> object:
 
 
 def _words(report: PersonReport) -> str:
-    known = report.words
-    rows = [] if known is None else [(word, known.rounds) for word in known.words]
+    words = report.words
+    rows = [] if words is None else [(word, words.rounds) for word in words.words]
     return _table(("Word", "Recordings, kept as numbers"), rows)
 
 
@@ -198,5 +198,5 @@ def _day(moment: datetime) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that is safe between tags, and that UTF-8 can hold."""
+    """Return text that is safe between tags and valid UTF-8."""
     return escape(text.encode("utf-8", "backslashreplace").decode())

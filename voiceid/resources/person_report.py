@@ -1,4 +1,4 @@
-"""Everything that is kept of one person."""
+"""The stored data of one person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_RECORDED = f"{_CHAIN}, decisions not recorded"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonReport:
-    """Everything that is kept of one person.
+    """The stored data of one person.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class PersonReport:
     made_at: datetime
 
     def to_dict(self, *, vectors: bool = False) -> dict[str, Any]:
-        """Return all of it, ready for JSON; ``vectors``: of the samples too, in base64."""
+        """Return the report, ready for JSON; ``vectors``: with the samples' vectors, in base64."""
         return {
             "made_at": self.made_at.isoformat(timespec="seconds"),
             "speaker": self.speaker.to_dict(),
@@ -93,20 +93,20 @@ class PersonReport:
             "answers": list(self.answers),
             "uses": {"days": self.days, "from": list(self.uses_from), "events": list(self.uses)},
             "last_used_on": self.last_used_on,
-            "due": [{"rule": one.rule, "due_at": one.due_at.isoformat()} for one in self.due],
+            "due": [{"rule": due.rule, "due_at": due.due_at.isoformat()} for due in self.due],
             "backups": [backup.to_dict() for backup in self.backups],
             "learned": list(self.learned),
         }
 
 
 def person_report(session: Session, name: str, days: int) -> PersonReport:
-    """Return everything that is kept of a person; raises SpeakerNotFound."""
+    """Return all stored data of a person; raises SpeakerNotFound."""
     log, now = session.config.log_file, datetime.now(UTC)
     oldest = now - timedelta(days=days)
     sources = [] if log is None else [str(log)]
     with session.store.read() as reader:
         speaker = reader.speakers.get(name)
-        known = reader.spoken.of(speaker.id)
+        words = reader.spoken.of(speaker.id)
         samples = reader.samples.of(speaker.id)
         since = reader.retention.last_used().get(speaker.id)
         ends = session.config.privacy.ends(speaker, since, now)
@@ -116,7 +116,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
         return PersonReport(
             speaker=speaker,
             samples=samples,
-            words=None if known is None else SpokenWords(speaker.name, known.words, known.rounds),
+            words=None if words is None else SpokenWords(speaker.name, words.words, words.rounds),
             recordings=list(_recordings(session, samples)),
             fingerprints=reader.fingerprints.summary(speaker.id),
             attempts=reader.mentions.attempts(speaker.name),
@@ -134,7 +134,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
 
 
 def _recorded(reader: Reader, speaker_id: int, oldest: datetime) -> Iterator[dict[str, Any]]:
-    """Yield what the audit chain has about a person, as events have it."""
+    """Yield the events of the audit chain about a person, in the form of the event file."""
     after = 0
     while page := reader.audit.page(after, since=oldest.isoformat(), speaker_id=speaker_id):
         after = page[-1].number
@@ -145,8 +145,8 @@ def _recorded(reader: Reader, speaker_id: int, oldest: datetime) -> Iterator[dic
 
 
 def _recordings(session: Session, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
-    kept = session.kept_audio
+    audio = session.kept_audio
     for digest in dict.fromkeys(sample.pcm_sha256 for sample in samples):
-        path = kept.path(digest)
+        path = audio.path(digest)
         if path.is_file():
             yield {"pcm_sha256": digest, "file": str(path), "bytes": path.stat().st_size}

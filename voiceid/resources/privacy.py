@@ -1,4 +1,4 @@
-"""The rights of the people whose voices are kept, and how long they are kept."""
+"""The rights of enrolled people, and the rules of retention."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Expect: TypeAlias = Callable[[Speaker], None]
 
 
 class Privacy:
-    """What is kept of a person, erasing it with a receipt, and the rules of retention."""
+    """A person's data, its erasure with a receipt, and the rules of retention."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._signature = session, GallerySignature(session)
@@ -40,12 +40,12 @@ class Privacy:
     # Rights
 
     def report(self, name: str, *, days: int = 30) -> PersonReport:
-        """Return everything that is kept of a person.
+        """Return all stored data of a person.
 
         Parameters
         ----------
         days : int
-            So far back the file of events (``log.file``) is read for uses.
+            How many days back the event file (``log.file``) is read for uses.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Privacy:
         return person_report(self._session, name, days)
 
     def page(self, report: PersonReport) -> str:
-        """Return a report as a page of HTML that needs nothing else."""
+        """Return a report as a self-contained HTML page."""
         from voiceid.resources.person_page import person_page  # noqa: PLC0415 - for this alone
 
         return person_page(report)
@@ -64,7 +64,7 @@ class Privacy:
     def erase(self, name: str, *, erased_by: str = "", expect: Expect | None = None) -> Receipt:
         """Erase a speaker as `Speakers.remove` does, and return the signed receipt of it.
 
-        What could not be erased is in the receipt, as ``remains``, and is no error.
+        Data that could not be erased is in the receipt, as ``remains``; it is not an error.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Privacy:
     def check(
         self, receipt: str | os.PathLike[str] | Mapping[str, Any], key: str | None = None
     ) -> Receipt:
-        """Return a receipt that is as it was signed; raises ReceiptInvalid for any other.
+        """Return a receipt if its signature is valid; raises ReceiptInvalid otherwise.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Privacy:
             The public key of the gallery; this one's when omitted.
         """
         try:
-            found = Receipt.of_dict(
+            parsed = Receipt.of_dict(
                 receipt
                 if isinstance(receipt, Mapping)
                 else json_in(content(Path(receipt), ERASURE_RECEIPT))
@@ -122,20 +122,20 @@ class Privacy:
             where = "" if isinstance(receipt, Mapping) else f" {os.fspath(receipt)}"
             raise ReceiptInvalid(
                 f"the receipt{where} cannot be read: {why}",
-                hint="Name a file that `voiceid privacy erase --receipt` wrote.",
+                hint="Give a file that `voiceid privacy erase --receipt` wrote.",
             ) from error
         trusted = {key} if key is not None else self._signature.trusted().keys or ()
-        if found.public_key not in trusted:
+        if parsed.public_key not in trusted:
             raise ReceiptInvalid(
-                f"the receipt is signed with another key, {found.public_key[:60]}",
-                hint="`voiceid privacy key` of the gallery prints the right one: --key KEY.",
+                f"the receipt is signed with another key, {parsed.public_key[:60]}",
+                hint="`voiceid privacy key` in that gallery prints the right key: --key KEY.",
             )
-        if not is_signed(Receipt.signed_bytes(found.facts), found.signature, found.public_key):
+        if not is_signed(Receipt.signed_bytes(parsed.facts), parsed.signature, parsed.public_key):
             raise ReceiptInvalid("the receipt was changed after it was signed")
-        return found
+        return parsed
 
     def keep(self, receipts: Sequence[Receipt], folder: str | os.PathLike[str]) -> None:
-        """Write receipts to new files of a folder, for their owner alone; raises StoreError."""
+        """Write receipts to new private files in a folder; raises StoreError."""
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             for receipt in receipts:
@@ -144,18 +144,18 @@ class Privacy:
                     file.write(f"{json.dumps(receipt.to_dict())}\n".encode())
         except OSError as error:
             raise StoreError(
-                f"{folder} cannot be written to: {error.strerror}", hint="Name another folder."
+                f"{folder} cannot be written: {error.strerror}", hint="Choose another folder."
             ) from error
 
     # Retention
 
     @property
     def run_at_h(self) -> int | None:
-        """The hour, in UTC, at which a service makes the run of a night; None: it makes none."""
+        """The hour, in UTC, of a service's nightly run; None: there is no nightly run."""
         return self._session.config.privacy.run_at_h
 
     def run(self, *, dry_run: bool = False) -> RetentionRun:
-        """Erase the speakers whose time is over, and return them with those that follow.
+        """Erase the speakers who are due, and return them with those who are due next.
 
         The settings have the rules: ``privacy.retention`` and
         ``privacy.erase_withdrawn_after_days``.  Each who is erased has a receipt, as `erase` gives;
@@ -174,10 +174,10 @@ class Privacy:
         people, remains, decisions = list[ErasedPerson](), tuple[str, ...](), 0
         try:
             with self._session.change(ChangeKind.REMOVE) as change:
-                wanted = self._session.config.privacy.retention.unused_days is not None
+                needed = self._session.config.privacy.retention.unused_days is not None
                 change.writer.retention.require_clock()
                 change.writer.retention.correct_dates()
-                change.writer.retention.count_uses(needed=wanted)
+                change.writer.retention.count_uses(needed=needed)
                 change.writer.fingerprints.drop_expired()
                 within = timedelta(seconds=self._session.config.attempts.within_s)
                 change.writer.attempts.forget_before(now - within)
@@ -185,19 +185,19 @@ class Privacy:
                 if run.due:  # first the key: without it nothing is erased
                     key = self._signature.key_with(change.writer.protection.vault)
                     erasure = ReceiptedErasure(self._session, key)
-                people += [erasure.erase(change, one.speaker) for one in run.due]
+                people += [erasure.erase(change, due.speaker) for due in run.due]
                 decisions = self._forget_decisions(change.writer, now)
         except ErasureIncomplete as error:
             remains = error.remains
         receipts = tuple(
-            erasure.receipt(person, remains, rule=one.rule)
-            for person, one in zip(people, run.due, strict=True)
+            erasure.receipt(person, remains, rule=due.rule)
+            for person, due in zip(people, run.due, strict=True)
         )
         if self._session.config.privacy.learn_again:
             try:
                 Adaptations(self._session).learn_again()
             except VoiceIDError as error:  # the next run tries again
-                self._session.notify(f"what was learned stays as it is: {error.message}")
+                self._session.notify(f"adaptations were not learned again: {error.message}")
         return replace(run, decisions=decisions, receipts=receipts)
 
     def _forget_decisions(self, writer: Writer, now: datetime) -> int:
@@ -207,7 +207,7 @@ class Privacy:
         return writer.audit.forget_decisions((now - timedelta(days=days)).isoformat())
 
     def run_of_the_night(self) -> RetentionRun | None:
-        """Make today's run, unless a service over this gallery has made it: then None.
+        """Make today's run, unless another service over this gallery made it: then return None.
 
         The receipts go into the folder ``privacy.receipts``, if the settings name one.
         """
@@ -223,20 +223,20 @@ class Privacy:
         return run
 
     def _ends(self, reader: Reader, now: datetime) -> list[DueErasure]:
-        """Return when the time of each speaker ends whose time does, by date."""
+        """Return the due erasures, the earliest rule of each speaker, by date."""
         rules, used = self._session.config.privacy, reader.retention.last_used()
-        found = []
+        due = []
         for page in reader.speakers.pages():
             for speaker in page:
                 ends = list(rules.ends(speaker, used.get(speaker.id), now))
                 if ends:
                     rule, due_at = min(ends, key=lambda end: end[1])
-                    found.append(DueErasure(speaker, rule, due_at))
-        return sorted(found, key=lambda one: (one.due_at, one.speaker.name))
+                    due.append(DueErasure(speaker, rule, due_at))
+        return sorted(due, key=lambda erasure: (erasure.due_at, erasure.speaker.name))
 
 
 def _run(ends: Sequence[DueErasure], now: datetime) -> RetentionRun:
-    """Return who is due, and who will be."""
-    due = tuple(one for one in ends if one.due_at <= now)
-    upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
+    """Return the erasures that are due now, and the upcoming ones."""
+    due = tuple(erasure for erasure in ends if erasure.due_at <= now)
+    upcoming = tuple(erasure for erasure in ends if now < erasure.due_at <= now + _UPCOMING)
     return RetentionRun(due, upcoming, dry_run=False)

@@ -9,7 +9,7 @@ from voiceid.resources.collection import OfSession
 
 
 class Samples(OfSession):
-    """Samples: immutable rows, of which a speaker's centroid is made."""
+    """Samples: immutable rows, from which a speaker's centroid is computed."""
 
     def list(self, name: str) -> Sequence[Sample]:
         """Return the samples of a speaker, oldest first; raises SpeakerNotFound."""
@@ -38,14 +38,14 @@ class Samples(OfSession):
             ]
 
     def remove(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
-        """Erase samples of a speaker, and return what they were.
+        """Erase samples of a speaker, and return them.
 
         Raises
         ------
         SpeakerNotFound, SampleNotFound
         ChangeRefused
-            None would be left.  Nothing changed.
+            No sample would be left.  Nothing changed.
         ErasureIncomplete
-            They were removed, and something of them is still in a file, which is named.
+            They were removed, but data of them is still in a file, which is named.
         """
         return self._session.model.curator.remove_samples(name, sample_ids)

@@ -1,6 +1,6 @@
-"""What signs the sessions of the console: a file of the data folder, and nothing of the database.
+"""The secret that signs the sessions of the console: a file in the data folder.
 
-Who has a copy of the database can therefore sign none.
+It is not in the database, so a copy of the database does not allow to sign sessions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BYTES = 32
 def signing_secret(folder: Path) -> bytes:
     """Return the secret of a data folder, which all processes over it share.
 
-    It is made when it is first asked for.  Raises ConfigError: it cannot be kept, or is damaged.
+    It is created on first use.  Raises ConfigError if it cannot be stored or is damaged.
     """
     path = folder / _NAME
     try:
@@ -29,19 +29,19 @@ def signing_secret(folder: Path) -> bytes:
         secret = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"{path}, which signs sessions of the console, cannot be kept: {error.strerror}",
+            f"{path}, which signs sessions of the console, cannot be stored: {error.strerror}",
             hint="Let the service read and write its data folder.",
         ) from error
     if len(secret) != _BYTES:
         raise ConfigError(
             f"{path}, which signs sessions of the console, is damaged",
-            hint="Remove it: another is made, and everybody signs in again.",
+            hint="Remove it: a new one is created, and all users must sign in again.",
         )
     return secret
 
 
 def _make(path: Path) -> None:
-    """Put a file of its owner alone (0600) in place, whole, unless another process was first."""
+    """Write a private file (0600), whole, unless another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     number, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

@@ -36,14 +36,14 @@ Expect: TypeAlias = Callable[[Speaker], None]
 
 
 class Speakers:
-    """The enrolled speakers, and what is known of them beside the voice."""
+    """The enrolled speakers and their details."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._files = session, GalleryFiles(session)
 
     @property
     def min_speech_s(self) -> float:
-        """Seconds of net speech that a speaker needs in all: ``enrollment.min_speech_s``."""
+        """Required net speech of a speaker in seconds: ``enrollment.min_speech_s``."""
         return self._session.config.enrollment.min_speech_s
 
     def get(self, name: str) -> Speaker:
@@ -55,14 +55,14 @@ class Speakers:
         """Return the enrolled speakers by name: all, or the members of a group."""
         with self._session.store.read() as reader:
             speakers = reader.speakers.all()
-        named = None if group is None else tag("group", group)
-        return [s for s in speakers if named is None or named in s.groups]
+        wanted = None if group is None else tag("group", group)
+        return [s for s in speakers if wanted is None or wanted in s.groups]
 
     def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
         """Yield the enrolled speakers by name, ``limit`` at a time, however many there are.
 
-        A speaker who is enrolled or removed between two pages may be missing or there.  It begins
-        after the name ``after``, whether a speaker has it or not.  Raises SpeakerNameInvalid.
+        A speaker who is enrolled or removed between two pages may be missing or not.  It begins
+        after the name ``after``, which need not exist.  Raises SpeakerNameInvalid.
         """
         while page := self.page(after, limit):
             yield page
@@ -96,7 +96,7 @@ class Speakers:
         return self._session.model.curator.inspect(name)
 
     def add(self, name: str, details: SpeakerDetails | None = None) -> Speaker:
-        """Add a speaker without a voice, whom no clip is accepted as before some are enrolled.
+        """Add a speaker without samples, who cannot be accepted until clips are enrolled.
 
         Raises SpeakerExists, SpeakerNameInvalid: the name is taken, looks like another, or cannot
         be one.
@@ -118,10 +118,10 @@ class Speakers:
         force: bool = False,
         expect: Expect | None = None,
     ) -> Speaker:
-        """Change what is known of a speaker beside the voice, and the name where one is given.
+        """Change a speaker's details, and the name if one is given.
 
-        Either all of it is changed, or nothing.  ``expect`` receives the speaker as it is until
-        then; what it raises ends the change.  Otherwise see :meth:`rename`.
+        Either everything is changed, or nothing.  ``expect`` receives the speaker before the
+        change; an exception of it ends the change.  Otherwise see :meth:`rename`.
         """
         with self._session.change(ChangeKind.EDIT) as change:
             writer = change.writer.speakers
@@ -147,7 +147,7 @@ class Speakers:
     def remove(self, name: str, *, expect: Expect | None = None) -> Speaker:
         """Erase a speaker: rows, vectors, index entries and kept audio; ``expect``: see `edit`.
 
-        Raises SpeakerNotFound; ErasureIncomplete: the speaker was removed, and something of them
+        Raises SpeakerNotFound; ErasureIncomplete: the speaker was removed, but data of them
         is still in a file, which is named.
         """
         with self._session.change(ChangeKind.REMOVE) as change:
@@ -161,7 +161,7 @@ class Speakers:
     def withdraw(
         self, name: str, recorded_by: str = "", *, expect: Expect | None = None
     ) -> Withdrawal:
-        """Withdraw every consent of a speaker, who is disabled with it, and erased by schedule.
+        """Withdraw every consent of a speaker, who is disabled now and erased on schedule.
 
         ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings have the schedule,
         ``privacy.erase_withdrawn_after_days``; with 0 there is a receipt, as of `Privacy.erase`,
@@ -173,7 +173,7 @@ class Speakers:
         return withdrawal(self._session, name, by, expect)
 
     def purge_expired(self, *, dry_run: bool = False) -> Sequence[Speaker]:
-        """Erase the speakers whose expiry has come, and return them.
+        """Erase the expired speakers, and return them.
 
         With ``dry_run`` nothing is erased.  Remains of earlier erasures, also of killed processes,
         are removed too.  Raises ErasureIncomplete: see :meth:`remove`.
@@ -188,10 +188,10 @@ class Speakers:
         return expired
 
     def purge_damaged(self, *, dry_run: bool = False) -> Mapping[int, str]:
-        """Erase the speakers of whom a row cannot be read; return them by id, with what is wrong.
+        """Erase the speakers with an unreadable row; return their problems, by id.
 
         With ``dry_run`` nothing is erased.  Raises ErasureIncomplete: see :meth:`remove`;
-        ChangeRefused: no speaker can be read, so it is the database that is damaged.
+        ChangeRefused: no speaker can be read, so the whole database is damaged.
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
@@ -200,11 +200,11 @@ class Speakers:
                 return maintenance.unreadable(reader)
         with self._session.change(ChangeKind.REMOVE) as change:
             damaged = maintenance.unreadable(change.writer)
-            there = change.writer.speakers.ids()
-            if there and damaged.keys() >= set(there):
+            ids = change.writer.speakers.ids()
+            if ids and damaged.keys() >= set(ids):
                 raise ChangeRefused(
-                    "no speaker of the database can be read, and none was erased",
-                    hint="Put back a backup: `voiceid database restore FILE`.",
+                    "no speaker of the database can be read; no speaker was erased",
+                    hint="Restore a backup: `voiceid database restore FILE`.",
                 )
             for speaker_id in damaged:
                 change.writer.speakers.remove(speaker_id)
@@ -212,7 +212,7 @@ class Speakers:
         return damaged
 
     def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
-        """Give all samples of one speaker to another, and remove the one.
+        """Move all samples of ``other`` to ``into``, and remove ``other``.
 
         The groups of both are joined, and of metadata that both have ``into``'s stays.  The
         stricter standing holds: the sooner expiry, and disabled if either is.
@@ -220,7 +220,7 @@ class Speakers:
         Parameters
         ----------
         force : bool
-            Though their voices are not alike, or cannot be compared.
+            Merge even if their voices differ or cannot be compared.
         dry_run : bool
             Compare them, change nothing.
 
@@ -228,7 +228,7 @@ class Speakers:
         ------
         SpeakerNotFound
         ChangeRefused
-            It is one speaker, or their voices are not alike.  Nothing changed.
+            Both are the same speaker, or their voices differ.  Nothing changed.
         """
         return self._session.model.curator.merge(into, other, force=force, dry_run=dry_run)
 
@@ -241,7 +241,7 @@ class Speakers:
         force: bool = False,
         dry_run: bool = False,
     ) -> Split:
-        """Give samples of a speaker to a new one: those named, or else those that do not fit.
+        """Move samples of a speaker to a new one: the named samples, or those that do not fit.
 
         A new name that looks like an enrolled one is refused unless ``force`` is set.
 
@@ -270,9 +270,9 @@ class Speakers:
         Parameters
         ----------
         passphrase : str, optional
-            What the file is sealed with, 8 characters or more.
+            The passphrase that seals the file, 8 characters or more.
         plain : bool
-            Write the speakers of a sealed gallery without a passphrase all the same.
+            Write the speakers of a sealed gallery even without a passphrase.
 
         Raises
         ------
@@ -281,7 +281,7 @@ class Speakers:
             A named speaker has no samples in the space, or no speaker has; or the gallery is
             sealed, and there is neither a passphrase nor ``plain``.
         FileNotWritten
-            The file is there already, or cannot be written.
+            The file exists already, or cannot be written.
         """
         return self._files.export(Path(file), names, passphrase, plain=plain)
 
@@ -294,7 +294,7 @@ class Speakers:
         passphrase: str | None = None,
         signed_by: str | None = None,
     ) -> Exchanged:
-        """Add the speakers of an exported file: all of them, or nothing is changed.
+        """Add the speakers of an exported file: all of them or, on an error, none.
 
         Parameters
         ----------
@@ -306,7 +306,7 @@ class Speakers:
             enrolment are made, in a time that grows with the new speakers times all speakers, and
             the threshold is that of a telephone.  It is recorded with the event and each sample.
         passphrase : str, optional
-            What the file was sealed with.
+            The passphrase of the file.
         signed_by : str, optional
             The public key of the gallery that wrote it (`Privacy.key`), or ``anybody``: then the
             signature is not looked at.  When omitted, it must be this gallery.
@@ -340,7 +340,7 @@ class Speakers:
         trust: bool = False,
         **facts: Any,
     ) -> Exchanged:
-        """Add speakers by embeddings that were made elsewhere: all of them, or nothing is changed.
+        """Add speakers by embeddings from another program: all of them or, on an error, none.
 
         Parameters
         ----------
@@ -371,9 +371,9 @@ class Speakers:
         ExtraMissing
             It is a table of Parquet, and pyarrow is not installed.
         """
-        named = space.id if isinstance(space, EmbeddingSpace) else space
-        names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
-        return self._files.import_embeddings(Path(file), names, given, append=append, trust=trust)
+        space_id = space.id if isinstance(space, EmbeddingSpace) else space
+        names, stated = None if ids is None else Path(ids), EmbeddingFacts(space_id, **facts)
+        return self._files.import_embeddings(Path(file), names, stated, append=append, trust=trust)
 
 
 def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:

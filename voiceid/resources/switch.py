@@ -1,4 +1,4 @@
-"""The switch from one model to another without starting over: the new one hears the kept audio.
+"""The switch from one model to another: the new one hears the kept audio.
 
 The new samples stand beside the old ones, in a space of their own that answers nothing, until
 one transaction switches every process.  The old samples stay until they are removed, so that
@@ -38,7 +38,7 @@ class Switch(OfSession):
     """From the model in use to another."""
 
     def status(self) -> SwitchStatus | None:
-        """Return how far the newest switch is; None if there never was one."""
+        """Return the progress of the newest switch, or None."""
         with self._session.store.read() as reader:
             changes = reader.switches.list()
             return self._transfer.progress(reader, changes[-1], {}) if changes else None
@@ -146,7 +146,7 @@ class Switch(OfSession):
         raise AssertionError("it is tried until it is done")
 
     def cancel(self) -> SwitchStatus:
-        """Give up a switch that was not committed: remove what was prepared; return what it was.
+        """Cancel a switch that was not committed, remove its samples, and return it.
 
         Raises StoreError, and ChangeRefused when nothing is being prepared.
         """
@@ -166,7 +166,7 @@ class Switch(OfSession):
             return status
 
     def finish(self) -> int:
-        """Remove the samples of the models before the one in use; return how many.
+        """Remove the samples of earlier models; return their number.
 
         After that there is no way back but through the kept audio.  Speakers who must enrol
         again keep theirs until then.  Raises StoreError, and ChangeRefused when nothing was
@@ -178,7 +178,7 @@ class Switch(OfSession):
             if not changes or changes[-1].switched_at is None:
                 raise ChangeRefused(
                     "there is nothing to finish: the model was not switched",
-                    hint="`voiceid models switch status` shows how far it is.",
+                    hint="`voiceid models switch status` shows its state.",
                 )
             return writer.switches.left_over(changes[-1].to_space, _REMOVED_AT_ONCE)
 
@@ -199,15 +199,15 @@ class Switch(OfSession):
 
     def _begun(self, target: SpeakerModel) -> ModelSwitch:
         """Return the switch to the target's space: begun now, or by an earlier run."""
-        model, named = target.card.name, self._session.named_model.space.id
+        model, configured = target.card.name, self._session.named_model.space.id
         with self._session.change(ChangeKind.PREPARE_SWITCH) as opened:
             writer = opened.writer
-            here = writer.spaces.current(named)
-            if here == target.space.id:
-                here = next(iter(waiting_spaces(writer, target.space)), here)
-            if here == target.space.id:
+            current = writer.spaces.current(configured)
+            if current == target.space.id:
+                current = next(iter(waiting_spaces(writer, target.space)), current)
+            if current == target.space.id:
                 raise ChangeRefused(
-                    f"the gallery uses {model} already", hint="Name another: `voiceid models list`."
+                    f"the gallery uses {model} already", hint="Choose one: `voiceid models list`."
                 )
             changes = writer.switches.list()
             if changes and changes[-1].switched_at is None:
@@ -215,15 +215,15 @@ class Switch(OfSession):
                     raise ChangeRefused(
                         f"a switch to {writer.spaces.model_of(changes[-1].to_space)} is being"
                         " prepared",
-                        hint="Commit it or give it up first: `voiceid models switch cancel`.",
+                        hint="Commit or cancel it first: `voiceid models switch cancel`.",
                     )
                 return changes[-1]
-            if not writer.centroids.count(here):
+            if not writer.centroids.count(current):
                 raise ChangeRefused(
-                    f"no speaker is enrolled in {here}, so there is nothing to bring over",
+                    f"no speaker is enrolled in {current}, so there is nothing to convert",
                     hint=f"Set `model: {model}` in {self._session.config.file}.",
                 )
-            return writer.switches.begin(here, target.space)
+            return writer.switches.begin(current, target.space)
 
     def _remove(
         self,
@@ -235,45 +235,45 @@ class Switch(OfSession):
         n_removed = 0
         while True:
             with self._session.change(kind) as opened:
-                gone = some(opened.writer)
-                if not gone:
+                batch = some(opened.writer)
+                if not batch:
                     last(opened.writer)
                     return n_removed
-                opened.writer.samples.remove(gone)
-            n_removed += len(gone)
+                opened.writer.samples.remove(batch)
+            n_removed += len(batch)
 
     def _some_kept(self) -> Iterator[tuple[str, AudioSource]]:
-        """Yield recordings of speakers who are drawn by lot, always the same."""
-        kept, space_id = self._session.kept_audio, self._session.model.space.id
-        recordings = kept.recordings()
+        """Yield recordings of randomly chosen speakers, always the same."""
+        audio, space_id = self._session.kept_audio, self._session.model.space.id
+        recordings = audio.recordings()
         chosen: list[tuple[str, str]] = []
         with self._session.store.read() as reader:
             speakers = list(reader.speakers.all()) if recordings else []
             random.Random(0).shuffle(speakers)  # noqa: S311 - a sample, not a secret
             for speaker in speakers:
                 digests = [s.pcm_sha256 for s in reader.samples.of(speaker.id, space_id)]
-                held = [d for d in digests if kept.stored_hash(d) in recordings]
-                chosen += [(speaker.name, digest) for digest in held[:_OF_EACH]]
+                available = [d for d in digests if audio.stored_hash(d) in recordings]
+                chosen += [(speaker.name, digest) for digest in available[:_OF_EACH]]
                 if len(chosen) >= _COMPARED:
                     break
         for name, recording in chosen:
             with contextlib.suppress(AudioError):  # damage is reported where it matters
-                yield name, kept.source(recording)
+                yield name, audio.source(recording)
 
 
 def _facts(status: SwitchStatus) -> dict[str, Any]:
-    """Return the event of a switch: which model, and who comes over with what."""
+    """Return the facts of a switch's event."""
     comes_over = status.speakers - len(status.behind)
     facts = {"model": status.to_model, "space": status.change.to_space}
     return {**facts, "speakers": comes_over, "samples": status.prepared}
 
 
 def _require_none_left(status: SwitchStatus, allowed: Collection[str]) -> None:
-    left = [name for name in status.behind if name not in allowed]
-    if left:
-        names = ", ".join(left[:10]) + ("" if len(left) <= 10 else ", ...")  # noqa: PLR2004 - a line
+    behind = [name for name in status.behind if name not in allowed]
+    if behind:
+        names = ", ".join(behind[:10]) + ("" if len(behind) <= 10 else ", ...")  # noqa: PLR2004 - a line
         raise ChangeRefused(
-            f"{len(left)} of {status.speakers} speakers would be left behind: {names}",
+            f"{len(behind)} of {status.speakers} speakers would be left behind: {names}",
             hint="Nothing was switched. Enrol them again with --keep-audio, or commit with"
             " --leave NAME or --leave-all: until they enrol again they are not accepted.",
         )
