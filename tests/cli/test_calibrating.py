@@ -121,7 +121,7 @@ def test_without_use_it_is_kept_and_changes_no_decision(
     words = ["calibrate", site / "site.csv", "--cache", site / "cache"]
     ran = run(*words, "--target-fmr", "1%", stdin=b"")
     assert ran.code == 0, ran.err
-    assert "calibration 1 is kept and does not decide: `voiceid calibrations use 1`" in ran.err
+    assert "calibration 1 is stored but not used: `voiceid calibrations use 1`" in ran.err
     assert run("verify", "alice", door, "--json").json["threshold_source"].startswith("card")
     rows = [line for line in ran.out.splitlines() if " of " in line and "%" in line]
     card, *new = [line for line in rows if line.startswith(("card", "calibration 1 "))]
@@ -143,7 +143,7 @@ def test_a_rate_that_the_trials_do_not_support_stays_with_the_card(
     assert ran.code == 0, ran.err
     [decides] = [line for line in ran.out.splitlines() if line.endswith("decides now")]
     assert decides.startswith("card campplus")
-    assert "do not support the FMR of 0.1 %" in ran.err
+    assert "do not support the target FMR of 0.1 %" in ran.err
     door = ami.cut("alice-4", home / "door.wav")
     source = run("verify", "alice", door, "--json").json["threshold_source"]
     assert source.startswith("card campplus")
