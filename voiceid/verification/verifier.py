@@ -339,7 +339,7 @@ def _blindly_verified(
 ) -> tuple[EnrolledVoice | None, Decision]:
     """Decide about a claim with the same queries and the same arithmetic for every name.
 
-    If `_claimed_id` would raise, the clip is scored against another speaker; that result is dropped.
+    If `_claimed_id` would raise, another speaker is scored, and that result is dropped.
     """
     if facts.probe.embedding is None:
         return None, facts.too_short()
