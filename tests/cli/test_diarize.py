@@ -55,6 +55,14 @@ def test_each_format_has_a_line_or_a_cue_a_turn(run, talk: Path) -> None:
     assert run("diarize", talk, "--format", "audacity").out.count("\t") == 4
 
 
+def test_several_recordings_are_one_csv_with_one_header(run, talk: Path, ami) -> None:
+    other = talk.with_name("alone.wav")
+    soundfile.write(other, ami.samples("bob-3"), 16_000)
+    lines = run("diarize", talk, other, "--format", "csv").out.splitlines()
+    clips = [line.partition(",")[0] for line in lines]
+    assert clips == ["clip", "a talk.wav", "a talk.wav", "alone.wav"]
+
+
 def test_a_pipe_and_a_container_without_a_length_are_heard(run, talk: Path) -> None:
     piped = run("diarize", "-", "--format", "rttm", stdin=talk.read_bytes())
     assert [line.split()[1] for line in piped.out.splitlines()] == ["stdin", "stdin"]

@@ -49,6 +49,7 @@ class Results:
         page: str | None,
     ) -> None:
         self._form, self._transcript, self._several = form, transcript, len(sources) > 1
+        self._is_begun = False
         output = None if output == "-" else output
         if transcript is not None and self._several:
             raise click.UsageError("--transcript is for one recording; give only that one.")
@@ -87,7 +88,15 @@ class Results:
         elif self._form == "text":
             console.result(diarization_text(result) + "\n" * self._several)
         else:
-            console.binary(self._data(source, result))
+            console.binary(self._printed(source, result))
+
+    def _printed(self, source: str, result: Diarization) -> bytes:
+        """Return a result for standard output: CSV of several is one table, with one header."""
+        data = self._data(source, result)
+        if self._form == "csv" and self._is_begun:
+            data = data.partition(b"\n")[2]
+        self._is_begun = True
+        return data
 
     def _data(self, source: str, result: Diarization) -> bytes:
         if self._form == "json":
