@@ -132,7 +132,7 @@ class Encoder:
 
         Raises `NotEnoughSpeech`.
         """
-        which = np.stack([chosen(part, n_samples, frames.shape[1]) for part in parts])
+        which = chosen(parts, n_samples, frames.shape[1])
         if which.sum(axis=1).min() < 2:  # noqa: PLR2004 - one has no deviation
             raise NotEnoughSpeech("a part of the speech is too short for an embedding")
         return self._embeddings(self._pooling.vectors(frames, which))
@@ -173,7 +173,7 @@ class Encoder:
     def _pooling(self) -> Pooling:
         silence = np.zeros((1, self.min_samples), np.float32)
         projection = self._session.run({"waveform": silence}, ["projection"])[0]
-        return Pooling(projection.astype(np.float64))  # what it is multiplied with
+        return Pooling(projection)
 
     def parts_agree(
         self, left: Sequence[Embedding], right: Sequence[Embedding], net_speech_s: float, fmr: float

@@ -32,7 +32,7 @@ class Pooling:
     - `projection` (dim, 2 channels + 1): the matrix for mean, deviation and 1.
     """
 
-    projection: npt.NDArray[np.float64]
+    projection: Float32Array
 
     def vectors(self, frames: Float32Array, which: npt.NDArray[np.bool_]) -> Float32Array:
         """Return the unit-length vectors (n, dim) of selections of frames.
@@ -48,8 +48,8 @@ class Pooling:
         np.square(values, out=values)  # another array of this size would take longer
         squares = np.maximum(chosen @ values - count * np.square(mean), 0.0)
         statistics = np.hstack([mean + centre, np.sqrt(squares / (count - 1.0))])
-        vectors = statistics @ self.projection[:, :-1].T + self.projection[:, -1]
-        return unit(vectors.astype(np.float32))
+        weights, bias = self.projection[:, :-1], self.projection[:, -1]
+        return unit(statistics.astype(np.float32) @ weights.T + bias)
 
 
 @cache  # it looks at every library that is loaded
@@ -62,17 +62,22 @@ def one_thread_for_numpy() -> None:
 
 def statistics(frames: Float32Array) -> Float32Array:
     """Return mean and unbiased deviation (2 channels,) of frames (channels, m), m above 1."""
-    return np.concatenate([frames.mean(axis=1), frames.std(axis=1, ddof=1)])
+    mean = frames.mean(axis=1)
+    centred = frames - mean[:, None]
+    squares = np.einsum("cm,cm->c", centred, centred)  # a fifth of the time of `std`
+    return np.concatenate([mean, np.sqrt(squares / (frames.shape[1] - 1))])
 
 
-def chosen(part: Part, n_samples: int, n_frames: int) -> npt.NDArray[np.bool_]:
-    """Return the frames (n_frames,) whose middles are in a part of so many samples.
+def chosen(parts: Sequence[Part], n_samples: int, n_frames: int) -> npt.NDArray[np.bool_]:
+    """Return the frames (n, n_frames) whose middles are in each of n parts of so many samples.
 
     Frames divide the samples equally.  For CAM++ they are 320 samples apart, the first in the
     middle of 400; the error is less than one frame.
     """
     middles = (np.arange(n_frames) + 0.5) * (n_samples / n_frames)
-    inside = np.zeros(n_frames, np.bool_)
-    for start, end in part:
-        inside |= (middles >= start) & (middles < end)
+    inside = np.zeros((len(parts), n_frames), np.bool_)
+    edges = iter(np.searchsorted(middles, [span for part in parts for span in part]).tolist())
+    for row, part in zip(inside, parts, strict=True):
+        for _, (first, end) in zip(part, edges, strict=False):
+            row[first:end] = True
     return inside

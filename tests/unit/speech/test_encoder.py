@@ -200,7 +200,7 @@ def test_a_part_is_the_mean_and_deviation_of_its_frames_however_it_is_given(
     samples, frames = encoded
     n, encoder = len(samples), encoders["campplus"]
     part = [(int(at * n), int(min(1.0, at + length) * n)) for at, length in spans]
-    which = chosen(part, n, frames.shape[1])
+    [which] = chosen([part], n, frames.shape[1])
     [one, other] = encoder.embed_parts(samples, frames, [part, part[::-1]])
     np.testing.assert_array_equal(one.vector, other.vector)
     pooling = encoder._pooling
