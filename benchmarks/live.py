@@ -1,7 +1,7 @@
 """Live sound: the speech that an answer needs, the strangers that get in, the delay, the streams.
 
-    python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S] [--soak HOURS]
-                              [--alternating]
+    python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S] [--alternating]
+                              [--soak HOURS [--pipe]]
 
 Each utterance of LibriSpeech test-other (ten speakers, ten each) and each clean turn of AMI is
 streamed, and looked at as `voiceid listen` does; it is held against every other recording, enrolled
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import resource
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import soak
 from benchmarks.corpora import ami_turns, corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown
 from voiceid import VoiceID
@@ -319,32 +319,6 @@ def carried(vid: VoiceID, talk: np.ndarray, streams: int, seconds: float) -> lis
     ]
 
 
-def soaked(vid: VoiceID, talk: np.ndarray, hours: float) -> list[list[str]]:
-    """Hear a talk over and over, as fast as can be; return a line for each tenth of that time."""
-    listener = vid.listen()
-    step, waited, rows = 1600, list[float](), list[list[str]]()
-    cpu = time.process_time()
-    n_blocks = round(hours * 36_000)
-    for number in range(1, n_blocks + 1):
-        block = talk[np.arange((number - 1) * step, number * step) % len(talk)]
-        for event in listener.feed(block, 16_000):
-            if event.kind.value == "decision" and event.delay_ms is not None:
-                waited.append(event.delay_ms)
-        if number % (n_blocks // 10) == 0:
-            rows.append(
-                [
-                    f"{number / 600:.0f} min",
-                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
-                    f"{threading.active_count()}",
-                    f"{len(waited)}",
-                    f"{np.median(waited):.0f} ms",
-                    f"{time.process_time() - cpu:.1f} s",
-                ]
-            )
-            waited, cpu = [], time.process_time()
-    return rows
-
-
 def conversation(clips: Sequence[Clip]) -> np.ndarray:
     """Return utterances in turn with pauses of a second, in which there is faint noise."""
     rng = np.random.default_rng(0)
@@ -361,8 +335,12 @@ def main() -> None:
     parser.add_argument("--choosing", action="store_true", help="train-clean-100, and no times")
     parser.add_argument("--only-times", action="store_true")
     parser.add_argument("--alternating", action="store_true", help="two who alternate, alone")
-    parser.add_argument("--soak", type=float, default=0.0, metavar="HOURS", help="and no times")
+    parser.add_argument("--soak", type=float, default=0.0, metavar="HOURS", help="that alone")
+    parser.add_argument("--pipe", action="store_true", help="with --soak: voiceid listen -")
     given = parser.parse_args()
+    if given.soak:
+        print(soak.table(ROOT, given.soak, pipe=given.pipe))
+        return
     clips = test_other(given.corpora)
     sets = {
         "test-other": clips,
@@ -370,7 +348,7 @@ def main() -> None:
         "test-other, mu-law": [CONDITIONS["mu-law 64 kbit/s"](clip) for clip in clips],
         "AMI turns": ami_turns(),
     }
-    if given.only_times or given.soak:
+    if given.only_times:
         sets = {}
     if given.choosing:
         sets = {"train-clean-100": train_clean(given.corpora)}
@@ -390,30 +368,17 @@ def main() -> None:
         if table:
             print(markdown("The first look that is accepted", HEADINGS, table))
         if not given.choosing:
-            speed(vid, clips, given.streams, given.seconds, given.soak)
+            speed(vid, clips, given.streams, given.seconds)
 
 
-def speed(
-    vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: float, soak_h: float
-) -> None:
-    """Print how long answers take, and how many streams are carried; or how an hour goes."""
+def speed(vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: float) -> None:
+    """Print how long answers take, and how many streams are carried."""
     by_speaker: dict[str, list[Clip]] = {}
     for clip in clips:
         by_speaker.setdefault(clip.speaker, []).append(clip)
     for speaker in list(by_speaker)[:5]:
         vid.enroll(speaker, [clip.source for clip in by_speaker[speaker][:ENROLLED]])
     turns = conversation([own[number] for number in (4, 5, 6) for own in by_speaker.values()])
-    if soak_h:
-        headings = [
-            "heard",
-            "peak of the process",
-            "threads",
-            "decisions",
-            "median delay",
-            "processor time",
-        ]
-        print(markdown("One stream for long", headings, soaked(vid, turns, soak_h)))
-        return
     rest = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]
     waited = delays(vid, rest)
     print(
