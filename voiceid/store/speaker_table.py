@@ -88,7 +88,7 @@ class Speakers(Rows):
 
     def of_ids(self, ids: Collection[int]) -> list[Speaker]:
         """Return the speakers with these ids, by name."""
-        return self._where(in_list(self._connection, speakers.c.id, ids))
+        return self._read(_SPEAKERS.where(in_list(self._connection, speakers.c.id, ids)))
 
     def ids(self) -> list[int]:
         """Return the ids of all speakers, the oldest first."""
@@ -111,7 +111,7 @@ class Speakers(Rows):
         query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
         if after is not None:
             query = query.where(speakers.c.name_key > self._key(after))
-        return self._where(speakers.c.id.in_(query))
+        return self._read(_SPEAKERS.where(speakers.c.id.in_(query)))
 
     def count(self) -> int:
         """Return how many speakers there are, with samples or without."""
@@ -119,7 +119,7 @@ class Speakers(Rows):
 
     def expired(self, now: datetime) -> list[Speaker]:
         """Return the expired speakers, by name, also disabled ones."""
-        dated = self._where(speakers.c.expires_at.is_not(None))
+        dated = self._read(_SPEAKERS.where(speakers.c.expires_at.is_not(None)))
         return [s for s in dated if is_expired(s.expires_at, now)]
 
     def unconsented(self, ids: Collection[int], now: datetime) -> list[str]:
@@ -212,9 +212,6 @@ class Speakers(Rows):
         except SpeakerNameInvalid:
             return False
 
-    def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
-        return self._read(_SPEAKERS.where(condition))
-
     def _read(self, query: Select[Any], **asked: str) -> list[Speaker]:
         by_speaker = itertools.groupby(self._named(query, **asked), lambda row: row.id)
         return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
@@ -279,7 +276,7 @@ class SpeakerWriter(Speakers):
             return
         values: dict[str, object] = {"updated_at": self._effects.now}
         if details.metadata or details.consents or details.enabled:
-            [speaker] = self._where(speakers.c.id == speaker_id)
+            [speaker] = self._read(_SPEAKERS.where(speakers.c.id == speaker_id))
         if details.enabled and not details.consents:
             _require_consented(speaker)
         if details.consents:
