@@ -433,6 +433,20 @@ def test_another_process_goes_on_while_the_key_is_changed_and_templates_are_rene
             vid.speakers.remove("dora")
 
 
+def test_a_key_is_read_once_however_much_changes(
+    vid: VoiceID, open_here: Callable[[], VoiceID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a command that asks a key service."""
+    vid.keys.gallery.init()
+    read, reads = KeySource.read, []
+    monkeypatch.setattr(KeySource, "read", lambda self: reads.append(self) or read(self))
+    with open_here() as other:
+        for name in NAMES[1:]:
+            other.speakers.remove(name)
+            answers(other)
+        assert len(reads) == 1
+
+
 def test_an_old_backup_opens_with_the_old_key_alone(vid: VoiceID, tmp_path: Path, key: str) -> None:
     vid.keys.gallery.init()
     path = Path(KeySource.parse(key).place)

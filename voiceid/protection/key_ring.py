@@ -27,7 +27,7 @@ class KeyRing:
 
     def vault(self, row: Any) -> Vault:
         """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
-        known = tuple(row)
+        known = (row.gallery_id, row.kind, row.key_id, row.secrets)  # the row has more beside them
         if (vault := self._vaults.get(known)) is None:
             try:
                 vault = Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
