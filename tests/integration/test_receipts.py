@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from voiceid import Consent, SpeakerDetails, VoiceID
 from voiceid.domain import JobKind, Sample, system_user
 from voiceid.errors import ReceiptInvalid, StoreError
 from voiceid.observability.event_log import LOG, EventFormatter
+from voiceid.protection import Key
 from voiceid.store.tables import jobs, speaker_keys, speakers
 
 CLIPS = new_clips(np.random.default_rng(21), 8, 7)
@@ -185,9 +187,17 @@ def test_the_key_of_an_erased_speaker_is_gone_and_its_wrapping_too(
     with vid._session.store.read() as reader:
         own = speaker_keys.c.speaker_id == reader.speakers.get(NAME).id
         wrapped = reader.connection.execute(select(speaker_keys.c.wrapped).where(own)).scalar_one()
+        secret = reader.protection.key(reader.speakers.get(NAME).id).secret
     assert files_holding(tmp_path / "data", [wrapped])
-    vid.privacy.erase(NAME)
-    assert not files_holding(tmp_path / "data", [wrapped])
+    with gallery() as service:
+        service.speakers.list()
+        vid.privacy.erase(NAME)
+        assert not files_holding(tmp_path / "data", [wrapped])
+        del reader
+        gc.collect()
+        there = [one for one in gc.get_objects() if isinstance(one, Key)]
+        assert secret not in [key.secret for key in there]
+        assert len(there) > 3  # those of the gallery
 
 
 def test_an_erasure_on_a_server_says_what_is_not_searched(

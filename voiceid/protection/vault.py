@@ -8,9 +8,6 @@ import threading
 from voiceid.protection.ciphers import KEY_BYTES, Key
 from voiceid.protection.rotation import Matrix, rotation
 
-_KEPT_KEYS = 20_000
-"""Keys of speakers in memory: some 10 MB."""
-
 
 class Kind(enum.StrEnum):
     """How a gallery is protected."""
@@ -34,7 +31,6 @@ class Vault:
         self._rotating, own = Key(self.secrets[:KEY_BYTES]), Key(self.secrets[KEY_BYTES:])
         self._hashing, self.text_key = own.derive("hashes"), own.derive("texts")
         self.file_key, self.signing_key = own.derive("files"), own.derive("receipts")
-        self._keys: dict[tuple[int, bytes], Key] = {}
         self._rotations: dict[str, Matrix] = {}
         self._lock = threading.Lock()
 
@@ -62,15 +58,7 @@ class Vault:
 
     def unwrap(self, speaker_id: int, wrapped: bytes) -> Key:
         """Return the key of a speaker; raises SealBroken."""
-        with self._lock:
-            if (known := self._keys.get((speaker_id, wrapped))) is not None:
-                return known
-        key = self._key.unwrap(wrapped, "speaker", self.gallery_id, speaker_id)
-        with self._lock:
-            if len(self._keys) >= _KEPT_KEYS:
-                self._keys.clear()
-            self._keys[speaker_id, wrapped] = key
-        return key
+        return self._key.unwrap(wrapped, "speaker", self.gallery_id, speaker_id)
 
     def rotation(self, space_id: str, dim: int) -> Matrix:
         """Return the matrix (dim, dim) by which vectors (n, dim) of a space are multiplied."""

@@ -38,6 +38,8 @@ from voiceid.store.tables import memberships, speaker_keys, speakers
 from voiceid.store.value_list import is_listed, listed
 
 _HASH_BYTES = 32
+_UNWRAPPED = 5000
+"""Keys that are in memory at once: those of a batch of rows, and few MB."""
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
 """A speaker's columns that are sealed together in the first, and the others' content then."""
 _BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
@@ -68,6 +70,7 @@ class Protection:
         """Converts plain rows of centroids to stored ones, and back."""
         self.wrapped: dict[int, bytes] = {}
         """The keys of speakers that were read, as stored."""
+        self._unwrapped: dict[int, Key] = {}
 
     @classmethod
     def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
@@ -142,13 +145,20 @@ class Protection:
 
     def key(self, speaker_id: int) -> Key:
         """Return the key of a speaker of a sealed gallery; raises StoreError."""
+        # No key outlives its transaction: one that is destroyed leaves the memory too.
+        if (known := self._unwrapped.get(speaker_id)) is not None:
+            return known
         if speaker_id not in self.wrapped:
             self.load([speaker_id])
         assert self.sealing is not None  # noqa: S101 - the callers ask; for mypy
         try:
-            return self.sealing.unwrap(speaker_id, self.wrapped[speaker_id])
+            key = self.sealing.unwrap(speaker_id, self.wrapped[speaker_id])
         except (KeyError, SealBroken) as error:
             raise broken(f"the key of speaker {speaker_id}") from error
+        if len(self._unwrapped) >= _UNWRAPPED:
+            self._unwrapped.clear()
+        self._unwrapped[speaker_id] = key
+        return key
 
     # Speakers
 
