@@ -200,6 +200,23 @@ def test_the_key_of_an_erased_speaker_is_gone_and_its_wrapping_too(
         assert len(there) > 3  # those of the gallery
 
 
+def test_a_restore_says_who_was_not_in_the_database_any_more(
+    gallery: OpenGallery, tmp_path: Path
+) -> None:
+    vid, said = gallery(), list[str]()
+    vid._session.notify = said.append
+    number = enrolled(vid)[0].speaker_id
+    vid.database.backup(tmp_path / "before.sqlite3")
+    vid.database.restore(tmp_path / "before.sqlite3")
+    assert said == []
+    vid.privacy.erase(NAME)
+    vid.database.restore(tmp_path / "before.sqlite3")
+    [sentence] = said
+    assert f"not in the database any more: 1 (numbers {number}); erase again" in sentence
+    vid.privacy.erase(NAME)
+    assert [speaker.name for speaker in vid.speakers.list()] == ["bob"]
+
+
 def test_an_erasure_on_a_server_says_what_is_not_searched(
     gallery: OpenGallery, postgres: Databases
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.domain import DatabaseUrl, database_at
 from voiceid.erasure import drop_unused, unused_audio
-from voiceid.errors import ConfigError, StoreError
+from voiceid.errors import ConfigError, StoreError, VoiceIDError
 from voiceid.index.file import remove_others
 from voiceid.observability import ChangeKind
 from voiceid.protection import KeyRing
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # each loads when it is needed
     from voiceid.store.copying import Copied
     from voiceid.store.restore import Restored
     from voiceid.store.upgrade import SchemaStatus
+
+_NAMED = 10
+"""Speakers whom a sentence names."""
 
 
 class Database:
@@ -122,13 +126,35 @@ class Database:
             accept = BackupCheck(session, Path(file), self._signature.trusted(signed_by))
             if change_protection:
                 accept.standing, keys = None, KeyRing(keys.source)
+            before = self._enrolled()
             session.disconnect()
             restored = restore(location, Path(file), keys, session.config.audit, accept)
             session.keys.is_required &= not change_protection
             remove_others(session.index_folder, ())  # they belong to the replaced database
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)
+            self._say_who_is_back(before)
             return restored
+
+    def _say_who_is_back(self, before: set[int] | None) -> None:
+        back = set() if before is None else (self._enrolled() or set()) - before
+        if back:
+            numbers = ", ".join(map(str, sorted(back)[:_NAMED]))
+            more = ", ..." if len(back) > _NAMED else ""
+            self._session.notify(
+                f"speakers of the backup who were not in the database any more: {len(back)}"
+                f" (numbers {numbers}{more}); erase again those who were erased since the backup"
+            )
+
+    def _enrolled(self) -> set[int] | None:
+        """Return the ids of all speakers; None: the database cannot be read as it is."""
+        from voiceid.store.upgrade import SchemaState  # noqa: PLC0415 - for this alone
+
+        with contextlib.suppress(VoiceIDError):
+            if self.status().state is SchemaState.CURRENT:
+                with self._session.store.read() as reader:
+                    return set(reader.speakers.ids())
+        return None
 
     def copy(
         self,
