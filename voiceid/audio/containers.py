@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from voiceid.audio import heads
 from voiceid.audio.flac import crc, flac_end
 from voiceid.audio.frames import (
     AMR,
@@ -77,12 +78,10 @@ def _is_placeholder(size: int) -> bool:
 # Containers of chunks
 
 _SEE_DS64 = 0xFFFF_FFFF
-_TEXT_FROM = 1 << 24
-"""Text after the sound looks like a chunk of at least this size; metadata is smaller."""
 
 
 def _iff(media: Media, start: int) -> End:
-    """Follow a WAV, AIFF or AVI chunk by chunk: ``id size data``, each on an even byte."""
+    """Follow a WAV, AVI or IFF chunk by chunk: ``id size data``, each on an even byte."""
     head = bytes_at(media, start, 12)
     order: Literal["little", "big"] = "big" if head[:4] in {b"RIFX", b"FORM"} else "little"
     long_size = None
@@ -94,7 +93,7 @@ def _iff(media: Media, start: int) -> End:
         size = int.from_bytes(chunk[4:8], order)
         if chunk[:4] == b"ds64":  # EBU Tech 3306: the sizes that 32 bits cannot hold
             long_size = int.from_bytes(chunk[16:24], order)
-        if chunk[:4] in {b"data", b"SSND"} or chunk[8:12] == b"movi":
+        if chunk[:4] in {b"data", b"SSND", b"BODY", b"MDAT"} or chunk[8:12] == b"movi":
             if has_sound:  # decoders hear one of the two
                 break
             has_sound = True
@@ -108,7 +107,7 @@ def _iff(media: Media, start: int) -> End:
                 riff = int.from_bytes(head[4:8], order)
                 placeholder = long_size is None and riff != 0 and _is_placeholder(riff)
                 return End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
-        if has_sound and size >= _TEXT_FROM and at + 8 + size > media.size:
+        if has_sound and heads.is_text(media, at + 8 + size, size):
             break
         at = _even(media, at + 8 + size, size)
     return End(at if has_sound else media.size)
@@ -152,9 +151,9 @@ def _caf(media: Media, start: int) -> End:
         size = int.from_bytes(chunk[4:12], "big", signed=True)
         if size < 0:  # the last chunk may say -1: up to the end
             return End(next_head(media, at + 12), has_placeholder=True)
+        if has_sound and heads.is_text(media, at + 12 + size, size):
+            break
         if at + 12 + size > media.size:
-            if has_sound and size >= _TEXT_FROM:
-                break
             return End(media.size, is_cut=chunk[:4] == b"data")
         at += 12 + size
         has_sound |= chunk[:4] == b"data"
@@ -176,7 +175,7 @@ def _mp4(media: Media, start: int) -> End:
         if size < 8:  # noqa: PLR2004 - 0: up to the end; less cannot be
             return End(media.size)
         is_sound = box[4:8] in {b"moov", b"moof", b"mdat"}
-        if not is_sound and size >= _TEXT_FROM and at + size > media.size:
+        if not is_sound and heads.is_text(media, at + size, size):
             break
         at += size
         seen.add(box[4:8])
@@ -368,7 +367,7 @@ def _nameless(media: Media, start: int) -> End:
 _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
     (re.compile(pattern, re.DOTALL), walk)
     for pattern, walk in (
-        (rb"(RIFF|RIFX|RF64|BW64)....(WAVE|AVI |XWMA)|FORM....AIF[FC]", _iff),
+        (rb"(RIFF|RIFX|RF64|BW64)....(WAVE|AVI |XWMA)|FORM....(?:AIF[FC]|8SVX|16SV|MAUD)", _iff),
         (rb"OggS", _ogg),
         (rb"....ftyp", _mp4),
         (rb"fLaC[\x00\x80]\x00\x00\x22", _flac),
@@ -387,11 +386,12 @@ _KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
         (rb"\.SoX|XoS\.", _stated(_sox_end)),
         (rb"\.RMF|\.ra\xfd|nut/multimedia container\0|\xb7\xd8\x00\x207I\xda\x11", _stated()),
         (rb"d\xa3[\x01-\x04]\x00|\x00[\x01-\x04]\xa3d|r\xf8\x1fN|\xf8rN\x1f", _stated()),
+        (rb"....\xf8\x72\x6f[\xba\xbb]", _stated()),
         (rb"TTA1", _stated(_tta_end)),
         (rb"NIST_1A\n", _stated(_nist_end)),
         (rb"Creative Voice File\x1a", _stated(_voc_end)),
         (rb"ID3[\x02-\x04]\x00|\xff[\xe0-\xff]|\x0b\x77|\x56[\xe0-\xff]", _nameless),
-        (TS_HEAD, _nameless),
+        (TS_HEAD + rb"|\x7f\xfe\x80\x01", _nameless),
     )
 )
 

@@ -31,9 +31,10 @@ from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
 
 CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,dtshd,eac3,flac,flv,iff,ircam,"
-    "loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
-    "ilbc,qcp,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,dhav,dsf,dss,dts,dtshd,dv,eac3,epaf,"
+    "flac,flv,hcom,iff,ircam,loas,matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,"
+    "mpegts,mxf,nistsphere,nut,ogg,oma,ilbc,pvf,qcp,rm,shn,sox,spdif,swf,tak,truehd,tta,voc,w64,"
+    "wav,wtv,wv,wve,xwma"
 )
 """Demuxers of files that hold their audio themselves."""
 
@@ -47,8 +48,8 @@ _MAX_SEEKS = 500_000
 _SHORTFALL_S = 1.0
 """Audio that ends this much before its container's duration was cut off."""
 
-_EXACT_SHORTFALL_S = 0.001
-"""The same in FLAC, which counts its samples."""
+_COUNTED = {"flac": 0.001, "mp3": 0.4}
+"""The same where samples or frames are counted; an MP3 counts the four that are no sound."""
 
 _PAUSE_S, _PAUSE_BYTES = 0.5, 1000
 """A gap in time with at most the bytes of headers is a pause; damage leaves more bytes."""
@@ -91,6 +92,7 @@ class FFmpegDecoder:
         else:
             self.duration_hint_s = _duration_s(container, track)
         self.truncated = False
+        self._shortfall_s = _COUNTED.get(container.format.name, _SHORTFALL_S)
         self._container = container
         self._track = track
         self._media = media
@@ -174,9 +176,8 @@ class FFmpegDecoder:
             )
         heard_s = n_frames / self.sample_rate_hz + self._pauses_s
         missing_s = (self.duration_hint_s or 0.0) - heard_s
-        allowed_s = _EXACT_SHORTFALL_S if self._container.format.name == "flac" else _SHORTFALL_S
         damaged = self._bad_packets or self._media.failure is not None
-        self.truncated |= bool(damaged) or missing_s > allowed_s
+        self.truncated |= bool(damaged) or missing_s > self._shortfall_s
 
     def _decode(self) -> Generator[AudioFrame, None, None]:
         packets = self._container.demux(self._track)
@@ -199,9 +200,9 @@ class FFmpegDecoder:
             yield from frames
 
     def _count_pause(self, packet: Packet[AVAudioStream], length_s: float) -> None:
-        """Count the time before a packet that no bytes account for: the recorder was paused."""
-        if packet.pts is None or packet.pos is None:  # of a codec's last frames
-            return
+        """Count the time before a packet if no bytes stand for it: a recorder stood still."""
+        if packet.pts is None or packet.pos is None or self._shortfall_s < _SHORTFALL_S:
+            return  # a codec's last frames, or a count of samples: what it skips is lost
         start_s, (end_s, end) = float(packet.pts * packet.time_base), self._last_end
         if start_s - end_s > _PAUSE_S and packet.pos - end < _PAUSE_BYTES:
             self._pauses_s += start_s - end_s

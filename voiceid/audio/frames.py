@@ -79,6 +79,16 @@ def _ac3_bytes(head: bytes) -> int:
     return 2 * (words + (size & 1 if rate == 1 else 0))
 
 
+def _dts_bytes(head: bytes) -> int:
+    """Return the length of a frame of DTS, or of its extension (ETSI TS 102 114, 5.3.1, 7.4.1)."""
+    bits = int.from_bytes(head[:12].ljust(12, b"\0"), "big")
+    if head[:4] == b"\x7f\xfe\x80\x01":
+        return (bits >> 36 & 0x3FFF) + 1
+    if head[:4] == b"\x64\x58\x20\x25":
+        return (bits >> 21 & 0xFFFFF if bits >> 53 & 1 else bits >> 29 & 0xFFFF) + 1
+    return 0
+
+
 def _ts_bytes(head: bytes) -> int:
     """Return the length of the packets of a transport stream that follow each other.
 
@@ -137,6 +147,7 @@ _NAMELESS = (
     Frames(re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), _adts_bytes),
     Frames(re.compile(rb"\x0b\x77"), _ac3_bytes),
     Frames(re.compile(rb"\x56[\xe0-\xff]"), _latm_bytes),
+    Frames(re.compile(rb"\x7f\xfe\x80\x01|\x64\x58\x20\x25"), _dts_bytes),
 )
 
 

@@ -29,7 +29,7 @@ _HEADS = tuple(
     for pattern, back in (
         *((name + rb"....WAVE[a-zA-Z]", 0) for name in (rb"RIFF", rb"RIFX", rb"RF64", rb"BW64")),
         (rb"RIFF....AVI LIST", 0),
-        (rb"FORM....AIF[FC]", 0),
+        (rb"FORM....(?:AIF[FC]|8SVX|16SV|MAUD)", 0),
         (rb"OggS\x00[\x02\x06]\x00{8}", 0),
         (rb"ftyp[ -~]{4}....", 4),
         (rb"fLaC[\x00\x80]\x00\x00\x22", 0),
@@ -54,6 +54,9 @@ _HEADS = tuple(
     )
 )
 """Each pattern is too long to appear by chance in a recording; then the bytes before it."""
+
+_TEXT_FROM = 1 << 24
+"""Text behind the sound looks like a chunk of such a size at least; metadata is smaller."""
 
 _MAX_TAGS = 16
 _ID3 = re.compile(rb"ID3[\x02-\x04]\x00.[\x00-\x7f]{4}", re.DOTALL)
@@ -88,6 +91,11 @@ def next_head(media: Media, start: int, stop: int | None = None) -> int:
 def is_filling(block: bytes) -> bool:
     """Return whether bytes are all zeros."""
     return block == bytes(len(block))
+
+
+def is_text(media: Media, end: int, size: int) -> bool:
+    """Return whether what looks like a chunk of a size, to an end, is text behind the sound."""
+    return size >= _TEXT_FROM and end > media.size
 
 
 def is_head(data: bytes) -> bool:

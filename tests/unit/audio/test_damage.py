@@ -60,6 +60,21 @@ def test_a_flac_that_stops_or_has_zeros_behind_it_is_heard_up_to_there() -> None
     assert stream.truncated
 
 
+def test_a_flac_of_short_blocks_from_which_a_piece_is_lost_is_truncated() -> None:
+    data = encode_ffmpeg(melody(8.0), "flac", "flac", frame_size="16")
+    heard, stream = decoded(data[: len(data) // 2] + data[len(data) * 3 // 4 :])
+    assert len(heard) < 7 * RATE
+    assert stream.truncated
+
+
+def test_an_mp3_that_lacks_half_a_second_of_what_it_counts_is_truncated() -> None:
+    data = encode(melody(8.0), "MP3")
+    assert not decoded(data)[1].truncated
+    heard, stream = decoded(data[: len(data) * 92 // 100])
+    assert 7 * RATE < len(heard) < 7.5 * RATE
+    assert stream.truncated
+
+
 @pytest.mark.parametrize("codec", ["tta", "wavpack"])
 def test_a_check_sum_tells_that_a_lossless_file_was_filled_up(codec: str) -> None:
     data = encode_ffmpeg(melody(6.0), {"wavpack": "wv"}.get(codec, codec), codec)

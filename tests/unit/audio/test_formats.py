@@ -108,6 +108,28 @@ def test_what_dictation_machines_and_old_telephones_write_is_decoded() -> None:
         assert (stream.truncated, stream.unheard) == (False, {})
 
 
+def test_a_sphere_file_of_24_bits_is_decoded() -> None:
+    sent = melody(0.5)
+    pcm = np.round(sent * 2**23).astype("<i4").view("u1").reshape(-1, 4)[:, :3].tobytes()
+    facts = {"channel_count": 1, "sample_count": len(sent), "sample_n_bytes": 3}
+    facts |= {"sample_rate": RATE, "sample_sig_bits": 24}
+    lines = [f"{name} -i {value}" for name, value in facts.items()]
+    head = [
+        "NIST_1A",
+        "   1024",
+        *lines,
+        "sample_byte_format -s2 01",
+        "sample_coding -s3 pcm",
+        "end_head",
+        "",
+    ]
+    data = "\n".join(head).encode().ljust(1024) + pcm
+    heard, stream = decoded(data)
+    assert np.abs(heard - sent).max() < 1e-6
+    assert not stream.truncated
+    assert decoded(data[:-3000])[1].truncated
+
+
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 @pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
 def test_an_mp3_has_its_exact_length_and_agrees_with_another_decoder(rate: int, mode: str) -> None:

@@ -66,7 +66,14 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "wtv": lambda: encode_ffmpeg(melody(0.5, 48_000), "wtv", "mp2", 48_000),
     "amr": lambda: encode_ffmpeg(melody(1.0, 8000), "amr", "libopencore_amrnb", 8000),
     "wma": lambda: encode_ffmpeg(melody(0.5, 44_100), "asf", "wmav2", 44_100),
+    "8svx": lambda: iff(b"8SVX"),
+    "maud": lambda: iff(b"MAUD", b"MDAT"),
 }
+
+
+def iff(kind: bytes, sound: bytes = b"BODY") -> bytes:
+    form = kind + chunk(b"VHDR", bytes(20), ">") + chunk(sound, bytes(range(1, 201)), ">")
+    return chunk(b"FORM", form, ">")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -193,7 +200,7 @@ def test_what_is_behind_the_sound_is_metadata_or_was_not_heard() -> None:
         assert len(found.parts) == 1
 
 
-@pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF", "m4a"])
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "8svx", "CAF", "m4a"])
 def test_text_behind_the_sound_is_no_chunk_of_it(kind: str) -> None:
     text = b"written by the recorder of the front door\n" * 100
     found = layout(KINDS[kind]() + text)
@@ -235,6 +242,7 @@ FRAMES: dict[str, Callable[[], bytes]] = {
     "ac3": lambda: encode_ffmpeg(melody(0.5, 48_000), "ac3", "ac3", 48_000),
     "ac3 of 44 kHz": lambda: encode_ffmpeg(melody(0.5, 44_100), "ac3", "ac3", 44_100),
     "eac3": lambda: encode_ffmpeg(melody(0.5, 48_000), "eac3", "eac3", 48_000),
+    "dts": lambda: dts_frame(1006) * 5,  # no encoder is at hand: any bits are sound
     "ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac"),
     "m2ts": lambda: encode_ffmpeg(melody(0.5), "mpegts", "aac", muxer={"mpegts_m2ts_mode": "1"}),
     "amr": KINDS["amr"],
@@ -245,6 +253,11 @@ FRAMES: dict[str, Callable[[], bytes]] = {
     "ogg": lambda: OGG,
     "wavpack": lambda: encode_ffmpeg(melody(10.0), "wv", "wavpack").partition(b"APETAGEX")[0],
 }
+
+
+def dts_frame(n: int) -> bytes:
+    head = b"\x7f\xfe\x80\x01" + (1 << 63 | n - 1 << 36 | 1 << 32).to_bytes(8, "big")
+    return head + (bytes(range(1, 201)) * 6)[: n - len(head)]
 
 
 @pytest.mark.parametrize("kind", FRAMES)
@@ -283,6 +296,20 @@ def test_a_variant_whose_frames_are_not_known_is_one_part() -> None:
     for head in (b"#!AMR\n", b"FLV\x01\x04\0\0\0\x09\0\0\0\0"):
         data = head + b"\xf0" * 1000
         assert (ends(data), layout(data).is_cut) == ([(0, len(data))], False)
+
+
+def test_the_extension_of_a_dts_frame_belongs_to_it() -> None:
+    for size in (19 << 37 | 99 << 21, 1 << 45 | 19 << 33 | 99 << 13):  # short fields and long ones
+        extension = (b"\x64\x58\x20\x25\0" + size.to_bytes(6, "big")).ljust(100, b"\x01")
+        data = (dts_frame(1006) + extension) * 3
+        assert not layout(data).is_cut
+        assert layout(data[:-1]).is_cut
+        assert ends(data + WAV) == [(0, len(data)), (len(data), len(data) + len(WAV))]
+
+
+def test_a_wav_behind_truehd_is_found() -> None:
+    data = b"\x81\x0c\x12\x34\xf8\x72\x6f\xba" + bytes(range(1, 201)) * 9
+    assert ends(data + WAV) == [(0, len(data)), (len(data), len(data) + len(WAV))]
 
 
 def test_a_tta_is_as_long_as_its_frames_are_said_to_be() -> None:
