@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -25,7 +26,9 @@ from av.stream import Disposition
 from voiceid.audio.arrays import to_float32
 from voiceid.audio.decoder import require_track
 from voiceid.audio.headerless import Headerless
+from voiceid.audio.heads import tags_end
 from voiceid.audio.media import AudioOptions, Media, display_name
+from voiceid.audio.metadata import require_few_texts
 from voiceid.audio.mpeg import claimed_duration_s
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
@@ -45,6 +48,9 @@ _TIMED = frozenset(
 
 _IO_BUFFER = 1 << 18
 _MAX_SEEKS = 500_000
+_MAX_OPEN_S = 1.5
+"""Of CPU, to the first sound: FFmpeg compares each text of the metadata with all others."""
+_MORE_TRACKS = 8
 _SHORTFALL_S = 1.0
 """Audio that ends this much before its container's duration was cut off."""
 
@@ -113,10 +119,12 @@ class FFmpegDecoder:
     ) -> FFmpegDecoder | None:
         """Return a decoder, or None when FFmpeg gets no sample out of the bytes."""
         demuxers = CONTAINERS if raw is None else raw.demuxer
-        media.seek(0)
+        require_few_texts(media)
+        file = _Bounded(media)
+        file.seek(0)
         try:
             container = av.open(
-                _Bounded(media),
+                file,
                 mode="r",
                 format=None if raw is None else raw.demuxer,
                 options={
@@ -132,7 +140,9 @@ class FFmpegDecoder:
         try:
             track = track_of(container, options.track, media.where)
             if track.codec_context is not None:  # None: FFmpeg has no decoder for the track
-                return cls(container, track, media, block_values)
+                decoder = cls(container, track, media, block_values)
+                file.opened()
+                return decoder
         except (*ERRORS, StopIteration):
             pass
         except AudioError:
@@ -229,21 +239,35 @@ class FFmpegDecoder:
 
 
 class _Bounded:
-    """A source that ends after more seeks than a recording needs: each chunk of no bytes is one."""
+    """A source behind its tags, that ends after more work than a recording needs.
+
+    FFmpeg would read all of a tag; and to skip a chunk of no bytes it seeks.
+    """
 
     def __init__(self, media: Media) -> None:
         self._media = media
+        self._start = min(tags_end(media, 0), media.size)
         self._seeks_left = _MAX_SEEKS
+        self._cpu_until_s = time.thread_time() + _MAX_OPEN_S
+
+    def opened(self) -> None:
+        """Take as long for the rest as it takes: there is a first sound."""
+        self._cpu_until_s = math.inf
 
     def read(self, n: int) -> bytes:
+        if time.thread_time() > self._cpu_until_s:
+            self._media.failure = TimeoutError(f"its metadata takes over {_MAX_OPEN_S:g} s of CPU")
+            self._seeks_left = 0
         return self._media.read(n) if self._seeks_left else b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._seeks_left = max(0, self._seeks_left - 1)
-        return self._media.seek(offset, whence) if self._seeks_left else self._media.tell()
+        if self._seeks_left:
+            self._media.seek(offset + (self._start if whence == os.SEEK_SET else 0), whence)
+        return self.tell()
 
     def tell(self) -> int:
-        return self._media.tell()
+        return self._media.tell() - self._start
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:
@@ -275,7 +299,8 @@ def track_of(container: InputContainer, number: int | None, where: str) -> AVAud
 def _other_tracks(container: InputContainer, heard: AVAudioStream) -> dict[str, str]:
     tracks = enumerate(container.streams.audio)
     others = [_track_text(number, track) for number, track in tracks if track.index != heard.index]
-    return {"other_tracks": ", ".join(others)} if others else {}
+    more = [f"and {len(others) - _MORE_TRACKS} more"] if len(others) > _MORE_TRACKS else []
+    return {"other_tracks": ", ".join([*others[:_MORE_TRACKS], *more])} if others else {}
 
 
 def _track_text(number: int, track: AVAudioStream) -> str:

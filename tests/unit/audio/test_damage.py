@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from sounds import RATE, decoded, encode, encode_ffmpeg, melody, silent_film
+from sounds import RATE, decoded, encode, encode_ffmpeg, melody, silent_film, streamed, tracks
 
 from voiceid.audio import AudioOptions, open_audio
 from voiceid.errors import AudioError, AudioInvalid, AudioTooLong, AudioUnreadable
@@ -212,6 +213,55 @@ def test_a_long_file_is_refused_by_its_header() -> None:
     with open_audio(bytes(data), AudioOptions(max_duration_s=9000)) as stream:
         assert sum(len(block) for block in stream.blocks()) == 4 * RATE
         assert stream.truncated
+
+
+def tagged(name: str, n: int) -> bytes:
+    """Return a recording with so many texts, each of a name of its own."""
+    names = [b"%06x" % i for i in range(n)]
+    if name == "MP3":
+        body = b"".join(b"TXXX\0\0\0\x09\0\0\0" + text + b"\0b" for text in names)
+        size = bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0))
+        return b"ID3\4\0\0" + size + body + clip("MP3", 0.5)
+    if name == "flac":
+        texts = b"".join(b"\x08\0\0\0" + text + b"=b" for text in names)
+        block = bytes(4) + b"\xff" * 4 + texts  # of an absurd count, which libsndfile refuses
+        data = encode(melody(0.5), "FLAC")
+        return data[:42] + b"\4" + len(block).to_bytes(3, "big") + block + data[42:]
+    tags = b"".join(b"\x67\xc8\x8d\x45\xa3\x86" + text + b"\x44\x87\x81b" for text in names)
+    for ids in (b"\x73\x73", b"\x12T\xc3g"):
+        tags = ids + b"\x01" + len(tags).to_bytes(7, "big") + tags
+    if name == "flv":
+        texts = b"".join(b"\0\x06" + text + b"\2\0\1b" for text in names)
+        body = b"\2\0\x0aonMetaData\x08" + n.to_bytes(4, "big") + texts + b"\0\0\x09"
+        tag = b"\x12" + len(body).to_bytes(3, "big") + bytes(7) + body
+        data = encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100)
+        return data[:13] + tag + len(tag).to_bytes(4, "big") + data[13:]
+    data = streamed("matroska", "libopus", 48_000)
+    at = data.index(b"\x18S\x80g") + 12  # its size is open
+    return data[:at] + tags + data[at:]
+
+
+@pytest.mark.parametrize("name", ["flac", "mkv", "flv"])
+def test_very_many_texts_in_the_metadata_are_refused_in_seconds(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.audio.ffmpeg._MAX_OPEN_S", 0.5)
+    assert decoded(tagged(name, 2000))[1].duration_s > 0.4
+    before_s = time.process_time()
+    with pytest.raises(AudioUnreadable, match="its metadata"):
+        decoded(tagged(name, 100_000))
+    assert time.process_time() - before_s < 10
+
+
+def test_a_tag_of_very_many_texts_is_passed_over() -> None:
+    before_s = time.process_time()
+    assert decoded(tagged("MP3", 250_000))[1].duration_s == pytest.approx(0.5)
+    assert time.process_time() - before_s < 5
+
+
+def test_of_very_many_tracks_a_few_are_named() -> None:
+    unheard = decoded(tracks([melody(0.1)] * 12))[1].unheard
+    assert unheard["other_tracks"].endswith("and 3 more")
 
 
 def test_ten_hours_of_silence_in_a_small_flac_meet_the_limit(tmp_path: Path) -> None:
