@@ -155,13 +155,13 @@ def code_trials(folder: Path, speakers: Sequence[Person], n_codes: int, rounds: 
 def held_out(trials: Trials) -> tuple[int, int, int, int]:
     """Return the right codes that are accepted, all, wrong ones that are, and all.
 
-    The limit for each speaker is from the other five: 0.1 above the 97 % of their right codes that
+    The limit for each speaker is from the other five: 0.5 above the 97 % of their right codes that
     fit best.
     """
     counts = np.zeros(4, int)
     for name in {name for name, _ in trials["right code"]}:
         others = [found.excess for who, found in trials["right code"] if who != name]
-        limit = float(np.quantile(others, 0.97)) + 0.1
+        limit = float(np.quantile(others, 0.97)) + 0.5
         for at, kind in enumerate(("right code", "wrong code")):
             own = [found.excess for who, found in trials[kind] if who == name]
             counts[2 * at] += sum(excess <= limit for excess in own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -113,6 +114,21 @@ def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
         assert asked(made, caller=None) == "challenge_expired"
 
 
+def test_of_two_answers_at_once_one_opens_also_after_a_restart(
+    vid: VoiceID, words: list[Float32Array]
+) -> None:
+    made = vid.challenges.new("alice")
+    clip = answer(words, made.words)
+    vid.close()
+    with VoiceID.open() as one, VoiceID.open() as other, ThreadPoolExecutor(4) as pool:
+        asked = [
+            pool.submit(opened.verify, "alice", clip, challenge=made.id)
+            for opened in (one, other, one, other)
+        ]
+        reasons = sorted(reason(decision.result()) for decision in asked)
+    assert reasons == ["challenge_expired"] * 3 + ["match"]
+
+
 @pytest.mark.parametrize("id_", ["no such", "", "\0", "\udcff", "9" * 1_000_000])
 def test_what_is_no_id_of_a_code_is_none_that_is_asked_for(
     vid: VoiceID, words: list[Float32Array], id_: str
@@ -132,6 +148,23 @@ def test_noise_around_another_code_does_not_make_it_the_code(words: list[Float32
         features = word_features(np.concatenate([clip, *more]).astype(np.float32))
         found = match(features.frames, features.is_speech, known.tokens, (0, 1, 2, 3, 4, 6))
         assert found.excess > MAX_EXCESS
+
+
+def test_one_word_too_many_or_a_wrong_one_is_not_the_code_however_long_it_is(
+    words: list[Float32Array],
+) -> None:
+    rounds = [word_features(said(words, take)[0]) for take in range(ROUNDS)]
+    known = vocabulary_of(WORDS, rounds, [str(i) for i in range(ROUNDS)])
+    code = list(range(len(WORDS)))
+
+    def excess(places: list[int]) -> float:
+        heard = word_features(said([words[at] for at in places], NEW)[0])
+        return match(heard.frames, heard.is_speech, known.tokens, code).excess
+
+    assert excess(code) <= MAX_EXCESS
+    for other in (0, 1, 2, 5, 6, 7):
+        assert excess([*code[:4], other, *code[4:]]) > MAX_EXCESS
+        assert excess([*code[:4], other, *code[5:]]) > MAX_EXCESS
 
 
 def test_a_code_is_used_up_by_an_answer_that_cannot_be_heard(

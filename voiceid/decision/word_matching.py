@@ -7,6 +7,9 @@ so that all alignments of one answer can be compared:
 
 - the *chain*: the words of the code, in order, with pauses or without;
 - the *loop*: any words in any order; the best of all codes, so never more than the chain.
+
+What decides is where the loop gains most on the chain, and not the mean: a word that is wrong, or
+too many, is one word, and noise is spread over all.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from voiceid.domain import Float32Array
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Distances: TypeAlias = npt.NDArray[np.float64]
 
 _STAY, _SKIP = np.float32(0.3), np.float32(0.3)
 """The cost, in distance, of not going to the next frame."""
@@ -81,8 +85,8 @@ class Match:
     Parameters
     ----------
     excess : float
-        The chain minus the loop, for each frame of speech.  At most the frames of the recordings
-        of the words count, so that noise around them hides nothing.  0: no other code fits better.
+        The most that the chain gains on the loop from where one word begins to the next, for each
+        frame of a word of mean length.  0 when no other code fits better.
     words : tuple of SaidWord
         Where each word of the code is; empty, with an infinite excess: the answer is shorter.
     """
@@ -106,14 +110,16 @@ class Heard:
         if len(quiet):
             self._pause = _distances(frames, quiet.mean(0, keepdims=True))[:, 0]
         self._best = _loop(self._near, self._pause, tokens)
-        self._n_speech = int(is_speech.sum())
 
     def match(self, code: Sequence[int]) -> Match:
         """Return how the answer fits a code."""
-        total, words = _chain(self._near, self._pause, self._tokens, code)
-        n_known = sum(int(self._tokens.lengths[word.token]) for word in words)
-        n_speech = max(min(self._n_speech, n_known), 1)
-        return Match((total - self._best) / n_speech, words)
+        distances, words = _chain(self._near, self._pause, self._tokens, code)
+        if not words:
+            return Match(math.inf, ())
+        ends = [word.start for word in words[1:]] + [len(self._near)]
+        above = np.diff(distances - self._best[ends], prepend=0.0)
+        mean_length = np.mean([self._tokens.lengths[word.token] for word in words])
+        return Match(max(0.0, float(above.max() / mean_length)), words)
 
 
 def match(frames: Float32Array, is_speech: BoolArray, tokens: Tokens, code: Sequence[int]) -> Match:
@@ -130,20 +136,21 @@ def _distances(left: Float32Array, right: Float32Array) -> Float32Array:
     return np.sqrt(distances, out=distances)
 
 
-def _loop(near: Float32Array, pause: Float32Array, tokens: Tokens) -> float:
-    """Return the distance of the best words, in any order and number."""
+def _loop(near: Float32Array, pause: Float32Array, tokens: Tokens) -> Distances:
+    """Return the distance (n + 1,) before each frame of the best words, in any order and number."""
     lattice = _Lattice(tokens, [np.arange(len(tokens.lengths))])
-    between = np.zeros(1, np.float32)
+    between, best = np.zeros(1, np.float32), [0.0]
     for t, pause_now in enumerate(pause):
         lattice.advance(between, near[t, lattice.frames], t)
         between = np.minimum(between + pause_now, lattice.ends())
-    return float(between[0])
+        best.append(float(between[0]))
+    return np.array(best)
 
 
 def _chain(
     near: Float32Array, pause: Float32Array, tokens: Tokens, code: Sequence[int]
-) -> tuple[float, tuple[SaidWord, ...]]:
-    """Return the distance of the words of a code, in order, and the place of each."""
+) -> tuple[Distances, tuple[SaidWord, ...]]:
+    """Return the distance (k,) up to the next word of each word of a code, and its place."""
     lattice = _Lattice(tokens, [np.flatnonzero(tokens.words == word) for word in code])
     n, n_words = len(near), len(code)
     between = np.full((n + 1, n_words + 1), _FAR)  # before each frame, after so many words
@@ -156,16 +163,17 @@ def _chain(
         between[t + 1] = between[t] + pause[t]
         np.minimum(between[t + 1, 1:], ends[t + 1], out=between[t + 1, 1:])
     if between[n, -1] >= _FAR:  # the answer is shorter than the words
-        return math.inf, ()
-    words, t = [], n
+        return np.zeros(0), ()
+    words, t, distances = [], n, [between[n, -1]]
     for at in range(n_words - 1, -1, -1):
         while between[t, at + 1] != ends[t, at]:  # in the pause behind the word
             t -= 1
         token, start = map(int, said[t, at])
         distance = float(ends[t, at] - between[start, at]) / (t - start)
         words.append(SaidWord(start, t, token, distance))
+        distances.append(between[start, at])
         t = start
-    return float(between[n, -1]), tuple(reversed(words))
+    return np.array(distances[-2::-1]), tuple(reversed(words))
 
 
 class _Lattice:

@@ -22,7 +22,7 @@ _EDGE_FRAMES = 8
 """What is soft around the loud frames of a word, at most half of the pause."""
 _MOST_TIMES = 2.5
 """The length of a word in one round to that in most."""
-MAX_EXCESS = 0.3
+MAX_EXCESS = 0.7
 """Of a round among the others; see `voiceid.verification.spoken_code`."""
 
 

@@ -17,7 +17,7 @@ from voiceid.domain import Decision, Float32Array, Outcome, Reason, Utterance
 from voiceid.speech.word_features import HOP, WordTape, word_features
 from voiceid.verification.solo import Likeness
 
-MAX_EXCESS = 0.3
+MAX_EXCESS = 0.7
 """How much better another code may fit: one word may be said unlike its recordings."""
 MAX_DISTANCE = 6.0
 """The mean distance of the words: a sound that is farther is not one of them."""
