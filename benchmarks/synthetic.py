@@ -126,7 +126,7 @@ def found_in(
         yield of.species("WORLD, another's speech moved to the speaker", [*converted(rest)])
     for program in copies.PROGRAMS:
         if not program.is_installed:
-            tell(f"left out: {program.name}; `apt-get install {program.packages}`")
+            tell(f"left out: {program.name}; `{program.to_install}`")
             continue
         said = list(program.clips())
         for voice in dict.fromkeys(clip.speaker for clip in said):
