@@ -93,7 +93,7 @@ def test_an_error_names_no_place_of_the_host_to_who_may_not_read(
             proxy=None,
         ) as socket:
             socket.send(json.dumps({"format": "pcm_s16le", "rate": 16000, "channels": 1}))
-            said = []
+            said = list[str]()
             with suppress(ConnectionClosedError):
                 socket.send(wav[44:])
                 socket.send(json.dumps({"type": "CloseStream"}))
