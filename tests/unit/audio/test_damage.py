@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 import threading
@@ -251,6 +252,15 @@ def test_very_many_texts_in_the_metadata_are_refused_in_seconds(
     with pytest.raises(AudioUnreadable, match="its metadata"):
         decoded(tagged(name, 100_000))
     assert time.process_time() - before_s < 10
+
+
+def test_sound_that_looks_like_texts_is_not_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceid.audio.metadata._MAX_TEXTS", 20)
+    noise = np.random.default_rng(1).uniform(-1, 1, 48_000).astype(np.float32)
+    loud = (np.round(noise * 2**15) / 2**15).astype(np.float32)  # the last two bytes are zeros
+    data = encode_ffmpeg(loud, "matroska", "pcm_s32le", 48_000)
+    assert len(re.findall(rb"\0\0[^\0=]*=", data)) > 100
+    assert decoded(data)[1].duration_s == pytest.approx(1.0)
 
 
 def test_a_tag_of_very_many_texts_is_passed_over() -> None:
