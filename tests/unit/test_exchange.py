@@ -199,7 +199,7 @@ def test_who_cannot_be_exported_is_reported_and_no_file_appears(
 
 
 def test_an_empty_gallery_is_not_exported(target: Store, tmp_path: Path) -> None:
-    with pytest.raises(ChangeRefused, match="no speaker has any"):
+    with pytest.raises(ChangeRefused, match="no speaker has samples there"):
         write(target, tmp_path / "new.jsonl")
 
 
@@ -420,9 +420,9 @@ def test_a_file_with_anything_in_it_is_imported_or_refused_and_never_half(
     [
         (lambda lines: lines[0].update(format="other"), "not a file of exported speakers"),
         (lambda lines: lines[0].update(version=2), "version 2"),
-        (lambda lines: lines[0].pop("embedding_space"), "which embedding space"),
-        (lambda lines: lines[0]["embedding_space"].update(id="test-0"), "does not fit"),
-        (lambda lines: lines[1]["samples"].append(lines[1]["samples"][0]), "comes twice"),
+        (lambda lines: lines[0].pop("embedding_space"), "does not name its embedding space"),
+        (lambda lines: lines[0]["embedding_space"].update(id="test-0"), "does not match"),
+        (lambda lines: lines[1]["samples"].append(lines[1]["samples"][0]), "occurs twice"),
         (lambda lines: lines[1].update(samples=[]), "no recording"),
         (lambda lines: lines[1]["samples"][0].update(vector="AAAA"), "not a unit vector"),
         (lambda lines: lines[1]["samples"][0].update(vector="*"), "not base64"),

@@ -226,8 +226,8 @@ def spoilt(row: int, value: float) -> np.ndarray:
         (np.ones((6, DIM, 1), dtype=np.float32), "of shape"),
         (np.ones((0, DIM), dtype=np.float32), "no rows"),
         (np.full((6, DIM), None, dtype=object), "Python objects"),
-        (vectors(5), "names more than 5, and .* has 5 rows"),
-        (vectors(7), "names 6, and .* has 7 rows"),
+        (vectors(5), "more than 5 names, but .* has 5 rows"),
+        (vectors(7), "6 names, but .* has 7 rows"),
     ],
 )
 def test_what_is_wrong_with_an_array_is_named(
@@ -245,8 +245,8 @@ def test_what_is_wrong_with_an_array_is_named(
         (["a", "b", " "], GalleryFileInvalid, "row 3: name: .*empty"),
         (["a", "x" * 129, "c"], GalleryFileInvalid, "row 2: name: .*129"),
         (["a", "b\x07", "c"], GalleryFileInvalid, "row 2: name: .*invisible"),
-        (["Alice", "b", "ALICE"], SpeakerExists, "row 3: ALICE comes twice"),
-        (["é", "b", "é"], SpeakerExists, "row 3: .*comes twice"),
+        (["Alice", "b", "ALICE"], SpeakerExists, "row 3: ALICE occurs twice"),
+        (["é", "b", "é"], SpeakerExists, "row 3: .*occurs twice"),
         (["a", "b", "Taken"], SpeakerExists, "row 3: TAKEN is enrolled already"),
     ],
 )
@@ -262,7 +262,7 @@ def test_what_is_wrong_with_a_name_is_reported_with_its_row(
 
 def test_the_space_and_the_speech_are_never_guessed(store: Store, tmp_path: Path) -> None:
     path, ids = write(tmp_path, vectors(2), ["a", "b"])
-    with pytest.raises(GalleryFileInvalid, match="which embedding space") as refused:
+    with pytest.raises(GalleryFileInvalid, match="does not name its embedding space") as refused:
         read(store, path, ids, EmbeddingFacts(net_speech_s=3.0))
     assert SPACE.id in refused.value.hint
     with pytest.raises(SpaceMismatch, match=OTHER_SPACE.id):
@@ -270,7 +270,7 @@ def test_the_space_and_the_speech_are_never_guessed(store: Store, tmp_path: Path
     with pytest.raises(GalleryFileInvalid, match="how much speech") as refused:
         read(store, path, ids, EmbeddingFacts(space=SPACE.id))
     assert "--net-speech-s" in refused.value.hint
-    with pytest.raises(GalleryFileInvalid, match="whose its rows are"):
+    with pytest.raises(GalleryFileInvalid, match="the names of its rows"):
         read(store, path, None)
     path, ids = write(tmp_path, np.ones((2, DIM + 1), np.float32), ["a", "b"])
     with pytest.raises(SpaceMismatch, match=f"{DIM + 1} dimensions"):
@@ -565,7 +565,7 @@ def test_lists_of_other_lengths_integers_and_empty_tables_are_refused(
     pq.write_table(pa.table({"name": ["alice"]}), tmp_path / "names.parquet")
     with pytest.raises(GalleryFileInvalid, match="no column 'embedding'"):
         read(store, tmp_path / "names.parquet")
-    with pytest.raises(GalleryFileInvalid, match="one list too many"):
+    with pytest.raises(GalleryFileInvalid, match="the list .* is not needed"):
         read(store, parquet(tmp_path), tmp_path / "names.txt")
     assert enrolled(store) == {}
 

@@ -1,6 +1,6 @@
-"""Speakers from one gallery to another, and embeddings that were made elsewhere.
+"""Export and import of speakers, and import of embeddings from other programs.
 
-`gallery_file` is this project's own format; `embedding_file` reads arrays of NumPy and Parquet.
+`gallery_file` is this project's own format; `embedding_file` reads NumPy arrays and Parquet.
 """
 
 from voiceid.exchange.adding import Exchanged

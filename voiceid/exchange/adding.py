@@ -33,14 +33,14 @@ _OF_SAMPLES = ("pcm_sha256", "source_names", "qualities", "overrides", "labels",
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What was written or read.
+    """The counts of an export or an import.
 
     Parameters
     ----------
     speakers, samples : int
-        In the file; of an import, those that are new in the gallery.
+        Those in the file; for an import, those that are new in the gallery.
     expired : int
-        Of an import, new speakers whose expiry is past: they are never accepted.
+        For an import, new speakers whose expiry has passed: they are never accepted.
     """
 
     speakers: int
@@ -56,17 +56,17 @@ class Exchanged:
 
 
 def is_sha256(value: object) -> bool:
-    """Whether a value is the SHA-256 of something, as it is written down: 64 hex digits."""
+    """Whether a value is a SHA-256 hash as text: 64 hex digits."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """What a gallery lacks of the speakers of a file, some of whom may be enrolled.
+    """What a gallery lacks of the speakers in a file; some of them may be enrolled.
 
-    - `keys` (n,): of their names.
-    - `holders`: those of them who are enrolled, by key.
-    - `rows`: the samples that are new, rising.
+    - `keys` (n,): the keys of their names.
+    - `holders`: the enrolled ones among them, by key.
+    - `rows`: the new samples, in ascending order.
     """
 
     keys: Sequence[str]
@@ -74,7 +74,7 @@ class Lacking:
     rows: Sequence[int]
 
     def of(self, speakers: NewSpeakers, *, enrolled: bool | None = None) -> NewSpeakers:
-        """Return the new samples, each speaker once: of all, or of those enrolled or not."""
+        """Return the new samples, each speaker once: of all, of enrolled, or of new speakers."""
         first = _first(self.keys)
         key_of = [self.keys[owner] for owner in speakers.owners.tolist()]
         rows = [i for i in self.rows if enrolled in {None, key_of[i] in self.holders}]
@@ -91,10 +91,10 @@ def lacking(
     *,
     append: bool,
 ) -> Lacking:
-    """Return what the gallery lacks of speakers.  Names may come twice; so may recordings.
+    """Return what the gallery lacks of speakers.  Names and recordings may occur twice.
 
-    ``where`` has the place of each speaker in the file, as the beginning of a sentence.  Without
-    ``append`` a taken name is SpeakerExists; a recording of another speaker is ChangeRefused.
+    ``where`` has the place of each speaker in the file, as the beginning of a sentence.  Raises
+    SpeakerExists for a taken name without ``append``, ChangeRefused for another's recording.
     """
     keys = [speaker_key(name) for name in speakers.names]
     holders = reader.speakers.holders(keys)
@@ -115,14 +115,14 @@ def add(
     *,
     append: bool,
 ) -> Exchanged:
-    """Add what the gallery lacks of speakers; return what was new.  See :func:`lacking`."""
+    """Add what the gallery lacks of speakers; return the new counts.  See :func:`lacking`."""
     lacks = lacking(writer, space, speakers, where, append=append)
     if lacks.holders:
         more = lacks.of(speakers, enrolled=True)
-        there: dict[str, list[NewSample]] = {}
+        by_key: dict[str, list[NewSample]] = {}
         for row, owner in enumerate(more.owners.tolist()):
-            there.setdefault(speaker_key(more.names[owner]), []).append(_sample(space, more, row))
-        for key, samples in there.items():
+            by_key.setdefault(speaker_key(more.names[owner]), []).append(_sample(space, more, row))
+        for key, samples in by_key.items():
             writer.samples.add(lacks.holders[key].id, space, samples)
     new = lacks.of(speakers, enrolled=False)
     if new.names:
@@ -135,23 +135,23 @@ def add(
 def _require_free(
     speakers: NewSpeakers, keys: Sequence[str], holders: dict[str, SpeakerRef], where: Sequence[str]
 ) -> None:
-    """Raise SpeakerExists unless all names are free, and none comes twice."""
+    """Raise SpeakerExists unless all names are free, and none occurs twice."""
     first = _first(keys)
     for position, key in enumerate(keys):
         if key in holders:
             fault = f"{holders[key].name} is enrolled already"
         elif first[key] != position:
-            fault = f"{speakers.names[position]} comes twice"
+            fault = f"{speakers.names[position]} occurs twice"
         else:
             continue
         raise SpeakerExists(
             f"{where[position]}{fault}; nothing was imported",
-            hint="--append adds what is missing to speakers that are there.",
+            hint="--append adds the missing samples to speakers who are enrolled.",
         )
 
 
 def _first(keys: Sequence[str]) -> dict[str, int]:
-    """Return the position of each name when it first comes, by its key."""
+    """Return the first position of each name, by its key."""
     return {key: position for position, key in reversed(list(enumerate(keys)))}
 
 
@@ -163,15 +163,15 @@ def _fresh(
     holders: dict[str, SpeakerRef],
     owners_of: dict[str, list[SpeakerRef]],
 ) -> list[int]:
-    """Return which samples their speakers lack; raises ChangeRefused for those of others."""
+    """Return the samples that their speakers lack; raises ChangeRefused for other speakers'."""
     samples = reader.samples.of_speakers([holder.id for holder in holders.values()], space.id)
-    known = {key: {s.pcm_sha256 for s in samples[holder.id]} for key, holder in holders.items()}
+    enrolled = {key: {s.pcm_sha256 for s in samples[holder.id]} for key, holder in holders.items()}
     fresh, seen = [], dict[str, str]()
     for row, (owner, digest) in enumerate(zip(speakers.owners, speakers.pcm_sha256, strict=True)):
         key = keys[owner]
         own_id = holders[key].id if key in holders else None
         others = [owner.name for owner in owners_of.get(digest, ()) if owner.id != own_id]
-        if digest in known.get(key, ()) or seen.get(digest) == key:
+        if digest in enrolled.get(key, ()) or seen.get(digest) == key:
             continue
         if digest in seen:
             others.append(speakers.names[keys.index(seen[digest])])
@@ -199,16 +199,16 @@ def _sample(space: EmbeddingSpace, speakers: NewSpeakers, row: int) -> NewSample
 
 
 def _chosen(speakers: NewSpeakers, positions: Sequence[int], rows: Sequence[int]) -> NewSpeakers:
-    """Return some of the samples, each of the speaker at that position."""
-    kept = sorted(set(positions))
-    owners = np.searchsorted(kept, positions)
+    """Return some of the samples, each with the speaker at that position."""
+    used = sorted(set(positions))
+    owners = np.searchsorted(used, positions)
     order = np.argsort(owners, kind="stable")
     picked = [rows[i] for i in order]
     return replace(
         speakers,
-        names=[speakers.names[i] for i in kept],
-        created_at=[speakers.created_at[i] for i in kept],
-        details=[speakers.details[i] for i in kept],
+        names=[speakers.names[i] for i in used],
+        created_at=[speakers.created_at[i] for i in used],
+        details=[speakers.details[i] for i in used],
         owners=owners[order],
         vectors=speakers.vectors[picked],
         **{name: [getattr(speakers, name)[i] for i in picked] for name in _OF_SAMPLES},
@@ -224,9 +224,9 @@ def joined(parts: Sequence[NewSpeakers], dim: int) -> NewSpeakers:
     }
     firsts = np.cumsum([0, *(len(part.names) for part in parts)])
     owners = [part.owners + first for part, first in zip(parts, firsts[:-1], strict=True)]
-    nothing = np.empty((0, dim), dtype=np.float32)
+    no_vectors = np.empty((0, dim), dtype=np.float32)
     return NewSpeakers(
         **columns,
         owners=np.concatenate([np.empty(0, dtype=np.int64), *owners]),
-        vectors=np.concatenate([nothing, *(part.vectors for part in parts)]),
+        vectors=np.concatenate([no_vectors, *(part.vectors for part in parts)]),
     )

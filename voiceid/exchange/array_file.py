@@ -1,4 +1,4 @@
-"""An array of embeddings in NumPy's format, and the list that names its rows.
+"""An array of embeddings in NumPy's format, and the list of the names of its rows.
 
 The list is text in UTF-8: one name a line (``.txt``), CSV with a header (``.csv``), or JSON
 Lines (``.jsonl``, ``.ndjson``).
@@ -26,12 +26,12 @@ _HEADER_BYTES, _LENGTH_END = 10_000, 12
 """NumPy's limit on a header, and the end of the header's length."""
 _UNREADABLE = (
     *(OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError),
-    *(SyntaxError, tokenize.TokenError),  # a header is read as Python's literals are
+    *(SyntaxError, tokenize.TokenError),  # NumPy reads a header as a Python literal
 )
 
 
 def open_array(path: Path, ids: Path) -> Table:
-    """Return the rows of an array (n, dim) of float, which the lines of ``ids`` name."""
+    """Return the rows of a float array (n, dim), whose names are the lines of ``ids``."""
     _require_short_header(path)
     n, dim = _mapped(path).shape
     if n == 0:
@@ -40,7 +40,7 @@ def open_array(path: Path, ids: Path) -> Table:
 
 
 def _require_short_header(path: Path) -> None:
-    """Raise GalleryFileInvalid for a header that NumPy would read, and then refuse."""
+    """Raise GalleryFileInvalid for a long header, which NumPy would read before it refuses it."""
     with path.open("rb") as file:
         start = file.read(_LENGTH_END)
     # numpy.lib.format: two bytes of version, then the length in two bytes, later in four
@@ -50,23 +50,23 @@ def _require_short_header(path: Path) -> None:
         raise GalleryFileInvalid(
             f"{path} has a header of {length:,} bytes, over the limit of {_HEADER_BYTES:,};"
             " nothing was imported",
-            hint="`numpy.save` writes short ones.",
+            hint="`numpy.save` writes short headers.",
         )
 
 
 def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
-    """Map the array into memory: again for each batch, so that what was read is let go."""
+    """Map the array into memory: again for each batch, so that read pages are freed."""
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except _UNREADABLE as error:
         raise GalleryFileInvalid(
-            f"{path} is damaged, or not an array that can be read: {error}",
+            f"{path} is damaged, or is not a readable array: {error}",
             hint="Nothing was imported. `numpy.save` writes such files.",
         ) from error
     if array.ndim != _DIMENSIONS or array.dtype.kind != "f":
         raise GalleryFileInvalid(
             f"{path} holds {array.dtype} of shape {array.shape}",
-            hint="It takes one row a speaker: (n, dim) of floating-point numbers.",
+            hint="The array must have one row per speaker: (n, dim) of floating-point numbers.",
         )
     return array
 
@@ -74,18 +74,18 @@ def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
 def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
     try:
         with opened(ids) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
-            named = _named(ids, file)
+            names = _named(ids, file)
             for start in range(0, n, BATCH):
                 vectors = np.array(_mapped(path)[start : start + BATCH], order="C")
-                lines = list(itertools.islice(named, len(vectors)))
+                lines = list(itertools.islice(names, len(vectors)))
                 if len(lines) < len(vectors):
                     raise _uneven(path, ids, n, start + len(lines))
                 yield Rows(path, start + 1, vectors, _columns(ids, lines))
-            if next(named, None) is not None:
+            if next(names, None) is not None:
                 raise _uneven(path, ids, n, None)
     except (OSError, UnicodeDecodeError, Unfit) as error:
         raise GalleryFileInvalid(
-            f"the list {ids} cannot be read: {error}", hint="It must be a text file in UTF-8."
+            f"the list {ids} cannot be read: {error}", hint="The list must be a text file in UTF-8."
         ) from error
 
 
@@ -105,15 +105,15 @@ def _columns(ids: Path, lines: list[Mapping[str, Any]]) -> dict[str, list[Any]]:
     for line in lines:
         if line.keys() != first:
             raise GalleryFileInvalid(
-                f"{ids}: the line of {line.get('name')!r} has other fields than those before",
-                hint="Nothing was imported. All lines need the same.",
+                f"{ids}: the line of {line.get('name')!r} has other fields than the lines before",
+                hint="Nothing was imported. All lines need the same fields.",
             )
     return {column: [line[column] for line in lines] for column in first}
 
 
-def _uneven(path: Path, ids: Path, n: int, named: int | None) -> GalleryFileInvalid:
-    many = f"more than {n}" if named is None else str(named)
+def _uneven(path: Path, ids: Path, n: int, n_names: int | None) -> GalleryFileInvalid:
+    count = f"more than {n}" if n_names is None else str(n_names)
     return GalleryFileInvalid(
-        f"{ids} names {many}, and {path} has {n} rows; nothing was imported",
+        f"{ids} has {count} names, but {path} has {n} rows; nothing was imported",
         hint="Each row needs one line of the list, in the same order.",
     )

@@ -1,7 +1,7 @@
-"""Embeddings that were made elsewhere: an array with a list of names, or a table of Parquet.
+"""Embeddings of other programs: an array with a list of names, or a Parquet table.
 
 They come without recordings: neither the embedding space nor the amount of speech is guessed, and
-what only audio shows stays unmeasured.  Vectors are read some thousand at a time.
+properties of the audio stay unmeasured.  Vectors are read in batches of some thousands.
 """
 
 from __future__ import annotations
@@ -44,16 +44,15 @@ T = TypeVar("T")
 
 _ARRAY, _PARQUET = b"\x93NUMPY", b"PAR1"
 _MEMORY_BYTES, _MOST_MEMORY_BYTES, _BYTES_A_S = 192 << 20, 1 << 30, 4 << 20
-"""To read Parquet, beside twice the file; and the slowest that it is read."""
+"""For reading Parquet, in addition to twice the file size; and the least speed of reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingFacts:
-    """What holds for all embeddings of a file, where the file does not say it of each.
+    """Facts of all embeddings of a file, used where the file does not give them per row.
 
-    ``space`` is the id of their embedding space; ``net_speech_s`` is of the speech behind each;
-    ``label`` says where it was recorded; new speakers are put into the ``groups``, and ``consents``
-    are of each of them.
+    ``space`` is the id of their embedding space; ``net_speech_s`` is the speech behind each;
+    ``label`` is the place of recording; new speakers get the ``groups`` and the ``consents``.
     """
 
     space: str | None = None
@@ -64,7 +63,7 @@ class EmbeddingFacts:
 
 
 def is_embedding_file(path: Path) -> bool:
-    """Whether a file begins like an array of NumPy or a table of Parquet."""
+    """Whether a file starts like a NumPy array or a Parquet table."""
     try:
         with opened(path) as file:
             return file.read(len(_ARRAY)).startswith((_ARRAY, _PARQUET))
@@ -77,8 +76,8 @@ def read_embeddings(
 ) -> SealedSpeakers:
     """Read and check the speakers of a file of embeddings; raises GalleryFileInvalid.
 
-    The file is an array (n, dim) of float in NumPy's format, whose rows ``ids`` names, or a table
-    of Parquet.
+    The file is a float array (n, dim) in NumPy's format, with the names of its rows in ``ids``, or
+    a Parquet table.
     """
     table = _opened(path, ids)
     brought = _brought(table, facts.space, model)
@@ -104,24 +103,24 @@ def _opened(path: Path, ids: Path | None) -> Table:
     if start.startswith(_PARQUET):
         if ids is not None:
             raise GalleryFileInvalid(
-                f"{path} has the names itself; {ids} is one list too many", hint="Leave it out."
+                f"{path} contains the names; the list {ids} is not needed", hint="Leave it out."
             )
         return _open_parquet(path)
     if start != _ARRAY:
         raise GalleryFileInvalid(
-            f"{path} is neither an array of NumPy (.npy) nor a table of Parquet",
-            hint="`numpy.save` writes the one, `pyarrow.parquet.write_table` the other.",
+            f"{path} is neither a NumPy array (.npy) nor a Parquet table",
+            hint="Write an array with `numpy.save`, or a table with `pyarrow.parquet.write_table`.",
         )
     if ids is None:
         raise GalleryFileInvalid(
-            f"{path} does not say whose its rows are",
-            hint="Give the list of the names, one a row: --ids names.txt.",
+            f"{path} does not contain the names of its rows",
+            hint="Give a list with one name per row: --ids names.txt.",
         )
     return open_array(path, ids)
 
 
 def _open_parquet(path: Path) -> Table:
-    """Return the rows of a table of Parquet, which another process reads meanwhile."""
+    """Return the rows of a Parquet table, which another process reads meanwhile."""
     size = path.stat().st_size
     allowance = Allowance(_MEMORY_BYTES + min(2 * size, _MOST_MEMORY_BYTES), 8 + size // _BYTES_A_S)
 
@@ -139,30 +138,30 @@ def _open_parquet(path: Path) -> Table:
     return Table(path, dim, space, rows)
 
 
-def _brought(table: Table, named: str | None, model: SpeakerModel) -> Brought:
-    """Return what makes the model's embeddings of the file's, by what it and the caller say."""
-    said = {space for space in (table.space, named) if space is not None}
-    if not said:
+def _brought(table: Table, caller_space: str | None, model: SpeakerModel) -> Brought:
+    """Return the conversion to the model's space, from the space that file or caller names."""
+    spaces = {space for space in (table.space, caller_space) if space is not None}
+    if not spaces:
         raise GalleryFileInvalid(
-            f"{table.path} does not say of which embedding space it is",
+            f"{table.path} does not name its embedding space",
             hint=f"Name the space with --space; the one in use is {model.space.id}.",
         )
     try:
-        return model.brought(" or ".join(sorted(said)), table.dim)
+        return model.brought(" or ".join(sorted(spaces)), table.dim)
     except SpaceMismatch as error:
         raise SpaceMismatch(
             f"{table.path}: {error.message}",
-            hint="Import with the model and the speech settings that they were made with.",
+            hint="Import with the model and the speech settings that made the embeddings.",
         ) from error
 
 
 def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
-    """Return what holds for all rows, by column."""
+    """Return the facts of all rows, by column."""
     try:
         seconds = None if facts.net_speech_s is None else _seconds(facts.net_speech_s)
     except (TypeError, ValueError, OverflowError) as error:
         raise GalleryFileInvalid(
-            f"net_speech_s cannot be what was given: {error}", hint="Pass seconds, above 0."
+            f"net_speech_s is invalid: {error}", hint="Pass a number of seconds above 0."
         ) from error
     return {
         "net_speech_s": seconds,
@@ -179,7 +178,7 @@ def _speakers(
     facts: Mapping[str, Any],
     now: datetime,
 ) -> NewSpeakers:
-    """Return the rows as speakers; raises GalleryFileInvalid for the first that cannot be."""
+    """Return the rows as speakers; raises GalleryFileInvalid for the first invalid row."""
     n = len(rows.vectors)
 
     def column(name: str, parse: Callable[[Any], T], otherwise: T) -> list[T]:
@@ -210,11 +209,11 @@ def _speakers(
 def _consented(
     details: Sequence[SpeakerDetails], consents: tuple[Consent, ...]
 ) -> Sequence[SpeakerDetails]:
-    """Return details with consents, equal ones as one object."""
+    """Return details with consents; equal details share one object."""
     if not consents:
         return details
-    made = {known: replace(known, consents=consents) for known in set(details)}
-    return [made[known] for known in details]
+    with_consents = {plain: replace(plain, consents=consents) for plain in set(details)}
+    return [with_consents[plain] for plain in details]
 
 
 def _vectors(rows: Rows, brought: Brought) -> Float32Array:
@@ -232,9 +231,9 @@ def _vectors(rows: Rows, brought: Brought) -> Float32Array:
 
 
 def _digests(rows: Rows, vectors: Float32Array, space: EmbeddingSpace) -> Sequence[str]:
-    """Return the SHA-256 of each recording, or else of its vector.
+    """Return the SHA-256 of each recording; if not given, of its vector.
 
-    So the same vector under two names is refused as the same recording would be.
+    The same vector under two names is then refused, like the same recording.
     """
     if "pcm_sha256" in rows.columns:
         return rows.parsed("pcm_sha256", _digest)
@@ -244,7 +243,7 @@ def _digests(rows: Rows, vectors: Float32Array, space: EmbeddingSpace) -> Sequen
 
 @functools.lru_cache(maxsize=4096)
 def _quality(net_speech_s: float) -> QualityReport:
-    """Return the report of a clip of which no more is known."""
+    """Return the quality report of a clip with no other known facts."""
     return QualityReport(
         duration_s=None,
         net_speech_s=net_speech_s,
@@ -276,7 +275,7 @@ def _label(value: Any) -> str:
 
 
 def _details(value: Any) -> SpeakerDetails:
-    """Return the groups of a cell, parted by ``;``, or of a list."""
+    """Return the groups of a cell, separated by ``;``, or of a list."""
     groups = value.split(";") if isinstance(value, str) else value or ()
     return SpeakerDetails(groups=tuple(group for group in groups if group.strip()))
 

@@ -1,8 +1,8 @@
-"""Files of exported speakers: text, documented in docs/gallery.md, checked to the last byte.
+"""Files of exported speakers: text, described in docs/gallery.md, checked to the last byte.
 
 JSON Lines: a header that names the embedding space, a line for each speaker, and a last line
-with the counts, the SHA-256 of all bytes before it, and a signature of that.  There is nothing in
-it to execute.  With a passphrase all of it is sealed, behind one line that says how.
+with the counts, the SHA-256 of all bytes before it, and a signature of that.  The file contains no
+code.  With a passphrase everything is sealed, after one line with the parameters.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ if TYPE_CHECKING:  # it loads while the models do
 FORMAT, VERSION = "voiceid-gallery", 1
 _SEALED, _SIGNED = "voiceid-sealed-gallery", "export"
 _BATCH = 500
-"""Samples that are added at once, or those of one speaker who has more."""
+"""Samples that are added at once; a speaker with more is added whole."""
 _NOTHING = SpeakerDetails()
 _VALUE_MARKS = (b",", b":", b"[", b"{")
-"""What stands before each value of a document but the outermost."""
+"""The characters before each value of a document, except the outermost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What guards a file: the key that signs it, and the passphrase that seals it, if any."""
+    """The protection of a file: the key that signs it, and the passphrase that seals it, if any."""
 
     signing_key: SigningKey | None = None
     passphrase: str | None = None
@@ -75,26 +75,26 @@ def export(
     guard: Guard = _UNGUARDED,
     when_whole: Callable[[Exchanged], None] = lambda _: None,
 ) -> Exchanged:
-    """Write speakers to a new file, whole or not at all, for its owner alone (0600).
+    """Write speakers to a new private file (0600), completely or not at all.
 
     Without names, all speakers with samples in the space are written.  ``when_whole`` is
-    called before the file has its name.
+    called before the file gets its name.
     """
-    named = [reader.speakers.get(name) for name in names]
-    if missing := [person.name for person in named if space.id not in person.spaces]:
+    chosen = [reader.speakers.get(name) for name in names]
+    if missing := [person.name for person in chosen if space.id not in person.spaces]:
         raise _nothing_of(space, ", ".join(missing))
     done = Exchanged(0, 0)
     with _new_file(path, guard) as write:
         header = {"format": FORMAT, "version": VERSION, "embedding_space": space.to_dict()}
         write({**header, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        for page in [named] if named else reader.speakers.pages():
+        for page in [chosen] if chosen else reader.speakers.pages():
             samples = reader.samples.of_speakers([person.id for person in page], space.id)
             for person in page:
                 if theirs := [_sample(sample) for sample in samples[person.id]]:
                     write({"speaker": _details(person), "samples": theirs})
                     done += Exchanged(1, len(theirs))
         if not done.speakers:
-            raise _nothing_of(space, "no speaker has any")
+            raise _nothing_of(space, "no speaker has samples there")
         write({"speakers": done.speakers, "samples": done.samples, "sha256": None})
         when_whole(done)
     return done
@@ -121,7 +121,7 @@ def read_gallery(
     except (OSError, Unfit) as error:
         raise GalleryFileInvalid(
             f"{path} cannot be read: {getattr(error, 'strerror', error)}",
-            hint="Name a file that was exported.",
+            hint="Name a file of exported speakers.",
         ) from error
     except SealBroken as error:
         raise GalleryFileInvalid(
@@ -148,7 +148,7 @@ def _plain(file: IO[bytes], path: Path, passphrase: str | None) -> IO[bytes]:
     if passphrase is None:
         raise GalleryFileInvalid(
             f"{path} is sealed with a passphrase; nothing was imported",
-            hint="Say where the passphrase is, with `voiceid speakers import`: --passphrase PLACE.",
+            hint="Name its place with `voiceid speakers import --passphrase PLACE`.",
         )
     try:
         return opening(file, guards.key_of(_SEALED, head, passphrase), head)
@@ -173,7 +173,7 @@ def _batches(file: IO[bytes], path: Path, model: SpeakerModel, trusted: Trusted)
 
 
 _Sample: TypeAlias = tuple[Float32Array, str, str, QualityReport, tuple[str, ...], str, datetime]
-"""Vector and the rest, in the order of the fields of `NewSpeakers`."""
+"""The vector and the other fields, in the order of `NewSpeakers`."""
 
 
 class _Person(NamedTuple):
@@ -216,11 +216,11 @@ def _sample(sample: Sample) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _new_file(path: Path, guard: Guard) -> Iterator[Any]:
-    """Give a function that writes a line; the file is there when all of them are on the disk."""
+    """Yield a function that writes a line; the file appears when all lines are on the disk."""
     digest = hashlib.sha256()
     try:
         if os.path.exists(path):
-            raise FileExistsError(17, "it is there already, and was left as it is")
+            raise FileExistsError(17, "it exists already; it was not changed")
         with whole_file(path) as whole, _guarded(whole, guard.passphrase) as file:
 
             def write(document: dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ def _new_file(path: Path, guard: Guard) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _guarded(file: IO[bytes], passphrase: str | None) -> Iterator[Writable]:
-    """Yield what a text is written to."""
+    """Yield the stream for the text, sealed if there is a passphrase."""
     if passphrase is None:
         yield file
         return
@@ -254,7 +254,7 @@ def _guarded(file: IO[bytes], passphrase: str | None) -> Iterator[Writable]:
 
 
 def _lines(file: IO[bytes], path: Path, trusted: Trusted) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the object of each line but the last; check the end against them."""
+    """Yield the number and the object of each line except the last, which is checked."""
     digest, n_speakers, n_samples = hashlib.sha256(), 0, 0
     for number in range(1, 1 << 62):
         line = file.readline(EXPORT_LINE.size + 1)
@@ -269,9 +269,9 @@ def _lines(file: IO[bytes], path: Path, trusted: Trusted) -> Iterator[tuple[int,
             raise _damaged(path, f"line {number} is not an object")
         if number > 1 and "sha256" in document:
             sha256, signed = digest.hexdigest(), document.pop("signed", None)
-            counted = {"speakers": n_speakers, "samples": n_samples, "sha256": sha256}
-            if document != counted or file.read(1):
-                raise _damaged(path, "its checksum or its counts do not fit")
+            expected = {"speakers": n_speakers, "samples": n_samples, "sha256": sha256}
+            if document != expected or file.read(1):
+                raise _damaged(path, "its checksum or its counts do not match")
             trusted.require(_SIGNED, sha256, signed, path)
             return
         yield number, document
@@ -282,7 +282,7 @@ def _lines(file: IO[bytes], path: Path, trusted: Trusted) -> Iterator[tuple[int,
 
 
 def _require_readable(line: bytes) -> None:
-    """Raise `Unfit` for a line of more bytes or values than are read back."""
+    """Raise `Unfit` for a line with more bytes or values than an import reads."""
     if len(line) > EXPORT_LINE.size:
         raise EXPORT_LINE.exceeded()
     if sum(map(line.count, _VALUE_MARKS)) > EXPORT_VALUES.size:
@@ -290,27 +290,27 @@ def _require_readable(line: bytes) -> None:
 
 
 def _space_of(header: dict[str, Any], path: Path) -> EmbeddingSpace:
-    """Return the embedding space that a file's first line names."""
+    """Return the embedding space in the first line of a file."""
     if header.get("format") != FORMAT:
         raise _damaged(path, "it is not a file of exported speakers")
     if header.get("version") != VERSION:
         raise GalleryFileInvalid(
-            f"{path} is of version {header.get('version')!r}, and this voiceid reads {VERSION}",
-            hint="Import it with the newer voiceid.",
+            f"{path} has version {header.get('version')!r}, but this voiceid reads only {VERSION}",
+            hint="Import it with a newer voiceid.",
         )
     try:
         facts = {key: value for key, value in header["embedding_space"].items() if key != "id"}
         of_file = EmbeddingSpace(**facts)
         file_id = of_file.id
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise _damaged(path, "it does not say of which embedding space it is") from error
+        raise _damaged(path, "it does not name its embedding space") from error
     if file_id != header["embedding_space"].get("id"):
-        raise _damaged(path, "the id of its embedding space does not fit")
+        raise _damaged(path, "the id of its embedding space does not match")
     return of_file
 
 
 def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Person:
-    """Return a line's speaker and samples; raises GalleryFileInvalid for anything else."""
+    """Return the speaker and the samples of a line; raises GalleryFileInvalid."""
     try:
         facts = document["speaker"]
         expires_at = facts["expires_at"]
@@ -321,7 +321,7 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
             enabled=False if facts["disabled"] is not False else None,
             consents=tuple(map(Consent.of_dict, facts.get("consents", ()))),
         )
-        details = _NOTHING if details == _NOTHING else details  # of most, and kept once
+        details = _NOTHING if details == _NOTHING else details  # most have none: share one
         name, samples = speaker_name(facts["name"]), _new_samples(document["samples"], space)
         return _Person(name, moment(facts["created_at"]), details, samples)
     except (KeyError, TypeError, AttributeError, ValueError, VoiceIDError) as error:
@@ -333,7 +333,7 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
 
 def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[_Sample]:
     if not facts or len({sample["pcm_sha256"] for sample in facts}) < len(facts):
-        raise ValueError("no recording, or one that comes twice")
+        raise ValueError("there is no recording, or one occurs twice")
     return [_new_sample(sample, space) for sample in facts]
 
 
@@ -343,7 +343,7 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
         raise ValueError("a hash of a recording is malformed")
     quality = QualityReport.of_exact(facts["quality"])
     if not quality.net_speech_s > 0:
-        raise ValueError("net_speech_s of a recording is not above 0")
+        raise ValueError("the net_speech_s of a recording is not above 0")
     return (
         from_base64(facts["vector"], space.dim),
         digest,
@@ -355,7 +355,7 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
     )
 
 
-def _damaged(path: Path, what: str) -> GalleryFileInvalid:
+def _damaged(path: Path, fault: str) -> GalleryFileInvalid:
     return GalleryFileInvalid(
-        f"{path}: {what}; nothing was imported", hint="Export the file again, or take a backup."
+        f"{path}: {fault}; nothing was imported", hint="Export the file again, or use a backup."
     )

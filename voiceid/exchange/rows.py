@@ -1,4 +1,4 @@
-"""Rows of embeddings as a file has them, before anything is believed of them."""
+"""Rows of embeddings as read from a file, not yet checked."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from voiceid.errors import GalleryFileInvalid, VoiceIDError
 T = TypeVar("T")
 
 BATCH = 5_000
-"""Rows that are read at once: 4 MB of 192 dimensions."""
+"""Rows that are read at once: 4 MB for 192 dimensions."""
 COLUMNS = ("name", "net_speech_s", "label", "groups", "created_at", "pcm_sha256")
-"""What can be said of a row; all but ``name`` may be left out."""
+"""The columns of a row; all except ``name`` are optional."""
 _SHOWN, _SHOWN_CHARS = 10, 60
-"""Columns that are not known, of which an error names so many, and so much of each."""
+"""The most unknown columns in an error, and the most characters of each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Rows:
     columns: Mapping[str, Sequence[Any]]
 
     def parsed(self, column: str, parse: Callable[[Any], T]) -> list[T]:
-        """Return the values of a column; raises GalleryFileInvalid for the first that is wrong."""
+        """Return the values of a column; raises GalleryFileInvalid for the first wrong value."""
         values = []
         for number, value in enumerate(self.columns[column], start=self.first):
             try:
@@ -44,7 +44,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """An open file; its batches raise GalleryFileInvalid.  ``space`` is the id that it names."""
+    """An open file; its batches raise GalleryFileInvalid.  ``space`` is the id in the file."""
 
     path: Path
     dim: int
@@ -52,24 +52,24 @@ class Table:
     batches: Iterator[Rows]
 
 
-def refused(path: Path, number: int, what: str) -> GalleryFileInvalid:
+def refused(path: Path, number: int, fault: str) -> GalleryFileInvalid:
     """Return the error for a row."""
     return GalleryFileInvalid(
-        f"{path}, row {number}: {what}", hint="Nothing was imported. Rows are counted from 1."
+        f"{path}, row {number}: {fault}", hint="Nothing was imported. Rows are counted from 1."
     )
 
 
 def no_rows(path: Path) -> GalleryFileInvalid:
     """Return the error for a file without rows."""
-    return GalleryFileInvalid(f"{path} has no rows; nothing was imported", hint="Name another.")
+    return GalleryFileInvalid(f"{path} has no rows; nothing was imported", hint="Use another file.")
 
 
 def require_columns(path: Path, columns: Sequence[str]) -> None:
-    """Raise GalleryFileInvalid unless these are columns that are known, with a name."""
+    """Raise GalleryFileInvalid unless all columns are known, and ``name`` is among them."""
     unknown = [repr(c[:_SHOWN_CHARS]) for c in sorted(set(columns) - set(COLUMNS))[:_SHOWN]]
     if unknown or "name" not in columns:
         fault = f"unknown column {', '.join(unknown)}" if unknown else "no column 'name'"
         raise GalleryFileInvalid(
             f"{path}: {fault}; nothing was imported",
-            hint=f"It has name, and may have {', '.join(COLUMNS[1:])}.",
+            hint=f"The file needs the column name, and may have {', '.join(COLUMNS[1:])}.",
         )

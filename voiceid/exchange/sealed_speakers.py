@@ -1,8 +1,8 @@
-"""Speakers of a file that were read and checked, until a transaction takes them.
+"""The checked speakers of a file, kept until a transaction adds them.
 
-A file from elsewhere is parsed before the transaction: its reader may be slow, and other writers
-would wait for it.  What was read is kept some thousand samples at a time, in memory, or beyond
-that in a temporary file that is sealed, so that millions of rows take no more memory than some.
+A file is parsed before the transaction: reading may be slow, and other writers would wait for it.
+The speakers are kept in batches of some thousand samples, in memory, or in a sealed temporary file
+if they are many, so that millions of rows take no more memory than a few.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MEASURED = attrgetter(*(field.name for field in fields(QualityReport)))
 
 
 class SealedSpeakers:
-    """The speakers of a file, to be used in a ``with`` statement; reading happens at its making."""
+    """The speakers of a file, for a ``with`` statement; the constructor reads the file."""
 
     def __init__(self, space: EmbeddingSpace, batches: Iterable[Batch]) -> None:
         self._space = space
@@ -52,11 +52,11 @@ class SealedSpeakers:
         self._file.close()
 
     def add_to(self, writer: Writer, *, append: bool, trust: bool) -> Exchanged:
-        """Add the speakers in the transaction of ``writer``: an error undoes it all.
+        """Add the speakers in the transaction of ``writer``: an error undoes everything.
 
         With ``append``, enrolled speakers get the samples that they lack; their details stay.
-        Without ``trust`` the line that a file declares is in doubt, so that the higher threshold
-        decides; with it each sample says that it came unchecked.
+        Without ``trust`` the telephone line that the file declares is ignored, so that the higher
+        threshold decides; with it each sample is marked as imported unchecked.
         """
         done = Exchanged(0, 0)
         with writer.bulk.at_scale():
@@ -68,7 +68,7 @@ class SealedSpeakers:
     def lacking(self, reader: Reader, *, append: bool) -> NewSpeakers:
         """Return what :meth:`add_to` would add without ``trust``, each speaker once.
 
-        It takes memory for all of the file's vectors.  Raises what :meth:`add_to` would.
+        It takes memory for all vectors of the file.  Raises the errors of :meth:`add_to`.
         """
         batches = list(self._batches())
         whole = joined([_doubted(speakers) for speakers, _ in batches], self._space.dim)
@@ -76,9 +76,9 @@ class SealedSpeakers:
         return lacking(reader, self._space, whole, where, append=append).of(whole)
 
     def _batches(self) -> Iterator[Batch]:
-        written = self._file.written()
+        spooled = self._file.written()
         for _ in range(self._n_batches):
-            yield pickle.load(written)  # noqa: S301 - written above, and sealed
+            yield pickle.load(spooled)  # noqa: S301 - written above, and sealed
 
 
 def _trusted(speakers: NewSpeakers) -> NewSpeakers:
@@ -87,14 +87,14 @@ def _trusted(speakers: NewSpeakers) -> NewSpeakers:
 
 
 def _doubted(speakers: NewSpeakers) -> NewSpeakers:
-    """Return speakers without the line that somebody declared, and nothing measured."""
-    known = [quality.telephone is not None for quality in speakers.qualities]
-    pairs = zip(speakers.qualities, known, strict=True)
+    """Return speakers without the telephone line, which the file declares and no one measured."""
+    is_declared = [quality.telephone is not None for quality in speakers.qualities]
+    pairs = zip(speakers.qualities, is_declared, strict=True)
     return replace(speakers, qualities=[replace(q, telephone=None) if k else q for q, k in pairs])
 
 
 def _pickler(file: Writable) -> pickle.Pickler:
-    """Return one that knows read-only metadata, and quality in half the time of its own way."""
+    """Return a pickler for read-only metadata, twice as fast as the default for quality."""
     pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = {
         MappingProxyType: lambda view: (_read_only, (dict(view),)),
