@@ -397,7 +397,7 @@ def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
     assert not path.exists()
     path.write_bytes(base64.b64encode(b"x" * 32))
     path.chmod(0o600)
-    with open_here() as other, pytest.raises(GalleryKeyMissing, match="which the gallery has"):
+    with open_here() as other, pytest.raises(GalleryKeyMissing, match="the key of the gallery"):
         other.speakers.list()
     path.write_bytes(kept)
     with open_here() as other:
@@ -478,7 +478,7 @@ def test_a_key_is_not_changed_to_itself(vid: VoiceID, key: str, tmp_path: Path) 
     same = tmp_path / "elsewhere" / ".." / "elsewhere" / "gallery.key"
     with pytest.raises(ChangeRefused, match="already"):
         vid.keys.gallery.rotate(f"file:{same}")
-    with pytest.raises(ConfigError, match="cannot be in '/etc/key': that is not file:PATH"):
+    with pytest.raises(ConfigError, match="'/etc/key' is not a place for the key: it is not file:PATH"):
         vid.keys.gallery.rotate("/etc/key")
     assert vid.keys.gallery.status() == before
 

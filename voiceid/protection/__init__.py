@@ -1,4 +1,4 @@
-"""How a gallery is protected at rest: the gallery's key, sealing, and the rotation of vectors."""
+"""Protection of a gallery at rest: the gallery's key, sealing, and the rotation of vectors."""
 
 from voiceid.protection.ciphers import Key as Key
 from voiceid.protection.ciphers import SealBroken as SealBroken

@@ -11,9 +11,9 @@ from voiceid.protection.vault import Kind, Vault
 
 
 class KeyRing:
-    """The vaults of a gallery that were opened, by what is stored of them.
+    """The opened vaults of a gallery, by their stored row.
 
-    ``is_required``: an unprotected gallery is refused, since another one may lie in its place.
+    ``is_required``: an unprotected gallery is refused, since it may be a replacement.
     """
 
     def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
@@ -22,28 +22,28 @@ class KeyRing:
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key, of whatever gallery."""
+        """Whether there is a key, of this or another gallery."""
         return self.source is not None and self.source.is_there()
 
     def vault(self, row: Any) -> Vault:
         """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
-        known = (row.gallery_id, row.kind, row.key_id, row.secrets)  # the row has more beside them
-        if (vault := self._vaults.get(known)) is None:
+        stored = (row.gallery_id, row.kind, row.key_id, row.secrets)  # the row has more columns
+        if (vault := self._vaults.get(stored)) is None:
             try:
                 vault = Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
             except (SealBroken, ValueError) as error:
                 raise StoreError(
-                    "how the gallery is protected was changed in the database",
-                    hint="Put back a backup, and see who may write to it.",
+                    "the row about the gallery's protection was changed in the database",
+                    hint="Restore a backup, and check who may write to the database.",
                 ) from error
-            self._vaults = {known: vault}
+            self._vaults = {stored: vault}
         return vault
 
     def key(self, key_id: str) -> Key:
-        """Return the key of an id; raises GalleryKeyMissing."""
+        """Return the key with an id; raises GalleryKeyMissing."""
         if self.source is None:
-            raise GalleryKeyMissing("the gallery is protected, and no key is set")
+            raise GalleryKeyMissing("the gallery is protected, but no key is set")
         for key in self.source.read():
             if key_id_of(key) == key_id:
                 return key
-        raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, which the gallery has")
+        raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, the key of the gallery")

@@ -1,7 +1,7 @@
-"""Where the key of a gallery is kept: a file, a variable, the system's keyring, or a command.
+"""The place of a gallery's key: a file, a variable, the system's keyring, or a command.
 
-A key is 32 random bytes, written as base64.  A file may hold several, a line each: while a key is
-changed the old one stands below the new one, so that a kill at any moment leaves the right one.
+A key is 32 random bytes, written as base64.  A file may hold several, one per line: during a change
+the old key stands below the new one, so that a kill at any moment leaves the right key.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _COMMAND_S = 30.0
 _SERVICE = "voiceid"
 _MOST_BYTES = 4096
 KEY, PASSPHRASE = "key", "passphrase"
-"""What may be there."""
+"""The kinds of secret in a place."""
 _HINT = {
-    KEY: "Put the key back where it was (docs/privacy.md): without it nothing can be read.",
-    PASSPHRASE: "Put it there, or name another place.",
+    KEY: "Restore the key to this place (docs/privacy.md): without it nothing can be read.",
+    PASSPHRASE: "Put the passphrase there, or name another place.",
 }
-_CHANGE = {KEY: "`voiceid keys gallery rotate`", PASSPHRASE: "take another passphrase"}
+_CHANGE = {KEY: "`voiceid keys gallery rotate`", PASSPHRASE: "use another passphrase"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """A place of a key, or of a passphrase.
+    """The place of a key, or of a passphrase.
 
     - `kind`: ``file``, ``env``, ``keyring`` or ``command``.
     - `place`: the path, the variable, the name in the keyring, or the command that prints the key.
@@ -54,7 +54,7 @@ class KeySource:
 
     @classmethod
     def parse(cls, text: str, home: Path | None = None, what: str = KEY) -> KeySource:
-        """Return the source of a text such as ``file:/etc/voiceid.key``; raises ValueError."""
+        """Return the source for a text like ``file:/etc/voiceid.key``; raises ValueError."""
         kind, _, place = text.partition(":")
         if kind not in KINDS or not place.strip():
             raise ValueError("not file:PATH, env:NAME, keyring:NAME or command:PROGRAM ARGUMENTS")
@@ -63,14 +63,14 @@ class KeySource:
         return cls(kind, place, what)
 
     def read(self) -> list[Key]:
-        """Return the keys, the newest first; raises GalleryKeyMissing."""
+        """Return the keys, newest first; raises GalleryKeyMissing."""
         keys = [self._key(line) for line in self._text().split()]
         if not keys:
             raise self._missing("there is none")
         return keys
 
     def passphrase(self) -> str:
-        """Return the first line of what is there; raises GalleryKeyMissing."""
+        """Return the first line in the place; raises GalleryKeyMissing."""
         first, _, _ = self._text().partition("\n")
         if not first.strip():
             raise self._missing("there is none")
@@ -85,22 +85,22 @@ class KeySource:
         }[self.kind]()
 
     def is_there(self) -> bool:
-        """Whether there is anything at that place."""
+        """Whether anything is in the place."""
         try:
             return bool(self.read())
         except GalleryKeyMissing:
             return self.kind == "file" and os.path.lexists(self.place)
 
     def write(self, keys: list[Key]) -> None:
-        """Put keys there, the newest first; only a file (0600) and a keyring can be written."""
+        """Write the keys, newest first; only a file (0600) and a keyring can be written."""
         text = "".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys)
         if self.kind == "file":
             path = Path(self.place)
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path = path.resolve()  # a link stays one
+                path = path.resolve()  # a link stays a link
                 for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-                    unfinished.unlink()  # of a process that was killed: there are keys in it
+                    unfinished.unlink()  # left by a killed process, with keys in it
                 with whole_file(path) as file:
                     file.write(text.encode())
             except OSError as error:
@@ -113,7 +113,7 @@ class KeySource:
         else:
             raise StoreError(
                 f"a key cannot be written to {self}",
-                hint="Put one there first: `openssl rand -base64 32` makes one. To change it, use"
+                hint="Put a key there first: `openssl rand -base64 32` makes one. To change it, use"
                 " another place: `voiceid keys gallery rotate --to PLACE`.",
             )
 
@@ -128,10 +128,10 @@ class KeySource:
             raise self._missing(why or str(error)) from error
         if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
             raise GalleryKeyMissing(
-                f"others may read the {self.what} in {path}, and it is not used",
+                f"other users may read the {self.what} in {path}, so it is not used",
                 hint=f"Run: chmod 600 {path}; then change it: {_CHANGE[self.what]}.",
             )
-        return content.decode("utf-8-sig", "replace")  # some editors put a mark at the start
+        return content.decode("utf-8-sig", "replace")  # some editors write a byte order mark
 
     def _read_keyring(self) -> str:
         return self._keyring().get_password(_SERVICE, self.place) or ""
@@ -145,18 +145,18 @@ class KeySource:
             ) from error
 
     def _run(self) -> str:
-        """Return what the command prints.
+        """Return the output of the command.
 
-        It has no input, which may be audio, and what fits into a pipe is all that is taken of it.
+        It gets no input, which may be audio, and only as much output is read as fits into a pipe.
         """
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0) as printed:
             try:
-                with os.fdopen(writing, "wb") as taken:
+                with os.fdopen(writing, "wb") as output:
                     subprocess.run(  # noqa: S603 - the operator's own setting
                         shlex.split(self.place),
                         stdin=subprocess.DEVNULL,
-                        stdout=taken,
+                        stdout=output,
                         stderr=subprocess.DEVNULL,
                         timeout=_COMMAND_S,
                         check=True,
@@ -174,16 +174,16 @@ class KeySource:
         try:
             secret = base64.b64decode(line, validate=True)
         except ValueError as error:
-            raise self._missing("what is there is not base64") from error
+            raise self._missing("the content is not base64") from error
         if len(secret) != KEY_BYTES:
-            raise self._missing(f"what is there has {len(secret)} bytes, not {KEY_BYTES}")
+            raise self._missing(f"the content has {len(secret)} bytes, not {KEY_BYTES}")
         return Key(secret)
 
     def _missing(self, why: str) -> GalleryKeyMissing:
-        what = "key of the gallery" if self.what == KEY else self.what
-        return GalleryKeyMissing(f"the {what} is not in {self}: {why}", hint=_HINT[self.what])
+        subject = "key of the gallery" if self.what == KEY else self.what
+        return GalleryKeyMissing(f"the {subject} is not in {self}: {why}", hint=_HINT[self.what])
 
 
 def key_id_of(key: Key) -> str:
-    """Return 16 hex digits by which a key is known, and from which it cannot be found."""
+    """Return 16 hex digits that identify a key, but do not reveal it."""
     return hashlib.sha256(key.derive("id").secret).hexdigest()[:16]

@@ -1,9 +1,9 @@
 """The secret rotation of a gallery's vectors.
 
 An orthogonal matrix keeps every cosine, so a gallery decides as before; vectors under two
-matrices match by chance alone, so a stolen gallery cannot be compared with another one.  It is not
+matrices match only by chance, so a stolen gallery cannot be compared with another one.  It is not
 encryption: a person who has the matrix, or as many pairs of plain and rotated vectors as there are
-dimensions, can turn them back.
+dimensions, can reverse it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 _WORD_BYTES = 8
 _FRACTION_BITS = 53
-"""Of a float64."""
+"""The precision of a float64."""
 
 
 def rotation(key: Key, space_id: str, dim: int) -> Matrix:
     """Return the orthogonal matrix (dim, dim), float64, of a key for an embedding space.
 
-    It is drawn evenly from all (by Haar's measure): the Q of a matrix of independent normal
+    It is drawn uniformly from all (Haar measure): the Q of a matrix of independent normal
     numbers, with the signs of R's diagonal (Mezzadri, "How to generate random matrices from the
-    classical compact groups", 2007).  The normal numbers are Box and Muller's (1958) of the key's
-    stream, so that no library's generator has to stay as it is.
+    classical compact groups", 2007).  The normal numbers come from the key's stream by Box
+    and Muller (1958), so that the result does not depend on the generator of a library.
     """
     n = dim * dim
     words = np.frombuffer(key.stream(2 * n * _WORD_BYTES, "rotation", space_id, dim), "<u8")

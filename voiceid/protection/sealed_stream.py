@@ -1,7 +1,7 @@
-"""Files that are sealed piece by piece, so that neither making nor reading one takes memory.
+"""Files that are sealed piece by piece, so that writing and reading need little memory.
 
-Each piece of 1 MiB, the last one being shorter, is sealed with its number and whether it is the
-last: no piece can be changed, moved, left out or put in, and no end be cut off.
+Each piece of 1 MiB (the last may be shorter) is sealed with its number and whether it is the last:
+no piece can be changed, moved, removed or added, and the end cannot be cut off.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _SEALED = _PIECE + OVERHEAD_BYTES
 
 
 class Writable(Protocol):
-    """What takes bytes."""
+    """A target for bytes."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take them."""
+        """Write the bytes."""
 
 
 class _Sealing:
@@ -48,16 +48,16 @@ class _Sealing:
 
 @contextmanager
 def sealing(file: Writable, key: Key, *context: object) -> Iterator[Writable]:
-    """Yield what seals bytes into a file, from where it is to its end."""
-    made = _Sealing(file, key, context)
-    yield made
-    made.end()
+    """Yield a writer that seals bytes into a file, from the current position to its end."""
+    writer = _Sealing(file, key, context)
+    yield writer
+    writer.end()
 
 
 class SealedSpool:
-    """Bytes that are written, then read: in memory, or beyond a size in a temporary file.
+    """Bytes that are written, then read: in memory, or above a size in a temporary file.
 
-    The file has no name, and is sealed by a key in memory: what a disk keeps of it is of no use.
+    The file has no name, and is sealed with a key in memory: its bytes on the disk are useless.
     """
 
     def __init__(self, most_in_memory: int) -> None:
@@ -66,7 +66,7 @@ class SealedSpool:
         self._sealing: _Sealing | None = None
 
     def write(self, data: bytes | memoryview, /) -> int:
-        """Append bytes, or any other buffer: pickle gives large arrays as they are."""
+        """Append bytes or another buffer: pickle passes large arrays as buffers."""
         view = memoryview(data).cast("B")
         if self._sealing is None and self._file.tell() + len(view) > self._most:
             with self._file as in_memory:
@@ -78,7 +78,7 @@ class SealedSpool:
         return len(view)
 
     def written(self) -> IO[bytes]:
-        """Return all that was written, from its start; nothing more can be."""
+        """Return all written bytes, from their start; no more can be written then."""
         if self._sealing is not None:
             self._sealing.end()
             self._file.seek(0)
@@ -87,22 +87,22 @@ class SealedSpool:
         return self._file
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the bytes."""
         self._file.close()
 
 
 class _Opening(io.RawIOBase):
-    """The bytes that were sealed, to be read from anywhere."""
+    """The plain bytes of a sealed file, readable from any position."""
 
     def __init__(self, file: IO[bytes], key: Key, context: tuple[object, ...]) -> None:
         super().__init__()
         self._file, self._key, self._context = file, key, context
         self._start = file.tell()
-        there = file.seek(0, os.SEEK_END) - self._start
-        self._count = -(-there // _SEALED)
-        self._size = there - self._count * OVERHEAD_BYTES
-        if there == 0 or 0 < there % _SEALED < OVERHEAD_BYTES:
-            raise SealBroken("it was cut")
+        sealed_bytes = file.seek(0, os.SEEK_END) - self._start
+        self._count = -(-sealed_bytes // _SEALED)
+        self._size = sealed_bytes - self._count * OVERHEAD_BYTES
+        if sealed_bytes == 0 or 0 < sealed_bytes % _SEALED < OVERHEAD_BYTES:
+            raise SealBroken("it was cut off")
         self._at, self._number, self._piece = 0, -1, b""
 
     def readable(self) -> bool:
@@ -122,12 +122,12 @@ class _Opening(io.RawIOBase):
         return at
 
     def readinto(self, buffer: object, /) -> int:
-        room = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # a buffer
+        target = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # a buffer
         number, start = divmod(self._at, _PIECE)
         if self._at >= self._size:
-            number, start = self._count - 1, _PIECE  # the last is opened of an empty file too
-        data = self._opened(number)[start : start + len(room)]
-        room[: len(data)] = data
+            number, start = self._count - 1, _PIECE  # an empty file has a last piece too
+        data = self._opened(number)[start : start + len(target)]
+        target[: len(data)] = data
         self._at += len(data)
         return len(data)
 
@@ -146,8 +146,8 @@ class _Opening(io.RawIOBase):
 
 
 def opening(file: IO[bytes], key: Key, *context: object) -> io.BufferedReader:
-    """Return what was sealed into a file, from where it is to its end, as a file.
+    """Return the plain bytes of a sealed file, from the current position, as a file.
 
-    Reading raises SealBroken, and so does a file that was cut short of a whole seal.
+    Reading raises SealBroken; opening also does for a file that ends within a seal.
     """
     return io.BufferedReader(_Opening(file, key, context), _PIECE)

@@ -1,4 +1,4 @@
-"""Signatures with Ed25519 (RFC 8032): made with the gallery's key, checked by anybody."""
+"""Signatures with Ed25519 (RFC 8032): made with the gallery's key, checked with its public key."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voiceid.protection.ciphers import Key
 
 _KEY_BYTES = 32
 ANYBODY = "anybody"
-"""In place of a public key: a file is read in whether it is signed or not."""
+"""In place of a public key: a file is imported with or without a signature."""
 
 
 class SigningKey:
-    """A private key, made of a secret of 256 bits."""
+    """A private key, made from a secret of 256 bits."""
 
     def __init__(self, secret: Key) -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 40 ms
@@ -32,17 +32,17 @@ class SigningKey:
         """Return the signature of content, 64 bytes, in base64."""
         return base64.b64encode(self._key.sign(content)).decode()
 
-    def signed(self, what: str, sha256: str) -> dict[str, str]:
-        """Return the signature of a file of that kind, as the file has it."""
-        return {"public_key": self.public, "signature": self.sign(_statement(what, sha256))}
+    def signed(self, kind: str, sha256: str) -> dict[str, str]:
+        """Return the signature of a file of that kind, as stored in the file."""
+        return {"public_key": self.public, "signature": self.sign(_statement(kind, sha256))}
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Whose files are read in.
+    """The keys whose files are imported.
 
-    - `keys`: public keys, in base64; None: signatures are not looked at.
-    - `is_own`: they are this gallery's, none that the caller named.
+    - `keys`: public keys, in base64; None: signatures are not checked.
+    - `is_own`: they are the keys of this gallery, not named by the caller.
     """
 
     keys: frozenset[str] | None
@@ -54,15 +54,15 @@ class Trusted:
             return self
         return Trusted(self.keys | {key.public}, is_own=True)
 
-    def require(self, what: str, sha256: str, signed: object, where: object) -> None:
-        """Raise SignatureInvalid unless a file of that kind and hash is signed by one of them."""
+    def require(self, kind: str, sha256: str, signed: object, where: object) -> None:
+        """Raise SignatureInvalid unless one of the keys signed the file of that kind and hash."""
         if self.keys is None:
             return
-        found = signed if isinstance(signed, Mapping) else {}
-        public, signature = (str(found.get(name, "")) for name in ("public_key", "signature"))
+        fields = signed if isinstance(signed, Mapping) else {}
+        public, signature = (str(fields.get(name, "")) for name in ("public_key", "signature"))
         hint = (
             "`voiceid privacy key` prints the key of the gallery that wrote it: --signed-by KEY;"
-            f" --signed-by {ANYBODY} takes it without a check."
+            f" --signed-by {ANYBODY} imports it without a check."
         )
         if not public:
             raise SignatureInvalid(f"{where} is not signed; nothing was changed", hint=hint)
@@ -70,20 +70,20 @@ class Trusted:
             raise SignatureInvalid(
                 f"{where} is signed by another key, {public[:60]}; nothing was changed", hint=hint
             )
-        if not is_signed(_statement(what, sha256), signature, public):
+        if not is_signed(_statement(kind, sha256), signature, public):
             raise SignatureInvalid(
                 f"{where} was changed after it was signed; nothing was changed here",
-                hint="See who may write to it, and take another.",
+                hint="Check who may write to it, and use another file.",
             )
 
 
-def _statement(what: str, sha256: str) -> bytes:
-    """Return what is signed of a file."""
-    return f"voiceid {what} {sha256}".encode()
+def _statement(kind: str, sha256: str) -> bytes:
+    """Return the text that is signed for a file."""
+    return f"voiceid {kind} {sha256}".encode()
 
 
 def is_signed(content: bytes, signature: str, public: str) -> bool:
-    """Return whether a signature is that of a public key, both in base64."""
+    """Return whether a signature matches a public key, both in base64."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
@@ -104,8 +104,8 @@ def is_public_key(text: str) -> bool:
 
 
 def _bytes(text: str) -> bytes:
-    """Return the bytes that a text is the base64 of; raises ValueError for any other spelling."""
+    """Return the bytes of a base64 text; raises ValueError for a text in another spelling."""
     found = base64.b64decode(text, validate=True)
     if base64.b64encode(found).decode() != text:
-        raise ValueError("bits are left over")
+        raise ValueError("there are extra bits")
     return found

@@ -1,4 +1,4 @@
-"""What the key of a gallery opens: the keys of its speakers, hashes of names, and the rotation."""
+"""The secrets behind a gallery's key: keys of its speakers, keyed hashes, and the rotation."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Kind(enum.StrEnum):
     """How a gallery is protected."""
 
     ROTATED = "rotated"
-    """Vectors are rotated; names and the rest are as without protection."""
+    """Vectors are rotated; names and other data are not protected."""
     SEALED = "sealed"
-    """Everything that is about a person is sealed, and vectors are rotated."""
+    """All data about a person is sealed, and vectors are rotated."""
 
 
 class Vault:
     """The secrets of one gallery.  Safe to share among threads.
 
     ``secrets`` are the gallery's own 64 bytes, which `wrapped_secrets` seals: they stay when the
-    key of the gallery is changed.  The first half rotates, and is new when templates are renewed.
+    key of the gallery changes.  The first half makes the rotation; renewing templates replaces it.
     """
 
     def __init__(self, gallery_id: str, kind: Kind, key: Key, wrapped_secrets: bytes) -> None:
@@ -41,19 +41,19 @@ class Vault:
 
     @property
     def sealing(self) -> Vault | None:
-        """Itself, where rows are sealed, else None."""
+        """The vault itself if rows are sealed, else None."""
         return self if self.is_sealed else None
 
     def hash(self, purpose: str, text: str) -> str:
-        """Return 64 hex digits for a text, the same each time, that say nothing without the key."""
+        """Return a keyed hash of a text, 64 hex digits, the same for the same text."""
         return self._hashing.digest(purpose, text).hex()
 
     def recording(self, pcm_sha256: str) -> str:
-        """Return what a recording is found by: its hash, keyed."""
+        """Return the keyed hash by which a recording is found."""
         return self.hash("recording", pcm_sha256)
 
     def wrap(self, speaker_id: int, key: Key) -> bytes:
-        """Return the key of a speaker as it is stored."""
+        """Return the key of a speaker in its stored form."""
         return self._key.wrap(key, "speaker", self.gallery_id, speaker_id)
 
     def unwrap(self, speaker_id: int, wrapped: bytes) -> Key:
@@ -61,7 +61,7 @@ class Vault:
         return self._key.unwrap(wrapped, "speaker", self.gallery_id, speaker_id)
 
     def rotation(self, space_id: str, dim: int) -> Matrix:
-        """Return the matrix (dim, dim) by which vectors (n, dim) of a space are multiplied."""
+        """Return the matrix (dim, dim) that rotates the vectors (n, dim) of a space."""
         with self._lock:
             if space_id not in self._rotations:
                 self._rotations[space_id] = rotation(self._rotating, space_id, dim)
@@ -69,5 +69,5 @@ class Vault:
 
 
 def wrapped_secrets(key: Key, gallery_id: str, kind: Kind, secrets: bytes) -> bytes:
-    """Return the secrets of a gallery as they are stored."""
+    """Return the secrets of a gallery in their stored form."""
     return key.seal(secrets, "secrets", gallery_id, kind.value)

@@ -55,5 +55,5 @@ def test_a_digest_is_hmac_sha256_of_the_content_as_python_writes_it() -> None:
 
 
 def test_a_key_that_is_too_short_is_refused() -> None:
-    with pytest.raises(ValueError, match="32 bytes, and this has 5"):
+    with pytest.raises(ValueError, match="32 bytes, but this one has 5"):
         Key(b"short")

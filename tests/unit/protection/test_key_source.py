@@ -47,7 +47,7 @@ def test_a_file_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> N
     source = KeySource("file", str(tmp_path / "k"))
     source.write([KEY])
     (tmp_path / "k").chmod(mode)
-    with pytest.raises(GalleryKeyMissing, match="others may read the key") as caught:
+    with pytest.raises(GalleryKeyMissing, match="other users may read the key") as caught:
         source.read()
     assert "chmod 600" in caught.value.hint
     assert source.is_there()  # so that no other key is put in its place

@@ -32,7 +32,7 @@ def test_a_first_line_that_no_voiceid_writes_is_refused_before_any_work(
 ) -> None:
     assert passphrase.key_of("speakers", head(), "words")
     monkeypatch.setattr(passphrase, "Key", None)
-    with pytest.raises(ValueError, match=r"first line|asks for more work|version"):
+    with pytest.raises(ValueError, match=r"first line|more work or memory|version"):
         passphrase.key_of("speakers", head(**facts), "words")
 
 
