@@ -1,7 +1,7 @@
-"""What an operator sees: events in the log, counters and latencies, Prometheus text.
+"""Monitoring for an operator: events in the log, counters and latencies, Prometheus text.
 
-`observer` receives what happens, `event_log` logs it and `counters` counts it; `stats` is the
-sum, `galleries` what is in a gallery, and `prometheus` the text of both for Prometheus.
+`observer` receives events, `event_log` logs them and `counters` counts them; `stats` holds the
+counts, `galleries` the contents of a gallery, and `prometheus` writes both for Prometheus.
 No event and no figure holds audio, vectors, contents of files or names of recordings.
 """
 

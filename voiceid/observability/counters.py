@@ -1,4 +1,4 @@
-"""Counters and latencies of this process, while they are counted."""
+"""Running counters and latencies of this process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Latency:
 
 
 class Laps:
-    """A stop watch whose laps add up by stage: work on a stream goes to and fro."""
+    """A stopwatch with a sum of laps per stage: work on a stream alternates between stages."""
 
     __slots__ = ("_since", "seconds")
 
@@ -48,7 +48,7 @@ class Laps:
         self._since = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Count the time since the last lap to a stage."""
+        """Add the time since the last lap to a stage."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now
@@ -69,13 +69,13 @@ class Counters:
         self._model_load_s: float | None = None
 
     def decided(self, decision: Decision) -> None:
-        """Count a decision, and how long it took."""
+        """Count a decision, and its latency."""
         with self._lock:
             self._decisions[decision.task, decision.outcome, decision.reason] += 1
             self._latencies[decision.task].add(decision.elapsed_ms / 1e3)
 
     def failed(self, error: str) -> None:
-        """Count an error of a class."""
+        """Count an error by its class."""
         with self._lock:
             self._errors[error] += 1
 
@@ -98,12 +98,12 @@ class Counters:
             self._stages["search"].add(took_s)
 
     def loaded(self, took_s: float) -> None:
-        """Keep how long the models took to load."""
+        """Record the loading time of the models."""
         with self._lock:
             self._model_load_s = took_s
 
     def stats(self, speakers: Mapping[str, int] | None) -> Stats:
-        """Return where everything stands, at one moment."""
+        """Return all counts at one moment."""
         from voiceid.observability.stats import DecisionCount, Histogram, Stats  # noqa: PLC0415 - few processes are asked
 
         def frozen(latencies: Mapping[str, _Latency]) -> dict[str, Histogram]:

@@ -1,6 +1,6 @@
 """Events: one for each decision, change and error, through the standard `logging`.
 
-The logger is called ``voiceid``.  A record's message is the event in words; its fields are also
+The logger is called ``voiceid``.  A record's message is the event as text; its fields are also
 attributes of the record, under the names in `KEYS`.  Without a handler nothing is written.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 LOG = logging.getLogger("voiceid")
-LOG.addHandler(logging.NullHandler())  # else Python writes warnings to standard error
+LOG.addHandler(logging.NullHandler())  # without it Python writes warnings to standard error
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "decision": (
@@ -27,34 +27,34 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "error": ("doing", "error", "exit_code", "elapsed_ms"),
 }
-"""The fields of each event, in order; what does not apply is None.  See docs/observing.md."""
+"""The fields of each event, in order; fields that do not apply are None.  See docs/observing.md."""
 
 
 class ChangeKind(enum.StrEnum):
-    """What was changed, or left the gallery."""
+    """The kinds of changes and exports."""
 
     ENROLL = "enroll"
     """A new speaker."""
     APPEND = "append"
-    """Samples beside those that there were."""
+    """Samples were added to a speaker."""
     REPLACE = "replace"
-    """Samples in the place of those that there were, if any."""
+    """The samples of a speaker were replaced."""
     EDIT = "edit"
-    """Groups, metadata, expiry, consents, or disabled or not."""
+    """Groups, metadata, expiry or consents changed, or the speaker was disabled or enabled."""
     WITHDRAW = "withdraw"
     """The consent was withdrawn, and the speaker disabled."""
     RENAME = "rename"
-    """Another name; ``other`` is the one before."""
+    """The name changed; ``other`` is the old name."""
     REMOVE = "remove"
     """A speaker was erased."""
     MERGE = "merge"
-    """The samples of ``other`` are the speaker's now."""
+    """The samples of ``other`` were moved to the speaker."""
     SPLIT = "split"
-    """Samples of the speaker are those of the new speaker ``other`` now."""
+    """Samples of the speaker were moved to the new speaker ``other``."""
     REMOVE_SAMPLES = "remove_samples"
     """Samples of a speaker were erased."""
     IMPORT = "import"
-    """Speakers came from a file."""
+    """Speakers were imported from a file."""
     EXPORT = "export"
     """Speakers were written to a file."""
     EXPORT_AUDIT = "export_audit"
@@ -62,41 +62,41 @@ class ChangeKind(enum.StrEnum):
     CALIBRATE = "calibrate"
     """A calibration was fitted."""
     USE_CALIBRATION = "use_calibration"
-    """A calibration decides now; without a number: none."""
+    """A calibration is now in use; without a number: none."""
     REMOVE_CALIBRATION = "remove_calibration"
     """A calibration was removed."""
     ADAPT = "adapt"
-    """An adaptation was learned, and decides now."""
+    """An adaptation was learned, and is now in use."""
     USE_ADAPTATION = "use_adaptation"
-    """An adaptation decides now; without a number: none."""
+    """An adaptation is now in use; without a number: none."""
     REMOVE_ADAPTATION = "remove_adaptation"
     """An adaptation was removed."""
     UPGRADE = "upgrade"
-    """The database was brought to this program's schema by `voiceid database upgrade`."""
+    """`voiceid database upgrade` upgraded the database to this program's schema."""
     BACKUP = "backup"
     """The database was copied."""
     COPY = "copy"
-    """All that is in a database was copied to another."""
+    """The contents of a database were copied to another database."""
     RESTORE = "restore"
-    """A backup took the place of the database."""
+    """A backup replaced the database."""
     REBUILD_INDEX = "rebuild_index"
-    """The index files were built again by `voiceid index rebuild`."""
+    """`voiceid index rebuild` rebuilt the index files."""
     INSTALL_MODEL = "install_model"
     """A model was installed."""
     FIT_MODEL = "fit_model"
-    """A compensation, operating points and LLRs were fitted to a model."""
+    """A compensation, operating points and LLRs were fitted for a model."""
     REMOVE_MODEL = "remove_model"
     """A model was removed."""
     PREPARE_SWITCH = "prepare_switch"
-    """Another model heard the kept audio; it answers nothing yet."""
+    """Another model made embeddings of the kept audio; it is not in use yet."""
     SWITCH_MODEL = "switch_model"
-    """The model that was prepared answers now."""
+    """The prepared model is now in use."""
     CANCEL_SWITCH = "cancel_switch"
-    """What another model had prepared was removed."""
+    """The prepared samples of another model were removed."""
     FINISH_SWITCH = "finish_switch"
-    """The samples of the models before were removed."""
+    """The samples of the earlier models were removed."""
     ENROLL_WORDS = "enroll_words"
-    """The words of which codes are made for a speaker, in the place of those that there were."""
+    """The words for the codes of a speaker were enrolled, and replaced the earlier words."""
     FORGET_WORDS = "forget_words"
     """The words of a speaker were erased."""
     CREATE_KEY = "create_key"
@@ -104,17 +104,17 @@ class ChangeKind(enum.StrEnum):
     REMOVE_KEY = "remove_key"
     """A key to the service was removed."""
     PROTECT = "protect"
-    """The gallery was sealed, or its vectors rotated."""
+    """The gallery was sealed, or its vectors were rotated."""
     UNPROTECT = "unprotect"
-    """The gallery was made plain."""
+    """The protection of the gallery was removed."""
     RENEW_TEMPLATES = "renew_templates"
-    """All vectors were turned by another secret rotation."""
+    """All vectors got another secret rotation."""
     CHANGE_GALLERY_KEY = "change_gallery_key"
     """The key of the gallery was changed."""
     LOCK = "lock"
-    """After too many failed attempts nothing is decided for a while."""
+    """After too many failed attempts no decisions are made for some time."""
     UNLOCK = "unlock"
-    """Failed attempts were forgotten."""
+    """Failed attempts were deleted."""
 
 
 def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> None:
@@ -125,9 +125,9 @@ def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> 
 
 
 def _words(event: str, values: Mapping[str, object]) -> str:
-    """Return an event as logfmt: what does not apply is left out."""
-    given = (f"{key}={_word(value)}" for key, value in values.items() if value is not None)
-    return " ".join([event, *given])
+    """Return an event as logfmt, without fields that do not apply."""
+    fields = (f"{key}={_word(value)}" for key, value in values.items() if value is not None)
+    return " ".join([event, *fields])
 
 
 def _word(value: object) -> str:
@@ -137,10 +137,10 @@ def _word(value: object) -> str:
 
 
 class EventFormatter(logging.Formatter):
-    """Makes one line of JSON of each event, for any handler of the logger ``voiceid``.
+    """Formats each event as one line of JSON, for any handler of the logger ``voiceid``.
 
-    - `command`: what to write under ``command``: the program, or its part, that asks.
-    - `ascii_only`: escape every other character, for a stream that cannot hold it.
+    - `command`: the value of the field ``command``: the program or subcommand that runs.
+    - `ascii_only`: escape all other characters, for a stream that cannot encode them.
     """
 
     def __init__(self, command: str | None = None, *, ascii_only: bool = False) -> None:
@@ -149,7 +149,7 @@ class EventFormatter(logging.Formatter):
         self._ascii_only = ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; of a record that is not an event, its message."""
+        """Return the line; a record that is not an event has its message in it."""
         event = getattr(record, "event", "message")
         facts = {key: getattr(record, key) for key in KEYS.get(event, ())}
         when = datetime.fromtimestamp(record.created, UTC)

@@ -1,4 +1,4 @@
-"""What is in a gallery, and how its files stand: facts that any process can read."""
+"""The contents of a gallery and the state of its files: facts that any process can read."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SpaceStats:
     space : str
         Its id.
     in_use : bool
-        Whether it is that of the model and the speech settings in use.
+        Whether it is the space of the model and the speech settings in use.
     speakers, samples : int
-        Enrolled in it; an adapted space has speakers, whose samples are of the model's.
+        Enrolled in it; an adapted space has speakers, but their samples are in the model's space.
     calibration, adaptation : int or None
-        The number of what decides in it.
+        The number of the one in use in it.
     index_state : str
         See :class:`IndexStatus`.
     index_bytes : int
@@ -44,7 +44,7 @@ class SpaceStats:
 
 @dataclass(frozen=True, slots=True)
 class GalleryStats:
-    """What is in a gallery, at one moment.
+    """The contents of a gallery at one moment.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ class GalleryStats:
     schema : str or None
         Revision of the database's schema; None: there is no database yet.
     revision : int
-        Newest point of the change feed: it grows with every change of a voice.
+        Newest position of the change feed: it grows with every change of a voice.
     standing : mapping of str to int
         Speakers by :class:`Standing`.
     groups : mapping of str to int
         Members of each group.
     spaces : tuple of SpaceStats
-        Every embedding space that was ever enrolled in.
+        Every embedding space with an enrolment, now or earlier.
     database_bytes : int
-        With its write-ahead log.
+        Includes the write-ahead log.
     """
 
     model: str
@@ -78,7 +78,7 @@ class GalleryStats:
         return asdict(self)
 
     def to_prometheus(self) -> str:
-        """Return Prometheus text, version 0.0.4: gauges, for a file that is collected."""
+        """Return Prometheus text, version 0.0.4: gauges, for a textfile collector."""
         return text([*self._of_all(), *self._of_spaces()])
 
     def _of_all(self) -> Iterator[Metric]:
@@ -104,7 +104,7 @@ class GalleryStats:
             ("index_bytes", "index_bytes", "Size of the index file."),
         ):
             values = {(space.space,): getattr(space, field) for space in self.spaces}
-            given = {labels: value for labels, value in values.items() if value is not None}
-            yield gauge(name, description, given, "space")
+            present = {labels: value for labels, value in values.items() if value is not None}
+            yield gauge(name, description, present, "space")
         states = {(space.space, space.index_state): 1 for space in self.spaces}
         yield gauge("index_state_info", "How the index file stands.", states, "space", "state")

@@ -1,4 +1,4 @@
-"""The one place that logs and counts what happens."""
+"""The only place that logs and counts events."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NAMES = ("speaker", "other")
 class Observer:
     """Logs and counts decisions, changes and errors.  Safe to share among threads.
 
-    What a handler of the log raises reaches the caller, and then nothing was decided.
-    ``without_names`` says whether speakers are logged by their numbers alone.
+    An error of a log handler reaches the caller, who then gets no decision.
+    ``without_names`` returns whether speakers are logged only by number.
     """
 
     def __init__(self, without_names: Callable[[], bool] = lambda: False) -> None:
@@ -33,7 +33,7 @@ class Observer:
         self.counters.decided(decision)
 
     def changed(self, change: ChangeKind, **facts: object) -> None:
-        """Count and log a change; it is done, whatever becomes of the log."""
+        """Count and log a change; the change is already made, even if logging fails."""
         self.counters.changed(change.value)
         if LOG.isEnabledFor(logging.INFO):
             emit("change", self._shown({"kind": change.value, **facts}))
@@ -45,7 +45,7 @@ class Observer:
 
     @contextmanager
     def failures(self, doing: str) -> Iterator[None]:
-        """Have the error that a question or a change ends in counted and logged."""
+        """Count and log the error that ends a question or a change."""
         started = time.perf_counter()
         try:
             yield
@@ -56,7 +56,7 @@ class Observer:
     def failed(self, doing: str, error: Exception, started: float) -> None:
         """Count and log an error of an action that began at a ``time.perf_counter()``.
 
-        It is done once, for one action may be a part of another, and with the error's class alone:
+        Each error is recorded once, since one action may be part of another, and only by its class:
         its message may name people and files.
         """
         if getattr(error, _RECORDED, False):
@@ -80,7 +80,7 @@ def elapsed_ms(started: float) -> float:
 def decision_facts(decision: Decision) -> Mapping[str, object]:
     """Return the fields of a decision's event.
 
-    Of a stranger no name is written: neither the best candidate's nor the runner-up's.
+    For a stranger no name is logged: neither the best candidate nor the runner-up.
     """
     speaker, threshold, quality = decision.speaker, decision.threshold, decision.quality
     return {

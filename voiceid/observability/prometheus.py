@@ -1,7 +1,7 @@
-"""The door to prometheus_client: metrics as Prometheus text, version 0.0.4.
+"""The only user of prometheus_client: metrics as Prometheus text, version 0.0.4.
 
-The library's own counters belong to a whole process and not to one gallery, so its families are
-filled with figures that are counted already.  It is loaded when a text is asked for: 0.1 s.
+The library's own counters belong to a process, not to one gallery, so its metric families are
+filled with existing counts.  The library is loaded only when a text is needed: 0.1 s.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 
 def text(metrics: Iterable[Metric]) -> str:
-    """Return the text; a metric without values is only described."""
+    """Return the text; a metric without values has only its description."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
 
     registry = CollectorRegistry()
@@ -55,7 +55,7 @@ def counter(name: str, description: str, values: Mapping[Labels, float], *labels
 def histogram(
     name: str, description: str, values: Mapping[str, tuple[Mapping[str, int], float]], label: str
 ) -> Metric:
-    """Return a histogram: for each label the buckets, which add up, and the sum."""
+    """Return a histogram: for each label the cumulative buckets, and the sum."""
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
 
     metric = HistogramMetricFamily(f"voiceid_{name}", description, labels=[label])

@@ -1,4 +1,4 @@
-"""What the counters of a process came to, at one moment."""
+"""The counts of a process at one moment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENDS = tuple(
     for reason, outcome in _OUTCOMES.items()
     if reason not in _NEVER[task]
 )
-"""All that can come of a question."""
+"""All possible ends of a question."""
 
 _ERRORS = tuple(
     name
@@ -46,7 +46,7 @@ _ERRORS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class DecisionCount:
-    """How many decisions came out in one way."""
+    """The number of decisions with one task, outcome and reason."""
 
     task: Task
     outcome: Outcome
@@ -56,14 +56,14 @@ class DecisionCount:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How long something took, and how often.
+    """The distribution of a duration.
 
     Parameters
     ----------
     bounds_s : tuple of float
         Upper bounds of the buckets, inclusive; one more bucket is above the last.
     counts : tuple of int
-        In each bucket alone, one more than there are bounds.
+        In each bucket, not cumulative; one more than the bounds.
     """
 
     bounds_s: tuple[float, ...]
@@ -72,12 +72,12 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How often."""
+        """The number of durations."""
         return sum(self.counts)
 
     @property
     def at_most(self) -> dict[str, int]:
-        """How many took at most so many seconds, by bucket as Prometheus names it."""
+        """The cumulative counts, by the upper bound of the bucket as Prometheus names it."""
         bounds = [*map(str, self.bounds_s), "+Inf"]
         return dict(zip(bounds, accumulate(self.counts), strict=True))
 
@@ -93,7 +93,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a `VoiceID` has done since it was opened.
+    """The counts of a `VoiceID` since it was opened.
 
     Parameters
     ----------
@@ -106,14 +106,14 @@ class Stats:
     latencies : mapping of str to Histogram
         From the question to the decision, by task.
     stages : mapping of str to Histogram
-        Of each clip: ``decode`` (and resample), ``detect`` speech, ``embed``; of each question
+        For each clip: ``decode`` (and resample), ``detect`` speech, ``embed``; for each question
         to the gallery: ``search``.
     clips : int
-        Heard to their end, for whatever purpose.
+        Heard to their end, for any purpose.
     audio_s : float
-        Of those clips.
+        The duration of those clips.
     model_load_s : float or None
-        How long the models took to load; None before.
+        The loading time of the models; None before.
     speakers : mapping of str to int, or None
         Enrolled now, by embedding space; None when the database cannot be read.
     """
@@ -144,7 +144,7 @@ class Stats:
     def to_prometheus(self) -> str:
         """Return Prometheus text, version 0.0.4, for a server's ``/metrics``.
 
-        Counters are there before anything is counted: from nothing to 1 is no rate.
+        Every counter starts at 0: Prometheus computes no rate for a new counter that starts at 1.
         """
         return text([*self._counters(), *self._histograms(), *self._gauges()])
 
