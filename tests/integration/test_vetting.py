@@ -57,10 +57,10 @@ def test_a_mean_of_several_people_is_not_taken_for_a_new_one(
         for name in ("alice", "bob")
     ]
     files = write(tmp_path, ["wolf"], [means[0] / 2 + means[1] / 2])
-    with pytest.raises(ChangeRefused, match=r"wolf passes for several speakers: .*alice"):
+    with pytest.raises(ChangeRefused, match=r"wolf matches several speakers: .*alice"):
         gallery.speakers.import_embeddings(**files, space=gallery.models.space, net_speech_s=3.0)
     files = write(tmp_path, ["al", "lee"], [means[0], means[0] + 0.01 * np.eye(len(means[0]))[0]])
-    with pytest.raises(ChangeRefused, match=r"the voice of al passes for several speakers: .*lee"):
+    with pytest.raises(ChangeRefused, match=r"the voice of al matches several speakers: .*lee"):
         gallery.speakers.import_embeddings(**files, space=gallery.models.space, net_speech_s=3.0)
     assert [s.name for s in gallery.speakers.list()] == ["alice", "bob"]
 

@@ -1,8 +1,8 @@
-"""Enrolment: from clips to a speaker whose every sample has been checked.
+"""Enrolment: from clips to a speaker whose samples are all checked.
 
-`checks` finds everything that speaks against the clips, `service` reports all of it at once
-or writes, `bulk` does so for the many people of a `manifest`; `curation` looks after the enrolled
-speakers, and `transfer` brings them over to another model.
+`checks` finds all problems of the clips, `service` reports all of them at once or writes the
+samples, `bulk` enrols the many people of a `manifest`; `curation` maintains the enrolled speakers,
+and `transfer` converts them to another model.
 """
 
 from voiceid.enrollment.checks import Checks, EnrollmentLimits

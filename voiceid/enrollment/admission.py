@@ -1,4 +1,4 @@
-"""What can speak against a person, beside the clips: the name, and that no consent is in force."""
+"""The checks of a person, beside the clips: the name, and a consent in force."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it loads while the models do
 
 
 def check_name(reader: Reader, speaker: Speaker | None, name: str) -> Iterator[EnrollmentProblem]:
-    """Check that a new name passes for no other; ``speaker`` is None when the name is new."""
+    """Check that a new name does not look like another; ``speaker`` is None for a new name."""
     if speaker is None and (other := reader.speakers.look_alikes([name]).get(name)):
         message = f"the name looks like the enrolled {other!r}, in other letters"
         yield EnrollmentProblem("look_alike", None, message, overridable=True)
@@ -25,7 +25,7 @@ def check_name(reader: Reader, speaker: Speaker | None, name: str) -> Iterator[E
 def check_consent(
     before: Speaker | None, person: Person, limits: EnrollmentLimits
 ) -> Iterator[EnrollmentProblem]:
-    """Yield that no consent is in force: where one is needed, or was withdrawn or has ended."""
+    """Yield a problem if no consent is in force: one is needed, was withdrawn, or has ended."""
     consents = (*(() if before is None else before.consents), *person.details.consents)
     has_one = is_consented(consents, datetime.now(UTC))
     if not has_one or (limits.require_consent and not consents):
@@ -34,9 +34,9 @@ def check_consent(
 
 
 def require_consents(limits: EnrollmentLimits, writer: Writer) -> None:
-    """Raise ConsentMissing where the settings ask for consents, and an enrolled speaker has none.
+    """Raise ConsentMissing if the settings require consents, and an enrolled speaker has none.
 
-    However a voice comes into the gallery, it comes through here.
+    Every way to add a voice to the gallery calls this.
     """
     if not (limits.require_consent and writer.effects.enrolled):
         return

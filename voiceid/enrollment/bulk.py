@@ -1,6 +1,6 @@
-"""Many speakers in one go: in parallel, past bad files, and again after a kill.
+"""Enrolment of many people: in parallel, without bad files, and repeatable after a kill.
 
-The hash of a recording says whether it is enrolled already, which costs its decoding only: a
+The hash of a recording shows whether it is already enrolled, and needs only its decoding: a
 second run over the same files embeds nothing twice and changes nothing.
 """
 
@@ -23,7 +23,7 @@ from voiceid.speech.embedder import or_error
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A recording that the speaker has already; heard once more if it is to be kept."""
+    """A recording that the speaker already has; heard again if its audio must be stored."""
 
     heard: Heard | None
 
@@ -34,17 +34,17 @@ _Heard = Heard | AudioError | _Known
 def enroll_all(
     enroller: Enroller, people: Sequence[Person], *, force: bool, dry_run: bool
 ) -> Iterator[EnrollmentReport]:
-    """Yield a report for each person, in order, each when it is on the disk.
+    """Yield a report for each person, in order, as soon as it is on the disk.
 
-    Clips that cannot be read, hold too little speech or come twice are left out, and the
-    report says so; whatever else speaks against a person refuses that person alone.
+    Clips that cannot be read, have too little speech or occur twice are left out, and the
+    report says so; any other problem refuses only that person.
     """
-    before, known = _enrolled(enroller, people)
+    before, enrolled = _enrolled(enroller, people)
     began_at, plan = datetime.now(UTC), Plan() if dry_run else None
 
     def hear(task: tuple[str, AudioSource]) -> Heard | _Known:
         key, source = task
-        if key in known and (digest := enroller.embedder.pcm_sha256(source)) in known[key]:
+        if key in enrolled and (digest := enroller.embedder.pcm_sha256(source)) in enrolled[key]:
             return _Known(enroller.hear(source) if enroller.lacks(digest) else None)
         return enroller.hear(source)
 
@@ -56,14 +56,14 @@ def enroll_all(
         turn = Turn(before.get(key), began_at, plan)
         report = _enroll_one(enroller, person, results, turn, force=force)
         if report.speaker is not None:
-            before[key] = report.speaker  # a name may come twice
+            before[key] = report.speaker  # a name may occur twice
         yield report
 
 
 def _enrolled(
     enroller: Enroller, people: Sequence[Person]
 ) -> tuple[dict[str, Speaker], dict[str, frozenset[str]]]:
-    """Return who is enrolled already, and the recordings of each, by the key of the name."""
+    """Return the enrolled speakers and the recordings of each, by the key of the name."""
     space_id = enroller.embedder.space.id
     speakers, recordings = dict[str, Speaker](), dict[str, frozenset[str]]()
     with enroller.store.read() as reader:
@@ -85,9 +85,9 @@ def _enroll_one(
         for number, (source, result, label) in enumerate(heard, start=1)
         if not isinstance(result, _Known)
     ]
-    known = [r.heard for r in results if isinstance(r, _Known) and r.heard is not None]
-    if known and turn.plan is None:
-        enroller.keep(known)
+    to_keep = [r.heard for r in results if isinstance(r, _Known) and r.heard is not None]
+    if to_keep and turn.plan is None:
+        enroller.keep(to_keep)
     good, left_out = _usable(clips)
     if not good and len(left_out) < len(results):
         return _unchanged(enroller, person, left_out, turn)
@@ -101,7 +101,7 @@ def _enroll_one(
 
 
 def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem, ...]]:
-    """Return the clips to enrol, and why the others are left out."""
+    """Return the clips to enrol, and the problems of the others."""
     good: list[Clip] = []
     problems = []
     seen: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _unchanged(
 ) -> EnrollmentReport:
     """Return the report of a person whose usable clips are all enrolled.
 
-    What is known of the speaker beside the voice may have changed all the same.
+    The details of the speaker may have changed nevertheless.
     """
     changes: tuple[EnrollmentProblem, ...] = ()
     if turn.plan is None and not person.details.changes_nothing:

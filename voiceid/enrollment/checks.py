@@ -1,4 +1,4 @@
-"""What can speak against an enrolment, all of it found before anything is written."""
+"""The checks of an enrolment: all problems are found before anything is written."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 _NAMED = 4
-"""Clips that one message names."""
+"""The most clips that a message names."""
 _NEAREST = 5
-"""Speakers who are looked at for the same voice; one of them may be the speaker."""
+"""The speakers that are compared for the same voice; one of them may be the speaker."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentLimits:
-    """What a speaker needs to be enrolled, and what is kept of it.
+    """The requirements of an enrolment, and the storage of its audio.
 
-    ``min_speech_s`` is a floor, not advice: the error rates in docs/accuracy.md are for three whole
-    sentences, 10 s and more.
+    ``min_speech_s`` is a minimum, not a recommendation: the error rates in docs/accuracy.md are for
+    three whole sentences, 10 s and more.
     """
 
     min_speech_s: float = 3.0  # net, over all of the speaker's samples
-    keep_audio: bool = False  # beside the database, for a switch of the model
+    keep_audio: bool = False  # in files beside the database, for a switch of the model
     require_consent: bool = False  # of every speaker who gets samples
-    names_track: bool = False  # the audio track was chosen, and the others are not meant
+    names_track: bool = False  # the audio track was chosen: other tracks are no problem
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the checks of one enrolment came to."""
+    """The results of the checks of one enrolment."""
 
     problems: tuple[EnrollmentProblem, ...]
     agreements: Mapping[int, float]
@@ -58,7 +58,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """Judges the clips of an enrolment in one embedding space."""
+    """Checks the clips of an enrolment in one embedding space."""
 
     space_id: str
     gallery: Gallery
@@ -74,26 +74,26 @@ class Checks:
         append: bool,
         planned: Planned,
     ) -> Findings:
-        """Return everything that speaks against enrolling the clips, in the reader's snapshot.
+        """Return all problems of enrolling the clips, in the reader's snapshot.
 
-        ``speaker`` gets the clips, None when the name is new; with ``append`` the samples stay.
-        ``planned`` would be enrolled before them.
+        ``speaker`` gets the clips, None for a new name; with ``append`` its samples stay.  A dry
+        run would enrol ``planned`` before the clips.
         """
         enrolled = [] if speaker is None else reader.samples.of(speaker.id, self.space_id)
         samples = [Kept(s.vector, s.quality, s.pcm_sha256, s.source_name) for s in enrolled]
         kept = [*(samples if append else ()), *planned.own]
         rule = self.rule_of(reader)
         case = _Case(reader, self.gallery, rule, speaker, clips, kept, planned.others)
-        # 1. Each clip by itself, and that no recording comes twice.
+        # 1. Check each clip by itself, and that no recording occurs twice.
         problems, usable = _check_clips(clips, self.limits)
         repeated, usable = case.check_repeats(usable)
-        # 2. Is there speech enough in all?
+        # 2. Check that there is enough speech in all.
         net_speech_s = sum(s.quality.net_speech_s for s in kept) + sum(
             clips[i].heard.quality.net_speech_s for i in usable
         )
         missing_s = max(0.0, self.limits.min_speech_s - net_speech_s)
         problems += [*repeated, *_check_speech(net_speech_s, missing_s, self.limits)]
-        # 3. Are they one voice, that of the samples so far, and enrolled under no other name?
+        # 3. Check that they are one voice, that of the samples, and have no other name.
         odd, agreements, agreed = case.check_agreement(usable)
         problems += [*odd, *case.check_other_names(agreed)]
         if not append:
@@ -104,7 +104,7 @@ class Checks:
 def _check_clips(
     clips: Sequence[Clip], limits: EnrollmentLimits
 ) -> tuple[list[EnrollmentProblem], list[int]]:
-    """Check each clip by itself: was it read, is there speech, is it whole and unclipped."""
+    """Check each clip by itself: is it readable, with speech, complete and not clipped."""
     problems, usable = [], []
     unheard = dict(_UNHEARD)
     if limits.names_track:
@@ -127,7 +127,7 @@ def _check_clips(
         for code, advice in unheard.items():
             if code in quality.warnings:
                 message = (
-                    f"not all of it would be enrolled ({'; '.join(quality.unheard)}): {advice}"
+                    f"a part of it would not be enrolled ({'; '.join(quality.unheard)}): {advice}"
                 )
                 problems.append(EnrollmentProblem(code, clip.name, message, overridable=True))
     return problems, usable
@@ -136,20 +136,20 @@ def _check_clips(
 def _several(parts: Sequence[VoicePart]) -> str:
     shown = [str(part) for part in parts[:_NAMED]]
     shown += [f"and {len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
-    named = max(most_spoken(parts), key=lambda span: span[1] - span[0], default=None)
-    by_name = "" if named is None else f"--part {named[0]:.1f}-{named[1]:.1f} or "
+    longest = max(most_spoken(parts), key=lambda span: span[1] - span[0], default=None)
+    by_name = "" if longest is None else f"--part {longest[0]:.1f}-{longest[1]:.1f} or "
     return (
-        f"several people speak in it ({'; '.join(shown)}): enrol what one of them says, with"
+        f"several people speak in it ({'; '.join(shown)}): enrol one of them, with"
         f" {by_name}--solo-part"
     )
 
 
 _UNHEARD = {
-    "partly_judged": "cut it into shorter clips, which are a sample each",
-    "other_tracks": "name the track of the speaker, with --track N (audio.track)",
-    "unheard_data": "play the file to its end, and export what belongs to the speaker again",
+    "partly_judged": "cut it into shorter clips, one sample each",
+    "other_tracks": "choose the track of the speaker, with --track N (audio.track)",
+    "unheard_data": "play the file to its end, and export the part of the speaker again",
 }
-"""What to do about a recording of which a part would not be enrolled, by the warning."""
+"""The remedy for a recording that would be enrolled only in part, by the warning."""
 
 
 def _check_speech(
@@ -157,7 +157,7 @@ def _check_speech(
 ) -> Iterator[EnrollmentProblem]:
     if missing_s > 0:
         message = (
-            f"{net_speech_s:.1f} s of net speech in all, {missing_s:.1f} s short of the"
+            f"{net_speech_s:.1f} s of net speech in all, {missing_s:.1f} s less than the"
             f" {limits.min_speech_s:g} s that an enrolment needs"
         )
         yield EnrollmentProblem("too_little_speech", None, message, overridable=False)
@@ -165,7 +165,7 @@ def _check_speech(
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """The clips of one enrolment, and what they are judged against."""
+    """The clips of one enrolment, and the data for their checks."""
 
     reader: Reader
     gallery: Gallery
@@ -176,7 +176,7 @@ class _Case:
     planned: Mapping[str, Sequence[Kept]]
 
     def check_repeats(self, usable: list[int]) -> tuple[list[EnrollmentProblem], list[int]]:
-        """Check that no recording comes twice: here, in the speaker's samples, or in others'."""
+        """Check that no recording occurs twice: here, in samples of the speaker, or of others."""
         enrolled = {sample.pcm_sha256: sample.source_name for sample in self.kept}
         digests = [self.clips[i].heard.pcm_sha256 for i in usable]
         owners = self.reader.samples.owners(digests)
@@ -211,7 +211,7 @@ class _Case:
     def check_agreement(
         self, usable: list[int]
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Check that the new clips are one voice, that of the kept samples; see `odd_ones`."""
+        """Check that the new clips are the voice of the kept samples; see `odd_ones`."""
         vectors, qualities = self._joined(self.kept, usable)
         kept = range(len(self.kept))
         odd, agreements = odd_ones(vectors, qualities, self.rule, kept)
@@ -232,11 +232,11 @@ class _Case:
             return
         vectors, qualities = self._joined(replaced, usable)
         new, old = range(len(replaced), len(vectors)), range(len(replaced))
-        found = parting(new, old, vectors, qualities, self.rule)
-        if not accepted(found.agreement, found.needed):
+        gap = parting(new, old, vectors, qualities, self.rule)
+        if not accepted(gap.agreement, gap.needed):
             message = (
                 f"these clips do not agree with the {len(replaced)} samples that they would replace"
-                f" (score {found.agreement:.3f}, needed {found.needed:.3f}): another voice?"
+                f" (score {gap.agreement:.3f}, needed {gap.needed:.3f}): another voice?"
             )
             yield EnrollmentProblem("inconsistent", None, message, overridable=True)
 
@@ -297,7 +297,7 @@ class _Case:
 
 
 def _and(names: Iterable[str]) -> str:
-    """Return names as a list in a sentence; of more than four the first three and how many more."""
+    """Return names as a list in a sentence; of more than four, three and the number of others."""
     names = list(names)
     if len(names) > _NAMED:
         names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]

@@ -1,4 +1,4 @@
-"""Who is to be enrolled, and what came of each of their clips."""
+"""A person to enrol, and the result of hearing each clip."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from voiceid.domain import (
 from voiceid.errors import AudioError, ChannelsDiffer, ConfigError
 
 SOLO: Final = "solo"
-"""Of each recording the parts of the voice that speaks most."""
+"""In each recording, the parts of the voice that speaks most."""
 Part: TypeAlias = tuple[float, float] | str
 """Start and end in seconds; `SOLO`; or the name of a voice, as a diarization calls it."""
 _EDGE_S = 0.5
@@ -33,12 +33,12 @@ _EDGE_S = 0.5
 _SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
 
 
-def sources_of(given: AudioSource | Iterable[AudioSource]) -> tuple[AudioSource, ...]:
-    """Return the sources that were given: one alone, or several."""
-    with_rate = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)  # noqa: PLR2004 - samples and rate
-    if with_rate or isinstance(given, _SINGLE) or hasattr(given, "read"):
-        return (cast("AudioSource", given),)
-    return tuple(cast("Iterable[AudioSource]", given))
+def sources_of(sources: AudioSource | Iterable[AudioSource]) -> tuple[AudioSource, ...]:
+    """Return the sources of an argument: one source, or several."""
+    with_rate = isinstance(sources, tuple) and len(sources) == 2 and isinstance(sources[1], Real)  # noqa: PLR2004 - samples and rate
+    if with_rate or isinstance(sources, _SINGLE) or hasattr(sources, "read"):
+        return (cast("AudioSource", sources),)
+    return tuple(cast("Iterable[AudioSource]", sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,20 @@ class Person:
     sources : tuple of AudioSource
         Their recordings, one utterance each.
     labels : tuple of str
-        Where each was recorded, e.g. ``phone``, as many as sources; empty: not said.
+        Where each was recorded, e.g. ``phone``, one per source; empty: unknown.
     details : SpeakerDetails
-        What is known of them beside the voice.
+        Facts about the person beside the voice.
     part : (float, float) or str or None
-        The part of the only recording that is theirs, in seconds, or the name of their voice there,
-        as a diarization calls it; or `SOLO`: of each recording the voice that speaks most.
+        The person's part of the only recording, in seconds, or the name of their voice in it,
+        as a diarization names it; or `SOLO`: in each recording, the voice that speaks most.
 
     Raises
     ------
     SpeakerNameInvalid, SpeakerDetailInvalid
     ConfigError
-        The part is none, or there are several recordings.
+        The part is invalid, or there are several recordings.
     ValueError
-        Labels and sources are not as many.
+        The numbers of labels and sources differ.
     """
 
     name: str
@@ -93,15 +93,15 @@ def _require_part(part: Part | None, n_sources: int) -> None:
         )
     if n_sources != 1:
         raise ConfigError(
-            f"a part was named, and there are {n_sources} recordings",
-            hint="Enrol each recording of which a part is wanted by itself.",
+            f"a part of a recording was chosen, but there are {n_sources} recordings",
+            hint="Enrol the recordings one by one, each with its part.",
         )
 
 
 def most_spoken(parts: Sequence[VoicePart]) -> Spans:
-    """Return the parts of the voice that speaks most, where no other does; empty: of none.
+    """Return the parts of the voice that speaks most, where it speaks alone; may be empty.
 
-    A change of the voice is known to half a second, and nothing so near to it is taken.
+    The time of a change of voice is known to half a second: parts are cut by that on each side.
     """
     spans: dict[int, list[tuple[float, float]]] = {}
     for at, part in enumerate(parts):
@@ -115,7 +115,7 @@ def most_spoken(parts: Sequence[VoicePart]) -> Spans:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard of a clip: the recording if it is to be kept, and who speaks when if several.
+    """The result of hearing a clip; with its audio to store, and its parts if several people speak.
 
     The utterance is without its speech.
     """
@@ -123,12 +123,12 @@ class Heard:
     utterance: Utterance
     tape: Tape | None
     parts: tuple[VoicePart, ...] = ()
-    fingerprint: bytes = b""  # to know the recording again; empty: it is not kept
+    fingerprint: bytes = b""  # to recognize the recording later; empty: not stored
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip as given: what came of it, or why nothing did; and where it was recorded."""
+    """A clip to enrol: its utterance or its error, and where it was recorded."""
 
     name: str
     utterance: Utterance | None
@@ -140,20 +140,20 @@ class Clip:
 
     @property
     def heard(self) -> Utterance:
-        """The utterance; raises ValueError when the clip could not be read."""
+        """The utterance; raises ValueError if the clip could not be read."""
         if self.utterance is None:
             raise ValueError(f"{self.name} was not read")
         return self.utterance
 
     @property
     def vector(self) -> Float32Array:
-        """The embedding's vector (dim,); raises ValueError when there is none."""
+        """The embedding's vector (dim,); raises ValueError if there is none."""
         if self.heard.embedding is None:
             raise ValueError(f"{self.name} has no embedding")
         return self.heard.embedding.vector
 
     def unusable(self) -> EnrollmentProblem | None:
-        """Return why there is nothing in the clip to enrol, or None."""
+        """Return why the clip cannot be enrolled, or None."""
         if self.utterance is None:
             code = "channels_differ" if isinstance(self.error, ChannelsDiffer) else "unreadable"
             message = "" if self.error is None else f"{self.error}. {self.error.hint}"
@@ -168,7 +168,7 @@ class Clip:
 
 
 def clip_of(source: AudioSource, result: Heard | AudioError, number: int, label: str = "") -> Clip:
-    """Return the clip of what the embedder made of a source, the ``number``-th given."""
+    """Return the clip for the embedder's result of a source, the ``number``-th of the call."""
     if isinstance(result, Heard):
         utterance = result.utterance
         of_it = (result.tape, result.parts, result.fingerprint)

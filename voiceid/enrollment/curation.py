@@ -1,6 +1,6 @@
-"""Care of the enrolled speakers: who is twice in the gallery, which samples do not fit.
+"""Maintenance of the enrolled speakers: duplicate speakers, and samples that do not fit.
 
-Every change is one transaction, and is judged on the snapshot that it changes.
+Every change is one transaction, and is checked on the snapshot that it changes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # it loads while the models do
 
 @dataclass(frozen=True, slots=True)
 class Curator:
-    """Looks after the enrolled speakers.  Safe to share among threads."""
+    """Maintains the enrolled speakers.  Safe to share among threads."""
 
     space: EmbeddingSpace  # in which voices are compared
     store: Store
@@ -55,8 +55,8 @@ class Curator:
     def merge(self, into: str, other: str, *, force: bool, dry_run: bool) -> Merge:
         """Give all samples of ``other`` to ``into``, and remove ``other``.
 
-        The groups and consents of both are joined, and of metadata that both have ``into``'s
-        stays.  The stricter standing holds: the sooner expiry, and disabled if either is.
+        The groups and consents of both are joined; for metadata of both, the value of ``into``
+        stays.  The stricter standing holds: the earlier expiry, and disabled if either is.
         """
         if dry_run:
             with self.store.read() as reader:
@@ -87,7 +87,7 @@ class Curator:
     def split(
         self, name: str, new_name: str, sample_ids: Sequence[int], *, force: bool, dry_run: bool
     ) -> Split:
-        """Give samples of a speaker to a new one: those named, or else those that do not fit."""
+        """Move samples of a speaker to a new one: the chosen ones, or those that do not fit."""
         if dry_run:
             with self.store.read() as reader:
                 return Split(None, None, tuple(self._split_plan(reader, name, sample_ids)))
@@ -109,7 +109,7 @@ class Curator:
         return Split(speaker, new, tuple(moved))
 
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
-        """Erase samples of a speaker, and return what they were."""
+        """Erase samples of a speaker, and return them."""
         with self.door(ChangeKind.REMOVE_SAMPLES) as change:
             writer = change.writer
             speaker = writer.speakers.get(name)
@@ -123,7 +123,7 @@ class Curator:
         first, second = reader.speakers.get(into), reader.speakers.get(other)
         if first.id == second.id:
             raise ChangeRefused(
-                f"{into} and {other} are one speaker already", hint="Name two speakers."
+                f"{into} and {other} are the same speaker", hint="Name two speakers."
             )
         kept, new = (reader.samples.of(s.id, self.space.id) for s in (first, second))
         likeness = self._likeness(reader, first, second)
@@ -182,7 +182,7 @@ class Curator:
         return others[0] if others else None
 
     def _likeness(self, reader: Reader, a: Speaker, b: Speaker) -> Likeness | None:
-        """Compare two speakers as a clip as long as the shorter one's samples would be."""
+        """Compare two speakers, like a clip with the speech of the speaker who has less of it."""
         centroids = [reader.centroids.of(speaker.id, self.space.id) for speaker in (a, b)]
         if centroids[0] is None or centroids[1] is None:
             return None
@@ -221,11 +221,11 @@ def _require_alike(plan: Merge) -> None:
             f"{names} are not one voice: score {alike.score:.3f} < threshold"
             f" {alike.threshold.value:g} ({alike.threshold.source})"
         )
-    raise ChangeRefused(message, hint="Nothing was changed. --force merges them all the same.")
+    raise ChangeRefused(message, hint="Nothing was changed. --force merges them nevertheless.")
 
 
 def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
-    """Return the details that two speakers have as one."""
+    """Return the details of two speakers after a merge."""
     expiries: list[datetime] = [s.expires_at for s in (into, other) if s.expires_at is not None]
     barred = into.disabled_at is not None or other.disabled_at is not None
     return SpeakerDetails(
@@ -246,8 +246,8 @@ def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]
 
 
 def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:
-    """Raise ChangeRefused when the speaker would be left without a sample."""
+    """Raise ChangeRefused if the speaker would have no sample left."""
     if len(reader.samples.with_copies(gone)) >= len(reader.samples.of(speaker.id)):
         raise ChangeRefused(
-            f"{speaker.name} would be left without a sample; nothing was changed", hint=hint
+            f"{speaker.name} would have no sample left; nothing was changed", hint=hint
         )

@@ -1,7 +1,7 @@
-"""Lists of people to enrol; `voiceid.listing` says what stands in them.
+"""Lists of people to enrol; `voiceid.listing` describes their form.
 
-Each line is one recording; its path is relative to the list's own folder.  Lines of one name are
-one person, in whatever order they come.
+Each line is one recording; its path is relative to the folder of the list.  Lines with one name
+are one person, in any order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voiceid.listing import FORM, META, Problems, labelled_rows, text_in
 
 @dataclass(slots=True)
 class _Entry:
-    """What the lines read so far say about one person."""
+    """The facts about one person in the lines read so far."""
 
     name: str
     sources: list[str] = field(default_factory=list)
@@ -52,12 +52,12 @@ class _Entry:
 def read_manifest(
     path: Path, warn: Callable[[str], None] = lambda _: None, content: str | None = None
 ) -> list[Person]:
-    """Return the people of a list, in the order in which their names first come.
+    """Return the people of a list, in the order of the first lines with their names.
 
-    ``warn`` is called once with the lines whose expiry is past, if there are any.  The file is
-    read unless its ``content`` is given.
+    ``warn`` is called once with the lines whose expiry has passed, if there are any.  The file
+    is read unless its ``content`` is given.
 
-    Raises ManifestInvalid with every line that is wrong, or that contradicts another.
+    Raises ManifestInvalid with every line that is wrong, or contradicts another line.
     """
     entries: dict[str, _Entry] = {}
     problems, past = Problems(), Problems()
@@ -72,7 +72,7 @@ def read_manifest(
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ManifestInvalid(
-            f"the list {path} cannot be read: {why}", hint="It must be a text file."
+            f"the list {path} cannot be read: {why}", hint="The list must be a text file."
         ) from error
     if problems:
         raise ManifestInvalid(
@@ -81,17 +81,17 @@ def read_manifest(
     if not entries:
         raise ManifestInvalid(f"the list {path} is empty", hint=FORM)
     if past:
-        warn(f"the list {path} has expiries that are past: never accepted are\n  {past}")
+        warn(f"the list {path} has expired speakers, who are never accepted:\n  {past}")
     return [entry.person() for entry in entries.values()]
 
 
 def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> SpeakerDetails:
-    """Add a line to what is known, and return its details.
+    """Add a line to the entries, and return its details.
 
     Raises ValueError and the errors of names and details.
     """
     if attack := text_in(row, "attack"):
-        raise ValueError(f"it is an attack, {attack}, which is not enrolled")
+        raise ValueError(f"it is an attack, {attack}, and attacks are not enrolled")
     name = speaker_name(text_in(row, "name"))
     expires = text_in(row, "expires")
     details = SpeakerDetails(
@@ -109,7 +109,7 @@ def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> S
 
 
 def _merge(entry: _Entry, details: SpeakerDetails) -> None:
-    """Join what two lines say of one person; raises ValueError when they contradict."""
+    """Add the details of a line to a person; raises ValueError if they contradict."""
     for key, value in details.metadata.items():
         if entry.metadata.setdefault(key, value) != value:
             raise ValueError(f"{entry.name} has two values of {key!r}")
@@ -133,7 +133,7 @@ def _consents(row: Mapping[str, Any]) -> tuple[Consent, ...]:
 
 
 def _several(row: Mapping[str, Any], column: str) -> list[str]:
-    """Return the texts of a cell (parted by ``;``), or of a JSON list."""
+    """Return the texts of a cell (separated by ``;``), or of a JSON list."""
     value = row.get(column)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
@@ -141,7 +141,7 @@ def _several(row: Mapping[str, Any], column: str) -> list[str]:
 
 
 def _metadata(row: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return ``key=value`` pairs (parted by ``;``), or a JSON object, and ``meta.KEY`` columns."""
+    """Return ``key=value`` pairs (split at ``;``) or a JSON object, and ``meta.KEY`` columns."""
     value = row.get("metadata")
     pairs: dict[str, str | None] = {}
     if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):

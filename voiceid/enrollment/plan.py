@@ -1,4 +1,4 @@
-"""What a dry run of a list would have enrolled so far: it writes nothing, so it has to remember."""
+"""The samples that a dry run of a list would have enrolled so far; it writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voiceid.enrollment.clips import Clip
 
 
 class Kept(NamedTuple):
-    """What a new clip is compared with: a sample that is enrolled, or would be."""
+    """A sample to compare a new clip with: enrolled, or planned in a dry run."""
 
     vector: Float32Array
     quality: QualityReport
@@ -21,21 +21,21 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would be enrolled when a person's turn comes: under the name, and under others."""
+    """The planned samples before a person's turn: under the same name, and under others."""
 
     own: Sequence[Kept] = ()
     others: Mapping[str, Sequence[Kept]] = field(default_factory=dict)
 
 
 class Plan:
-    """The people of a list who would be enrolled."""
+    """The people of a list that a dry run would enrol."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._kept: dict[str, list[Kept]] = {}
 
     def add(self, name: str, clips: Sequence[Clip]) -> None:
-        """Remember that these clips would be enrolled under a name."""
+        """Add the clips that would be enrolled under a name."""
         key = speaker_key(name)
         self._names.setdefault(key, name)
         self._kept.setdefault(key, []).extend(
@@ -44,7 +44,7 @@ class Plan:
         )
 
     def at(self, name: str) -> Planned:
-        """Return what would be enrolled when the turn of a name comes."""
+        """Return the planned samples before the turn of a name."""
         key = speaker_key(name)
         others = {self._names[other]: kept for other, kept in self._kept.items() if other != key}
         return Planned(tuple(self._kept.get(key, ())), others)

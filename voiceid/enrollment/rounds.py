@@ -1,8 +1,8 @@
-"""From rounds of spoken words to tokens: where each word is, and whether the rounds agree.
+"""From rounds of spoken words to tokens: find each word, and check that the rounds agree.
 
 A round is one recording of all words in a known order, with a pause after each.  It is cut at its
 longest pauses; then each round is matched with the others, as an answer with the code of all words,
-and cut where the words are found.  What does not agree with the others is refused.
+and cut where the words are found.  A round that does not agree with the others is refused.
 """
 
 from __future__ import annotations
@@ -17,53 +17,50 @@ from voiceid.errors import ChangeRefused
 from voiceid.speech.word_features import WordFeatures
 
 _PAUSE_FRAMES = 8
-"""The least pause between words: 80 ms."""
+"""The shortest pause between words: 80 ms."""
 _EDGE_FRAMES = 8
-"""What is soft around the loud frames of a word, at most half of the pause."""
+"""The quiet frames around the loud frames of a word, at most half of the pause."""
 _MOST_TIMES = 2.5
-"""The length of a word in one round to that in most."""
+"""The limit of the ratio of a word's length in one round to its median length."""
 MAX_EXCESS = 0.7
-"""Of a round among the others; see `voiceid.verification.spoken_code`."""
+"""The limit for a round against the others; see `voiceid.verification.spoken_code`."""
 
 
 def vocabulary_of(
     words: Sequence[str], rounds: Sequence[WordFeatures], names: Sequence[str]
 ) -> Vocabulary:
-    """Return the words with their tokens; raises ChangeRefused, which names the round."""
+    """Return the words with their tokens; raises ChangeRefused with the name of the round."""
     cuts = [
-        _at_pauses(one.is_speech, len(words), name) for one, name in zip(rounds, names, strict=True)
+        _at_pauses(features.is_speech, len(words), name)
+        for features, name in zip(rounds, names, strict=True)
     ]
     code, refined = range(len(words)), []
-    for at, (one, name) in enumerate(zip(rounds, names, strict=True)):
+    for at, (features, name) in enumerate(zip(rounds, names, strict=True)):
         others = [i for i in range(len(rounds)) if i != at]
-        found = match(
-            one.frames,
-            one.is_speech,
-            _tokens([rounds[i].frames for i in others], [cuts[i] for i in others]),
-            code,
-        )
-        if found.excess > MAX_EXCESS:
-            said = found.words
-            worst = max(range(len(said)), key=lambda i: said[i].distance, default=0)
+        tokens = _tokens([rounds[i].frames for i in others], [cuts[i] for i in others])
+        matched = match(features.frames, features.is_speech, tokens, code)
+        if matched.excess > MAX_EXCESS:
+            spoken = matched.words
+            worst = max(range(len(spoken)), key=lambda i: spoken[i].distance, default=0)
             raise ChangeRefused(
-                f"{name} does not fit the other rounds, least at {words[worst]!r}",
+                f"{name} does not fit the other rounds, worst at {words[worst]!r}",
                 hint="Say all words in their order in each round, with a pause of half a second"
                 " after each; nothing was changed.",
             )
-        refined.append([(word.start, word.end) for word in found.words])
+        refined.append([(word.start, word.end) for word in matched.words])
     _require_one_length(words, refined, names)
-    return Vocabulary(tuple(words), _tokens([one.frames for one in rounds], refined))
+    return Vocabulary(tuple(words), _tokens([features.frames for features in rounds], refined))
 
 
-def require_words(one: WordFeatures, n_words: int) -> None:
-    """Raise ChangeRefused unless a round has so many words with pauses between them."""
-    _at_pauses(one.is_speech, n_words, "the round")
+def require_words(features: WordFeatures, n_words: int) -> None:
+    """Raise ChangeRefused unless a round has this number of words with pauses between them."""
+    _at_pauses(features.is_speech, n_words, "the round")
 
 
 def _require_one_length(
     words: Sequence[str], cuts: Sequence[Sequence[tuple[int, int]]], names: Sequence[str]
 ) -> None:
-    """Raise ChangeRefused where a word is much longer in one round than in most."""
+    """Raise ChangeRefused if a word is much longer or shorter in one round than in most."""
     lengths = np.array([[end - start for start, end in spans] for spans in cuts])
     ratios = np.log(lengths / np.median(lengths, axis=0))
     at, word = np.unravel_index(np.abs(ratios).argmax(), ratios.shape)
@@ -84,7 +81,7 @@ def _at_pauses(is_speech: BoolArray, n_words: int, name: str) -> list[tuple[int,
     if len(longest) < n_words - 1 or (gaps[longest] < _PAUSE_FRAMES).any():
         n_found = 1 + int((gaps >= _PAUSE_FRAMES).sum())
         raise ChangeRefused(
-            f"{name} has {n_found} words with pauses between them, and {n_words} are wanted",
+            f"{name} has {n_found} words with pauses between them, but {n_words} are needed",
             hint="Say each word once, with a pause of half a second after it; nothing was changed.",
         )
     starts = [loud[0, 0], *(loud[i + 1, 0] for i in longest)]
@@ -93,7 +90,7 @@ def _at_pauses(is_speech: BoolArray, n_words: int, name: str) -> list[tuple[int,
 
 
 def _widened(spans: list[tuple[int, int]], n_frames: int) -> list[tuple[int, int]]:
-    """Return spans with what is soft around them."""
+    """Return spans with the quiet frames around them."""
     ends, starts = [0, *(end for _, end in spans)], [*(start for start, _ in spans), n_frames]
     gaps = [start - end for end, start in zip(ends, starts, strict=True)]
     shares = [gaps[0], *(gap // 2 for gap in gaps[1:-1]), gaps[-1]]
@@ -106,7 +103,9 @@ def _widened(spans: list[tuple[int, int]], n_frames: int) -> list[tuple[int, int
 
 def _tokens(frames: Sequence[Float32Array], cuts: Sequence[Sequence[tuple[int, int]]]) -> Tokens:
     pieces = [
-        one[start:end] for one, spans in zip(frames, cuts, strict=True) for start, end in spans
+        features[start:end]
+        for features, spans in zip(frames, cuts, strict=True)
+        for start, end in spans
     ]
     lengths = np.array([len(piece) for piece in pieces])
     words = np.concatenate([np.arange(len(spans)) for spans in cuts])

@@ -1,4 +1,4 @@
-"""The enrolment service: listen, check, write, in this order.
+"""The enrolment service: hear the clips, check them, write the samples, in this order.
 
 The checks and the writing share one transaction, so that two enrolments at the same time
 cannot both pass a check that only one of them should.
@@ -49,30 +49,30 @@ _KINDS: Mapping[Mode, ChangeKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A person's turn: the speaker as enrolled when it began, and the plan of a dry run."""
+    """A person's turn: the speaker as enrolled at its start, and the plan of a dry run."""
 
     before: Speaker | None
     began_at: datetime
     plan: Plan | None
 
     def changes(self, now_enrolled: Speaker | None, now: datetime) -> Iterator[EnrollmentProblem]:
-        """Yield what became of the speaker meanwhile that an enrolment must not undo."""
-        before, what = self.before, ""
+        """Yield a change of the speaker during the turn, which the enrolment must not undo."""
+        before, event = self.before, ""
         if before is None:
-            return  # a name that another enrolment gave meanwhile: the voices must agree
+            return  # if another enrolment made the name meanwhile, the voices must agree
         if now_enrolled is None or now_enrolled.id != before.id:
-            what = "was removed"
+            event = "was removed"
         elif (now_enrolled.disabled_at, now_enrolled.expires_at) != (
             before.disabled_at,
             before.expires_at,
         ):
-            what = "was disabled, enabled or given another expiry"
+            event = "was disabled, enabled or given another expiry"
         elif before.expires_at is not None and self.began_at < before.expires_at <= now:
-            what = "expired"
+            event = "expired"
         elif set(now_enrolled.groups) != set(before.groups):
-            what = "was given other groups"
-        if what:
-            message = f"{before.name} {what} while the clips were read: look, and enrol again"
+            event = "was given other groups"
+        if event:
+            message = f"{before.name} {event} while the clips were read: check, and enrol again"
             yield EnrollmentProblem("changed_meanwhile", None, message, overridable=False)
 
 
@@ -83,20 +83,20 @@ class Enroller:
     embedder: Embedder
     store: Store
     checks: Checks
-    kept: KeptAudio  # used if the limits of ``checks`` say so
+    kept: KeptAudio  # used with `EnrollmentLimits.keep_audio`
     door: Door
     parts_of: Callable[[Utterance], tuple[VoicePart, ...]]  # who speaks when, if several do
-    alone: Callable[[AudioSource, str], Spans]  # where a voice of a recording speaks alone
-    knows_again: bool = False  # whether fingerprints are kept
+    alone: Callable[[AudioSource, str], Spans]  # where a voice speaks alone in a recording
+    knows_again: bool = False  # whether fingerprints are stored
 
     def enroll(
         self, person: Person, mode: Mode = "append", *, force: bool = False, dry_run: bool = False
     ) -> EnrollmentReport:
-        """Enrol the clips of a person as samples of the speaker of that name.
+        """Enrol the clips of a person as samples of the speaker with that name.
 
-        ``mode`` says whether the samples of this space stay, and with ``collect`` too little speech
-        is kept, of a speaker who is disabled until there is enough.  ``force`` overrides the
-        problems that are judgement; each override is recorded.  Raises EnrollmentRefused with every
+        ``mode`` says whether the samples of this space stay; ``collect`` also accepts too little
+        speech, and disables the speaker until there is enough.  ``force`` overrides the problems
+        that are judgements; each override is recorded.  Raises EnrollmentRefused with every
         problem.
         """
         started = time.perf_counter()
@@ -113,14 +113,14 @@ class Enroller:
         return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
     def enrolled(self, name: str) -> Speaker | None:
-        """Return the speaker of a name as enrolled now, or None."""
+        """Return the enrolled speaker with a name, or None."""
         with self.store.read() as reader:
             return reader.speakers.find(name)
 
     def enroll_clips(
         self, person: Person, clips: Sequence[Clip], turn: Turn, *, mode: Mode, force: bool
     ) -> EnrollmentReport:
-        """Enrol clips that were heard already; see :meth:`enroll`."""
+        """Enrol clips that were already heard; see :meth:`enroll`."""
         started = time.perf_counter()
         if turn.plan is not None:
             with self.store.read() as reader:
@@ -135,7 +135,7 @@ class Enroller:
             speaker = self._write(change.writer, person, report, clips)
             elapsed_ms = (time.perf_counter() - started) * 1e3
             report = replace(report, speaker=speaker, enrolled=True, elapsed_ms=elapsed_ms)
-            # 3. Say what was done.
+            # 3. Record the change.
             change.record(
                 change=ChangeKind.ENROLL if is_new else _KINDS[mode],
                 speaker=speaker.name,
@@ -155,7 +155,7 @@ class Enroller:
         *,
         force: bool,
     ) -> EnrollmentReport:
-        """Return the report of an enrolment that nothing speaks against; else raise."""
+        """Return the report of an enrolment; raises EnrollmentRefused for blocking problems."""
         started = time.perf_counter()
         reader.spaces.require_current(self.embedder.space.id)
         before = reader.speakers.find(person.name)
@@ -185,7 +185,7 @@ class Enroller:
         return report
 
     def hear(self, source: AudioSource, part: Part | None = None) -> Heard:
-        """Return what is heard of a clip, or of its part; raises AudioError, ModelError."""
+        """Hear a clip, or a part of it; raises AudioError, ModelError."""
         tape = Tape() if self.checks.limits.keep_audio else None
         cut: Cut | None = self._solo if part == SOLO else None
         if isinstance(part, tuple):
@@ -206,11 +206,11 @@ class Enroller:
         return most_spoken(self.parts_of(utterance))
 
     def lacks(self, pcm_sha256: str) -> bool:
-        """Whether a recording should be kept, and is not."""
+        """Whether the audio of a recording must be stored, and is not yet."""
         return self.checks.limits.keep_audio and not self.kept.has(pcm_sha256)
 
     def keep(self, heard: Sequence[Heard]) -> None:
-        """Keep recordings that are enrolled already; raises StoreError."""
+        """Store the audio of enrolled recordings; raises StoreError."""
         digests = [clip.utterance.pcm_sha256 for clip in heard]
         with self.store.write() as writer:  # so that none of them is removed meanwhile
             owners = writer.samples.owners(digests)
@@ -224,7 +224,7 @@ class Enroller:
         space = self.embedder.space
         speaker = report.speaker or writer.speakers.add(person.name)
         for clip in clips:
-            if clip.tape is not None:  # before the commit: what is enrolled with audio has it
+            if clip.tape is not None:  # before the commit: committed samples have their audio
                 self.kept.put(clip.heard.pcm_sha256, clip.tape)
         if report.mode == "replace":
             writer.samples.remove_of(speaker.id, space.id)
@@ -239,8 +239,8 @@ class Enroller:
         ]
         details = person.details
         if report.mode == "collect":
-            kept = writer.samples.of(speaker.id, space.id)
-            details = replace(details, enabled=_collected(report, speaker, kept))
+            earlier = writer.samples.of(speaker.id, space.id)
+            details = replace(details, enabled=_collected(report, speaker, earlier))
         writer.samples.add(speaker.id, space, samples)
         for clip in clips:
             if clip.fingerprint:
@@ -259,16 +259,16 @@ def _overrides(problem: EnrollmentProblem, mode: Mode, force: bool) -> bool:
     return (force and problem.overridable) or (mode == "collect" and problem.code == _SHORT)
 
 
-def _collected(report: EnrollmentReport, speaker: Speaker, kept: Sequence[Sample]) -> bool | None:
-    """Return whether a speaker is enabled with the samples that join those kept; None: as before.
+def _collected(report: EnrollmentReport, speaker: Speaker, old: Sequence[Sample]) -> bool | None:
+    """Return whether a speaker is enabled with the new samples; None: no change.
 
-    The first of too little speech disables them.  With enough, only that is undone: whom an
-    operator disabled, and whose samples were once enough, stays so.
+    The first samples with too little speech disable the speaker, and enough speech enables them.
+    A speaker whom an operator disabled, or who once had enough speech, stays disabled.
     """
     if report.missing_speech_s > 0:
-        return None if kept else False
-    was_short = kept and all(_SHORT in sample.overrides for sample in kept)
-    return True if was_short and speaker.disabled_at == kept[0].created_at else None
+        return None if old else False
+    was_short = old and all(_SHORT in sample.overrides for sample in old)
+    return True if was_short and speaker.disabled_at == old[0].created_at else None
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:

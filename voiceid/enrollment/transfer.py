@@ -1,7 +1,7 @@
-"""Speakers from one embedding space to another: by their kept audio, or by their embeddings.
+"""Conversion of speakers to another embedding space: from stored audio, or from embeddings.
 
-A space in which the embeddings of the same encoder are compensated needs no audio: what it holds
-is a function of the embeddings as the encoder made them.
+A space with compensated embeddings of the same encoder needs no audio: its embeddings are a
+function of the encoder's embeddings.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ if TYPE_CHECKING:  # it loads while the models do
 _LOOKED_AT = 1000
 """Samples that are read at once."""
 _AT_ONCE = 16
-"""Recordings whose embeddings are written in one transaction: some milliseconds."""
+"""Recordings whose embeddings are written in one transaction, of some milliseconds."""
 
 Tell: TypeAlias = Callable[[int, int], None]
-"""Receives how many recordings are heard, of how many."""
+"""Receives the number of heard recordings, and of all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Brings samples over to another model."""
+    """Converts samples to another model."""
 
     store: Store
     door: Door
     kept: KeptAudio
-    min_speech_s: float  # net, that a speaker needs in all
+    min_speech_s: float  # net speech that a speaker needs in all
 
     def prepare(
         self, model: SpeakerModel, change: ModelSwitch, tell: Tell | None
     ) -> dict[str, str]:
-        """Hear what is kept and waits with a model; return what gave nothing, and why."""
+        """Hear the waiting recordings with a model; return the unusable ones, and why."""
         if change.from_space == model.space.raw.id and model.compensation is not None:
             self._compensate(model.space, model.compensation, change)
             return {}
@@ -63,7 +63,7 @@ class Transfer:
         for batch in self._waiting(change, recordings):
             heard = self._heard(model, batch)
             unusable |= {sha: why for sha, why in heard.items() if isinstance(why, str)}
-            vectors = {sha: what for sha, what in heard.items() if isinstance(what, Embedding)}
+            vectors = {sha: value for sha, value in heard.items() if isinstance(value, Embedding)}
             if vectors:
                 with self.door(ChangeKind.PREPARE_SWITCH) as opened:
                     require_open(opened.writer, change)
@@ -76,7 +76,7 @@ class Transfer:
     def progress(
         self, reader: Reader, change: ModelSwitch, unusable: Mapping[str, str]
     ) -> SwitchStatus:
-        """Return how far a switch is, and who is left behind as things are."""
+        """Return the progress of a switch, and the speakers it would leave behind now."""
         kept, hash_of = self.kept.recordings(), self.kept.stored_hash
         counts = dict.fromkeys(("speakers", "recordings", "prepared", "waiting"), 0)
         partly, behind = list[str](), list[str]()
@@ -88,7 +88,7 @@ class Transfer:
                 r for r in lacking if hash_of(r.pcm_sha256) in kept and r.pcm_sha256 not in unusable
             ]
             reached_s = samples[0].has_s + sum(row.net_speech_s for row in waiting)
-            # A hair less: the two sums are not in one order.
+            # Allow for rounding: the two sums are added in different orders.
             if reached_s < min(self.min_speech_s, samples[0].had_s) - 1e-6 or not reached_s:
                 behind.append(name)
             elif len(waiting) < len(lacking):
@@ -110,7 +110,7 @@ class Transfer:
     def _compensate(
         self, space: EmbeddingSpace, compensation: Compensation, change: ModelSwitch
     ) -> None:
-        """Bring every sample over that the new space lacks, without hearing it again."""
+        """Convert every sample that the new space lacks, without hearing it again."""
         for batch in self._waiting(change, None):
             with self.door(ChangeKind.PREPARE_SWITCH) as opened:
                 require_open(opened.writer, change)
@@ -122,9 +122,9 @@ class Transfer:
                     _add(opened.writer, change, vectors)
 
     def _waiting(self, change: ModelSwitch, kept: Collection[str] | None) -> Iterator[list[str]]:
-        """Yield recordings that the new space lacks, of those kept, or of all where it is None.
+        """Yield recordings that the new space lacks, among those with audio, or all if it is None.
 
-        Also those that are added meanwhile.
+        Recordings that are added meanwhile are included.
         """
         after = 0
         while True:
@@ -138,7 +138,7 @@ class Transfer:
                 yield usable[start : start + _AT_ONCE]
 
     def _heard(self, model: SpeakerModel, recordings: Sequence[str]) -> dict[str, Embedding | str]:
-        """Return what a model makes of kept recordings: an embedding, or why there is none."""
+        """Return a model's results for stored recordings: an embedding, or why there is none."""
         embedder = model.embedder
 
         def hear(recording: str) -> Embedding | str:
@@ -154,7 +154,7 @@ class Transfer:
 
 
 def require_open(reader: Reader, change: ModelSwitch | None = None) -> ModelSwitch:
-    """Return the switch that is being prepared; raises ChangeRefused if it is not, or another."""
+    """Return the switch in preparation; raises ChangeRefused if there is none, or another."""
     changes = reader.switches.list()
     if not changes or changes[-1].switched_at is not None or change not in {None, changes[-1]}:
         raise ChangeRefused(
@@ -165,10 +165,10 @@ def require_open(reader: Reader, change: ModelSwitch | None = None) -> ModelSwit
 
 
 def _add(writer: Writer, change: ModelSwitch, vectors: Mapping[str, Embedding]) -> None:
-    """Give every sample of these recordings its copy in the new space.
+    """Add a copy of every sample of these recordings to the new space.
 
-    A sample that was removed or moved since it was heard is not among them.  What was measured on
-    the original stays.
+    A sample that was removed or moved since it was heard gets none.  The measurements of the
+    original stay.
     """
     lacking = writer.switches.lacking(change, list(vectors))
     lacking.sort(key=lambda sample: sample.speaker_id)

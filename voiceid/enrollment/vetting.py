@@ -1,7 +1,7 @@
-"""Whether what an import brings is what an enrolment would take.
+"""The check that an enrolment would accept the speakers of an import.
 
-To find that out takes time, in which others must be able to write.  So the voices are judged
-before the transaction, and in it against what changed since then.
+The check takes time, in which other processes must be able to write.  So the voices are checked
+before the transaction, and in it only against the changes since then.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 _AT_ONCE = 4096
-"""Speakers who are judged at once, and changes of others that a transaction may judge them by."""
+"""Speakers that are checked at once, and the most changes that a transaction checks them by."""
 _ROWS_AT_ONCE = 20_000
-"""In a transaction: a reader that stays longer would keep what others remove in the database."""
+"""Rows per transaction: a longer reader would keep removed rows in the database file."""
 _NEAREST = 5
-"""Others that each speaker is compared with."""
+"""The other speakers that each is compared with."""
 _SEARCHED = 20
-"""Speakers up to which each is searched for in the index."""
+"""The most speakers that are searched in the index one by one."""
 _NAMED = 5
-"""Faults that a refusal names."""
+"""The most faults that a refusal names."""
 
 Read: TypeAlias = Callable[[], "AbstractContextManager[Reader]"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    """A speaker as the import would leave them; one who is new has an id below -1."""
+    """A speaker after the import; a new speaker has an id below -1."""
 
     enrolled: Enrolled
     qualities: Sequence[QualityReport]
@@ -57,10 +57,10 @@ class _Voice:
 
 
 class Vetting:
-    """Judges new samples of a space, by speaker; ``lacking`` returns those a snapshot lacks.
+    """Checks new samples of a space, by speaker; ``lacking`` returns those a snapshot lacks.
 
-    To make one is to judge: `ChangeRefused` if an enrolment of the samples would be refused, and
-    `SpeakerExists` for a name that looks like another.
+    The constructor checks: it raises `ChangeRefused` if an enrolment of the samples would be
+    refused, and `SpeakerExists` for a name that looks like another.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Vetting:
         _require_none([*faults, *self._other_names(read, self._tables)])
 
     def holds(self, writer: Reader) -> bool:
-        """Judge against what changed since then, in the transaction that writes the samples.
+        """Check against the changes since then, in the transaction that writes the samples.
 
-        False: too much changed, or the speakers themselves or the rule did: judge all again.
-        Raises as making it does.
+        Return False if too much changed, or the speakers or the rule did: check all again.
+        Raises the errors of the constructor.
         """
         n_changes = writer.revision.number - self._revision.number
         feed = writer.feed.after(self._revision) if n_changes <= _AT_ONCE else None
@@ -112,14 +112,14 @@ class Vetting:
         return [name for key, name in pairs if key not in self._holders]
 
     def _centroids_held(self, reader: Reader) -> set[int]:
-        """Return the centroids that the speakers of the import have already."""
+        """Return the centroids that the speakers of the import already have."""
         speaker_ids = [holder.id for holder in self._holders.values()]
         if not speaker_ids:
             return set()
         return set(reader.centroids.ids(self._space_id, speaker_ids).tolist())
 
     def _joined(self, faults: list[str]) -> Iterator[_Voice]:
-        """Yield each speaker with all samples; note who would not be one voice."""
+        """Yield each speaker with all samples; add a fault for samples that are not one voice."""
         bounds = np.searchsorted(self._new.owners, np.arange(len(self._keys) + 1)).tolist()
         for first in range(0, len(self._keys), _AT_ONCE):
             chosen = self._keys[first : first + _AT_ONCE]
@@ -153,14 +153,14 @@ class Vetting:
         return _Voice(enrolled, qualities, embeddings.centroid(vectors))
 
     def _tables(self) -> Iterator[CentroidTable]:
-        """Yield the centroids of all others, and those that the import would make."""
+        """Yield the centroids of all other speakers, and those after the import."""
         with self._read() as reader:
             ids = self._likely(reader)
         ids = ids[~np.isin(ids, list(self._held))]
         for first in range(0, len(ids), _ROWS_AT_ONCE):
-            some = ids[first : first + _ROWS_AT_ONCE].tolist()
+            chunk = ids[first : first + _ROWS_AT_ONCE].tolist()
             with self._read() as reader:
-                table = reader.centroids.table(self._space_id, some)
+                table = reader.centroids.table(self._space_id, chunk)
             yield table
         for first in range(0, len(self._voices), _AT_ONCE):
             own = self._voices[first : first + _AT_ONCE]
@@ -168,43 +168,43 @@ class Vetting:
             yield CentroidTable(own_ids, np.array([voice.centroid for voice in own]))
 
     def _likely(self, reader: Reader) -> Ids:
-        """Return the ids (n,) of all who may be nearest: of few voices as an enrolment finds them.
+        """Return the ids (n,) of all centroids that may be nearest: for few voices, by searches.
 
-        Of many all rows are read once, which takes as long as some hundred searches.
+        For many voices all rows are read once, which takes as long as some hundred searches.
         """
         if len(self._voices) > _SEARCHED:
             return reader.centroids.ids(self._space_id)
         count = 1 + _NEAREST + len(self._held)
-        found = (self._gallery.search(reader, v.centroid, count) for v in self._voices)
-        return as_ids(sorted({id_ for hits in found for id_, _ in hits}))
+        hits_by_voice = (self._gallery.search(reader, v.centroid, count) for v in self._voices)
+        return as_ids(sorted({id_ for hits in hits_by_voice for id_, _ in hits}))
 
     def _other_names(
         self, read: Read, tables: Callable[[], Iterable[CentroidTable]]
     ) -> Iterator[str]:
-        """Yield the speakers whose voice has another name too, or passes for many."""
+        """Yield a fault for each voice that also has another name, or matches several."""
         from voiceid.index.faiss_index import nearest_to_each  # noqa: PLC0415 - it loads FAISS
 
         for first in range(0, len(self._voices), _AT_ONCE):
             chosen = self._voices[first : first + _AT_ONCE]
             vectors = np.array([voice.centroid for voice in chosen])
-            ids, scores = nearest_to_each(vectors, tables(), 1 + _NEAREST)  # itself among them
+            ids, scores = nearest_to_each(vectors, tables(), 1 + _NEAREST)  # including itself
             with read() as reader:
-                found = np.unique(ids[ids >= 0]).tolist()
-                there = reader.centroids.table(self._space_id, found).ids  # some may be gone
-                owners = reader.centroids.owners(there.tolist())
+                nearby = np.unique(ids[ids >= 0]).tolist()
+                present = reader.centroids.table(self._space_id, nearby).ids  # some may be removed
+                owners = reader.centroids.owners(present.tolist())
             owners |= {id_: self._voices[-2 - id_].enrolled for id_ in ids[ids < -1].tolist()}
             for voice, near, cosines in zip(chosen, ids.tolist(), scores.tolist(), strict=True):
                 others = [
                     (owners[id_].speaker.name, score)
                     for id_, score in zip(near, cosines, strict=True)
-                    if id_ in owners  # with fewer speakers than are asked for, -1 fills the row
+                    if id_ in owners  # -1 fills a row with fewer speakers
                     and owners[id_].speaker != voice.enrolled.speaker
                     and taken_for(owners[id_], score, voice.qualities, self._rule)
                 ]
                 if others:
                     names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
-                    what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
-                    yield f"the voice of {voice.enrolled.speaker.name} {what}: {names}"
+                    relation = "matches several speakers" if len(others) > 1 else "is enrolled as"
+                    yield f"the voice of {voice.enrolled.speaker.name} {relation}: {names}"
 
 
 def _require_none(faults: Sequence[str]) -> None:
@@ -213,5 +213,5 @@ def _require_none(faults: Sequence[str]) -> None:
     more = f" (and {len(faults) - _NAMED} more)" if len(faults) > _NAMED else ""
     raise ChangeRefused(
         f"nothing was imported: {'; '.join(faults[:_NAMED])}{more}",
-        hint="Correct the file, or import it with --trust if you know where it comes from.",
+        hint="Correct the file, or import it with --trust if you trust its source.",
     )

@@ -80,7 +80,7 @@ def test_the_speech_of_all_samples_counts_and_the_very_least_is_enough(desk: Des
     problem = of(found.problems)
     assert (problem.code, problem.overridable) == ("too_little_speech", False)
     assert (found.net_speech_s, found.missing_speech_s) == (1.0, 2.0)
-    assert "1.0 s of net speech in all, 2.0 s short" in problem.message
+    assert "1.0 s of net speech in all, 2.0 s less" in problem.message
     enroll(desk.store, "alice", heard(ALICE, "a"))
     found = desk.found("alice", short)
     assert (found.problems, found.net_speech_s, found.missing_speech_s) == ((), 3.0, 0.0)

@@ -34,7 +34,7 @@ def test_each_word_of_each_round_is_found(words: list[Float32Array]) -> None:
 def test_a_round_that_does_not_agree_with_the_others_is_refused(words: list[Float32Array]) -> None:
     good = rounds_of(words)
     short = word_features(said(words[:3], 1)[0])
-    with pytest.raises(ChangeRefused, match=r"round 1 has . words with pauses .* 8 are wanted"):
+    with pytest.raises(ChangeRefused, match=r"round 1 has . words with pauses .* 8 are needed"):
         vocabulary_of(WORDS, [good[0], short, good[2]], NAMES)
     swapped = [*words[:3], words[4], words[3], *words[5:]]
     wrong = word_features(said(swapped, 2)[0])

@@ -112,11 +112,11 @@ def test_a_voice_that_has_other_names_is_said_with_all_of_them(store: Store) -> 
     scores = {"alice": "1.000", **{f"twin {number}": "0.800" for number in range(4)}}
     for name, score in scores.items():
         assert f"{name} (score {score})" in refused.value.message
-    assert "passes for several speakers" in refused.value.message
+    assert "matches several speakers" in refused.value.message
     enroll(store, "twin 4", heard([0.8, 0.6], "t4"))
     with pytest.raises(ChangeRefused) as refused:
         bring(store, alice=[heard(ALICE, "c")])
-    assert "voice of alice passes for several speakers" in refused.value.message
+    assert "voice of alice matches several speakers" in refused.value.message
     assert refused.value.message.count("twin") == 5
     with pytest.raises(ChangeRefused, match="voice of one is enrolled as: other"):
         bring(store, one=[heard(BOB, "c")], other=[heard(BOB, "d")])
