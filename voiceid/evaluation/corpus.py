@@ -43,7 +43,7 @@ Tell = Callable[[str, int, int], None]
 
 _LONGEST_S = 60.0
 """Most of a recording: more measures nothing more, and its samples are in memory."""
-_MORE = "Add recordings: of more speakers, several of each, in wideband."
+_MORE = "Add wideband recordings of more speakers, several of each."
 
 
 @dataclass(frozen=True, slots=True)

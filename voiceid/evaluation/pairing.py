@@ -155,8 +155,8 @@ def _checked(protocol: Protocol) -> Protocol:
         raise TrialsInvalid(
             f"{n_target} trials of one speaker and {len(protocol.target) - n_target} of two:"
             " both are needed",
-            hint="Add recordings: two of one speaker (of two sessions, where sessions are"
-            " given), and another speaker's.",
+            hint="Add two recordings of one speaker (of two sessions, if sessions are given),"
+            " and one of another speaker.",
         )
     return protocol
 

@@ -31,7 +31,7 @@ def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
     if target.all() or not target.any():
         raise FitRefused(
             "without some speakers no genuine or no impostor trials are left",
-            hint="Add recordings: several of each speaker, and of more speakers.",
+            hint="Add recordings of more speakers, several of each.",
         )
     rows = _thinned(target)
     columns, target = columns[rows], target[rows]

@@ -299,8 +299,8 @@ class Speakers:
         Parameters
         ----------
         append : bool
-            Add what is missing to speakers that are there; what is known of them beside
-            their voices stays.
+            Add the missing samples to speakers who are enrolled; their details do not
+            change.
         trust : bool
             Check no voices, and believe what line the file declares.  Otherwise the checks of an
             enrolment are made, in a time that grows with the new speakers times all speakers, and
@@ -321,7 +321,7 @@ class Speakers:
         SpaceMismatch
             It is of another embedding space.
         SpeakerExists
-            A speaker is there already, and ``append`` is off.
+            A speaker is already enrolled, and ``append`` is off.
         ChangeRefused
             A recording is a sample of another speaker already; or samples of a speaker are not one
             voice, or one that is enrolled under another name.
