@@ -82,7 +82,7 @@ def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) 
     assert codes(refused) == ["too_little_speech"]
     needed = vid._session.config.enrollment.min_speech_s
     assert report.missing_speech_s == pytest.approx(needed - report.net_speech_s)
-    assert f"{report.missing_speech_s:.1f} s short" in refused.value.message
+    assert f"{report.missing_speech_s:.1f} s less" in refused.value.message
     assert vid.speakers.list() == []
 
 

@@ -565,7 +565,7 @@ def test_lists_of_other_lengths_integers_and_empty_tables_are_refused(
     pq.write_table(pa.table({"name": ["alice"]}), tmp_path / "names.parquet")
     with pytest.raises(GalleryFileInvalid, match="no column 'embedding'"):
         read(store, tmp_path / "names.parquet")
-    with pytest.raises(GalleryFileInvalid, match="the list .* is not needed"):
+    with pytest.raises(GalleryFileInvalid, match="is not needed"):
         read(store, parquet(tmp_path), tmp_path / "names.txt")
     assert enrolled(store) == {}
 
