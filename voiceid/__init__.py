@@ -8,8 +8,8 @@
         if decision.accepted and decision.speaker.name == "alice":
             ...
 
-``import voiceid`` loads nothing: a name is imported from its module when it is first asked
-for (PEP 562), so that a program which only wants an exception's name does not wait for an
+``import voiceid`` loads nothing: a name is imported from its module at its first use
+(PEP 562), so that a program which only needs the name of an exception does not wait for an
 inference engine.  The public names and their modules are the imports of ``__init__.pyi``, which
 type checkers read too.
 """
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value  # the next look-up does not come here
+    globals()[name] = value  # the next lookup does not call this function
     return value
 
 

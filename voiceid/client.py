@@ -1,4 +1,4 @@
-"""`VoiceID`: a client of one gallery.  Its methods answer; its collections are what is stored."""
+"""`VoiceID`: a client of one gallery, with methods for questions and collections of stored data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from voiceid.session import Session
 from voiceid.verification import Search, calls
 from voiceid.verification.calls import Cosines, IdentifyKeywords, ListenKeywords, VerifyKeywords
 
-if TYPE_CHECKING:  # each loads when it is first asked for
+if TYPE_CHECKING:  # each loads at its first use
     from voiceid.diarization import LinkedVoices
     from voiceid.listening import Listener, LiveStream
     from voiceid.resources.adaptations import Adaptations
@@ -50,9 +50,9 @@ if TYPE_CHECKING:  # each loads when it is first asked for
 
 
 class VoiceID:
-    """Enrolled voices, and the questions that can be asked of them.  Safe to share among threads.
+    """A gallery of enrolled voices, and the questions about it.  Safe to share among threads.
 
-    Build one for a process with :meth:`open`, after it has forked (docs/program.md).
+    Create one per process with :meth:`open`, after a fork (docs/program.md).
     """
 
     speakers: Collection[Speakers] = Collection()
@@ -60,7 +60,7 @@ class VoiceID:
     samples: Collection[Samples] = Collection()
     """The enrolled utterances."""
     calibrations: Collection[Calibrations] = Collection()
-    """The calibrations, and the error rates that they and the model's card make."""
+    """The calibrations, and the error rates that they and the model's card give."""
     adaptations: Collection[Adaptations] = Collection()
     """The adaptations to this site."""
     models: Collection[Models] = Collection()
@@ -72,15 +72,15 @@ class VoiceID:
     keys: Collection[Keys] = Collection()
     """The keys to the service."""
     privacy: Collection[Privacy] = Collection()
-    """The rights of the people whose voices are kept, and how long they are kept."""
+    """The rights of the people whose voices are stored, and how long they are stored."""
     challenges: Collection[Challenges] = Collection()
-    """Spoken codes: the words that speakers taught, and the codes that are asked for."""
+    """Spoken codes: the enrolled words of speakers, and the requested codes."""
     attempts: Collection[Attempts] = Collection()
-    """Failed attempts to be accepted, and the locks that they make."""
+    """Failed attempts to be accepted, and the locks that they cause."""
     audit: Collection[Audit] = Collection()
-    """The record in the database of what was done, as a chain of hashes."""
+    """The record of changes and decisions in the database, as a chain of hashes."""
     events: Collection[Events] = Collection()
-    """What happened, and how things stand: decisions, counters, the examination."""
+    """Decisions as they happen, counters, and the examination."""
 
     def __init__(
         self,
@@ -102,20 +102,20 @@ class VoiceID:
         notify: Callable[[str], None] | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Open a gallery; its data folder is made when something is first written.
+        """Open a gallery; its data folder is created at the first write.
 
         Parameters
         ----------
         data : path, optional
-            Folder of the database and the index; of the configuration when omitted.  A
-            ``config.yaml`` beside it is not read: name its folder as ``home`` for that.
+            Folder of the database and the index; by default from the configuration.  A
+            ``config.yaml`` beside it is not read: pass its folder as ``home`` for that.
         home : path, optional
-            The folder of ``config.yaml``; else ``$VOICEID_HOME``, the checkout of voiceid that runs
-            and is worked in, or the user's data folder.
+            The folder of ``config.yaml``; by default ``$VOICEID_HOME``, the checkout of voiceid
+            if it runs from there and in there, or the user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
         notify, progress : callable, optional
-            Receive what takes long or was left out, and ``(stage, done_bytes, total_bytes)``.
+            Receive messages on long work and omissions, and ``(stage, done_bytes, total_bytes)``.
 
         Raises ConfigError, which names all settings that are unknown or out of range.
         """
@@ -136,7 +136,7 @@ class VoiceID:
         """Load models and database, for a fast first answer; raises ModelError, StoreError."""
         self._questions.warm_up()
 
-    def identify(  # noqa: PLR0913 - what can be said of a question, by keyword
+    def identify(  # noqa: PLR0913 - the options of a question, by keyword
         self,
         source: AudioSource | EmbeddedClip,
         *,
@@ -156,27 +156,27 @@ class VoiceID:
         ----------
         source : AudioSource or EmbeddedClip
             A path, bytes, a binary file object, ``(samples, rate_hz)``, or ``"-"``; or an
-            embedding that was made elsewhere, for which no model is loaded.
+            embedding that was already made, for which no model is loaded.
         top : int
-            At most so many candidates in the decision, best first.
+            The most candidates in the decision, best first.
         target_fpir : float, optional
             False positive identification rate, 0 to 0.5: how often a person who is not enrolled
-            may be taken for one who is.  The threshold rises with the gallery so that it holds.
+            may be accepted as one who is.  The threshold rises with the gallery to keep the rate.
         threshold : float or mapping, optional
-            A cosine, 0.1 to 1, in place of a rate; or cosines by seconds of net speech.
+            A cosine, 0.1 to 1, instead of a rate; or cosines by seconds of net speech.
         margin : float, optional
             Least lead over the runner-up, 0 to 2, in cosine.
         group : str, optional
-            Ask only the members of this group, by the group's policy.
+            Search only the members of this group, with the group's policy.
         allow_replayed : bool, optional
-            Accept a recording that is itself enrolled, to the sample: for tests.
+            Accept a recording that is itself enrolled, sample by sample equal: for tests.
         solo : str, optional
-            Where several people speak in what would be accepted: ``require`` (default) makes it
-            inconclusive, ``warn`` warns, ``off`` does not look.
+            If several people speak in an accepted clip: ``require`` (default) makes the decision
+            inconclusive, ``warn`` warns, ``off`` does not check.
         among : sequence of str, optional
-            Names of the only speakers who are looked at; a name of no speaker is passed over.
+            Names of the only speakers to compare; an unknown name is ignored.
         purpose : str, optional
-            Accept no speaker without a consent for it in force, e.g. ``door``.
+            Accept only speakers with a consent for it in force, e.g. ``door``.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
         expired, disabled or without consent, a recording that is enrolled); or ``inconclusive``
@@ -191,9 +191,9 @@ class VoiceID:
     def identify_all(
         self, sources: Iterable[AudioSource | EmbeddedClip], **search: Unpack[IdentifyKeywords]
     ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the decision about each clip or the `AudioError` that it gave.
+        """Yield, in order, the decision about each clip or its `AudioError`.
 
-        Keywords: see :meth:`identify`.  ``runtime.workers`` threads work.  Other errors end it.
+        Keywords: see :meth:`identify`.  It uses ``runtime.workers`` threads; other errors end it.
         """
         ask = partial(self._questions.identify, search=calls.search_of(**search))
         return self._questions.each(Task.IDENTIFY, ask, sources)
@@ -218,18 +218,18 @@ class VoiceID:
         Parameters
         ----------
         target_fmr : float, optional
-            False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
-            that of the group, the settings, the calibration, or 0.001.
+            False match rate, 0 to 0.5: how often another voice may be accepted.  It replaces the
+            rate of the group, the settings, the calibration, or 0.001.
         group : str, optional
-            The speaker must be a member of it, and its policy decides.
+            The speaker must be a member of it; its policy is used.
         caller : str, optional
-            Who asks, e.g. a door: failures of the name and of the caller are counted, and lock
-            (docs/attempts.md).
+            The asking device or person, e.g. a door: failures of the name and of the caller are
+            counted, and lock (docs/attempts.md).
         blind : bool
-            Let who asks learn nothing of others: an unknown name is rejected as a voice is, in
-            the same time, and no decision has a score.
+            The caller may learn nothing of other speakers: an unknown name is rejected like a
+            wrong voice, in the same time, and no decision has a score.
         challenge : str, optional
-            The id of a code of ``challenges.new``, which it uses up: the clip must be that code.
+            The id of a code of ``challenges.new``, which can be used once: the clip must say it.
         source, threshold, allow_replayed, solo, purpose : see :meth:`identify`
 
         Raises LockedOut; SpeakerNotFound, SpaceMismatch: no speaker of that name is enrolled, in
@@ -246,7 +246,7 @@ class VoiceID:
         caller: str | None = None,
         **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
-        """See :meth:`identify_all`; with a ``caller`` one clip is heard after the other."""
+        """See :meth:`identify_all`; with a ``caller`` the clips are heard one by one."""
         ask = partial(self._questions.verify, claim=calls.claim_of(name, **how), caller=caller)
         return self._questions.each(Task.VERIFY, ask, sources, at_once=caller is None)
 
@@ -259,13 +259,13 @@ class VoiceID:
         threshold: Cosines | None = None,
         solo: str | None = None,
     ) -> Decision:
-        """Decide whether two clips are of one voice, by a calibration if any; see `verify`."""
+        """Decide whether two clips are the same voice, with a calibration if any; see `verify`."""
         return self._questions.compare(a, b, calls.aim_of(target_fmr, threshold, solo=solo))
 
     def search(
         self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
     ) -> tuple[Candidate, ...]:
-        """Return the ``k`` speakers nearest to an embedding, best first: no decision, no event.
+        """Return the ``k`` nearest speakers to an embedding, best first: no decision, no event.
 
         No model is loaded.  Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
         """
@@ -284,14 +284,14 @@ class VoiceID:
         purpose: str | None = None,
         progress: Callable[[str, float, float | None], None] | None = None,
     ) -> Diarization:
-        """Say who speaks when in a recording of several people.
+        """Find who speaks when in a recording of several people.
 
         Parameters
         ----------
         speakers : int or (int, int), optional
-            How many people speak, or the fewest and the most.
+            The number of people who speak, or the least and the most.
         names : bool or LinkedVoices
-            Identify each voice; the others are ``unknown-1``, ..., or called as in others linked.
+            Identify each voice; unknown ones are ``unknown-1``, ..., or named as in linked results.
         group, target_fmr, target_fpir, threshold, purpose : see :meth:`identify`
         progress : callable, optional
             Receives ``(stage, done_s, total_s)``: ``hear``, then ``name``; the total may be None.
@@ -308,32 +308,32 @@ class VoiceID:
     def listen(
         self, source: LiveSourceName | None = None, **how: Unpack[ListenKeywords]
     ) -> Listener | LiveStream:
-        """Say who speaks while they speak: an iterator of what happens, and an asynchronous one.
+        """Recognize live speech: return an iterator of events, which is also asynchronous.
 
         Parameters
         ----------
         source : str, path or binary file object, optional
             ``mic``, ``mic:NAME``; an address of rtsp, http, udp or tcp; ``-``; a path; a file
-            object.  Without one, a `Listener` is returned, to which samples are fed.
+            object.  Without a source, return a `Listener` that you feed with samples.
         how
-            ``speaker``: decide whether it is this one, else who; ``caller``, ``blind``: as
-            :meth:`verify` has them; ``challenge``: accept spoken codes alone; ``silence_s``, 0.2 to
-            10: ends a turn; what these two take.  A rate is a whole turn's, a threshold a look's.
+            ``speaker``: verify this speaker, else identify; ``caller``, ``blind``: as in
+            :meth:`verify`; ``challenge``: accept only spoken codes; ``silence_s``, 0.2 to 10:
+            the end of a turn; the options of both.  A rate is per turn, a threshold per check.
 
         Raises ModelError, StoreError, ConfigError, SpeakerNotFound, SpeakerDetailInvalid.
         """
-        from voiceid.live_questions import LiveQuestions  # noqa: PLC0415 - for this alone
+        from voiceid.live_questions import LiveQuestions  # noqa: PLC0415 - only for this
 
         return LiveQuestions(self._session, self._questions, self.challenges).listen(source, how)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
-        """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.
+        """Return the embedding of the speech in a clip; ``raw``: the encoder's own output.
 
         Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
         return self._questions.embed(source, raw=raw)
 
-    def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
+    def enroll(  # noqa: PLR0913 - the options of an enrolment, by keyword
         self,
         name: str,
         sources: AudioSource | Sequence[AudioSource],
@@ -351,35 +351,35 @@ class VoiceID:
         Parameters
         ----------
         name : str
-            Of a new speaker or an enrolled one; ``Alice`` and ``alice`` are one name.
+            A new speaker or an enrolled one; ``Alice`` and ``alice`` are the same name.
         sources : AudioSource or sequence of AudioSource
             The recordings; 10 s of net speech or more in all is good.
         label : str
             Where all of the clips were recorded, e.g. ``phone``.
         details : SpeakerDetails, optional
-            Groups, metadata, expiry: what is known of the speaker beside the voice.
+            Groups, metadata, expiry: facts about the speaker beside the voice.
         mode : str
-            ``append``: beside the samples that there are; ``replace``: in their place;
-            ``collect``: beside them, also while it is too little speech in all: the speaker is
-            disabled then, and enabled with the recording that makes it enough.
+            ``append``: add to the existing samples; ``replace``: replace them; ``collect``: add to
+            them, also if there is too little speech in all: the speaker is then disabled until a
+            later recording makes it enough.
         force : bool
-            Override the problems that are judgements: another voice, already enrolled, clipped.
+            Override problems that are judgements: another voice, already enrolled, clipped.
         dry_run : bool
-            Check everything, write nothing.
+            Check everything, but write nothing.
         part : (float, float) or str, optional
-            Seconds of the one recording; or what a voice in it says alone, as `diarize` calls it;
-            or ``solo``: in each recording the voice that speaks most.
+            Start and end seconds in the only recording; or the name of a voice that `diarize`
+            finds there; or ``solo``: in each recording, the voice that speaks most.
         consent : Consent, optional
             What the person agreed to; the same as in ``details``.
 
-        Raises EnrollmentRefused, whose ``report`` says what speaks against it; SpeakerNameInvalid,
-        SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was changed then.
+        Raises EnrollmentRefused, whose ``report`` has the problems; SpeakerNameInvalid,
+        SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Then nothing was changed.
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
-        known, given = details or SpeakerDetails(), () if consent is None else (consent,)
-        known = replace(known, consents=(*known.consents, *given))
-        person = Person(name, clips, labels, known, part)
+        facts, added = details or SpeakerDetails(), () if consent is None else (consent,)
+        facts = replace(facts, consents=(*facts.consents, *added))
+        person = Person(name, clips, labels, facts, part)
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(
                 lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)
@@ -388,11 +388,11 @@ class VoiceID:
     def enroll_all(
         self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
     ) -> Iterator[EnrollmentReport]:
-        """Enrol many people; yield the report of each, in order, as it is on the disk.
+        """Enrol many people; yield the report of each, in order, as soon as it is on the disk.
 
-        Unlike :meth:`enroll` this leaves out clips that cannot be used, and takes what is enrolled
-        for done.  Any other problem refuses that person alone, as the report says.
+        Unlike :meth:`enroll` this leaves out clips that cannot be used, and skips clips that are
+        already enrolled.  Any other problem refuses only that person, as the report says.
         """
-        from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
+        from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - only for lists
 
         return enroll_all(self._session.model.enroller, people, force=force, dry_run=dry_run)

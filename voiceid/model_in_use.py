@@ -1,4 +1,4 @@
-"""One model over an open gallery: what hears, what decides, and the services made of the two."""
+"""A model with an open gallery: its embedder, its policy, and the services that use both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from voiceid.verification import BackEnd, Policy, Probe, Search, Verifier
 from voiceid.verification.calls import naming_of
 from voiceid.verification.replays import Replays
 
-if TYPE_CHECKING:  # each loads while the models do, or when it is first asked for
+if TYPE_CHECKING:  # each loads with the models, or at its first use
     from voiceid.diarization import Diarizer, LinkedVoices
     from voiceid.store import Store
     from voiceid.store.change import Door
@@ -41,9 +41,9 @@ if TYPE_CHECKING:  # each loads while the models do, or when it is first asked f
 
 @dataclass(frozen=True)
 class GalleryParts:
-    """What of an open gallery the services use."""
+    """The parts of an open gallery that the services use."""
 
-    store: Callable[[], Store]  # makes or upgrades the database when it is first called
+    store: Callable[[], Store]  # creates or upgrades the database at the first call
     has_database: Callable[[], bool]
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     door: Door
@@ -71,15 +71,15 @@ class ModelInUse:
 
     @property
     def embedder(self) -> Embedder:
-        """The way from audio to a vector; missing models are fetched first."""
+        """The embedder, from audio to vector; missing models are downloaded first."""
         return self.speaker_model.embedder
 
     def hear(self, source: AudioSource) -> Utterance:
-        """Return what is heard in a recording, with its speech; raises AudioError, ModelError."""
+        """Return the utterance of a recording, with its speech; raises AudioError, ModelError."""
         return self.speaker_model.embedder.with_speech(source)
 
     def back_end(self, call: Aim | None = None, *, per_search: bool = False) -> BackEnd:
-        """Return what decides now; see :meth:`voiceid.verification.Policy.read`."""
+        """Return the current back end; see :meth:`voiceid.verification.Policy.read`."""
         aim = Aim() if call is None else call
         if not self._parts.has_database():
             return self.policy.read(None, aim, per_search=per_search)
@@ -88,7 +88,7 @@ class ModelInUse:
 
     @cached_property
     def verifier(self) -> Verifier:
-        """What answers questions about voices."""
+        """The verifier, which answers questions about voices."""
         parts, speaker_model = self._parts, self.speaker_model
         store = parts.store()
         replays = Replays(store, parts.replay) if parts.replay.check else None
@@ -97,20 +97,20 @@ class ModelInUse:
 
     @cached_property
     def diarizer(self) -> Diarizer:
-        """What says who spoke when; raises ModelError."""
+        """The diarizer; raises ModelError."""
         from voiceid.diarization import Diarizer  # noqa: PLC0415 - for this alone
 
         return Diarizer(self.embedder, self.speaker_model.segmenter)
 
     @cached_property
     def checks(self) -> Checks:
-        """What can speak against an enrolment in this model's space."""
+        """The checks of an enrolment in this model's space."""
         gallery, limits = self._parts.gallery_of(self.space), self._parts.limits
         return Checks(self.space.id, gallery, self.policy.read_for_enrollment, limits)
 
     @cached_property
     def enroller(self) -> Enroller:
-        """What enrols."""
+        """The enrolment service."""
         parts = self._parts
         store, kept, parts_of = parts.store(), parts.kept_audio, self._parts_of
         how = (parts.door, parts_of, self._alone, parts.replay.check)
@@ -123,24 +123,24 @@ class ModelInUse:
         return () if several is None else several.parts
 
     def _alone(self, source: AudioSource, voice: str) -> Spans:
-        """Return where a voice speaks alone, by its name; raises AudioInvalid: there is none."""
+        """Return where a named voice speaks alone; raises AudioInvalid if it does not."""
         from voiceid.diarization import Request  # noqa: PLC0415 - for this alone
 
-        wanted = Request(name=self.namer(naming_of(None, None, None, None), time.perf_counter()))
-        found = self.diarizer.diarize(source, wanted)
-        if spans := found.alone(voice):
+        request = Request(name=self.namer(naming_of(None, None, None, None), time.perf_counter()))
+        result = self.diarizer.diarize(source, request)
+        if spans := result.alone(voice):
             return spans
-        names = ", ".join(one.name for one in found.voices)
+        names = ", ".join(each.name for each in result.voices)
         raise AudioInvalid(
-            f"{found.clip} has no voice {voice} that speaks alone; its voices: {names or 'none'}",
-            hint="Name a voice as `voiceid diarize` does without options; with --link it shows that"
-            " name beside the common one.",
+            f"{result.clip} has no voice {voice} that speaks alone; its voices: {names or 'none'}",
+            hint="Use a name of `voiceid diarize` without options; with --link it shows that name"
+            " beside the linked one.",
         )
 
     def namer(self, search: Search, started: float) -> Callable[[Utterance | None], Decision]:
-        """Return what decides who a voice is, of what it says alone; None: that is nothing.
+        """Return a function that identifies a voice by its speech alone; None: it has none.
 
-        ``started`` is the ``time.perf_counter()`` from which its times are counted.
+        ``started`` is the ``time.perf_counter()`` from which it counts elapsed time.
         """
 
         def name(heard: Utterance | None) -> Decision:
@@ -150,23 +150,23 @@ class ModelInUse:
 
         return name
 
-    def linked(self, found: Diarization, link: LinkedVoices, search: Search) -> Diarization:
-        """Return a diarization whose unknown voices have the names of those before that they are.
+    def linked(self, diarization: Diarization, link: LinkedVoices, search: Search) -> Diarization:
+        """Return a diarization whose unknown voices have the names of equal voices in earlier ones.
 
-        Two are one voice where `compare` would accept them in a search among so many.
+        Two voices are equal if `compare` would accept them in a search among that many.
         """
         back_end = self.back_end(search.aim, per_search=True)
 
-        def likeness(one: DiarizedVoice, other: DiarizedVoice, n: int) -> tuple[float, float]:
-            decisions = [voice.decision for voice in (one, other)]
-            qualities = [decided.quality for decided in decisions if decided is not None]
-            known = [quality for quality in qualities if quality is not None]
-            if one.embedding is None or other.embedding is None or len(known) < 2:  # noqa: PLR2004
+        def likeness(a: DiarizedVoice, b: DiarizedVoice, n: int) -> tuple[float, float]:
+            decisions = [voice.decision for voice in (a, b)]
+            qualities = [decision.quality for decision in decisions if decision is not None]
+            measured = [quality for quality in qualities if quality is not None]
+            if a.embedding is None or b.embedding is None or len(measured) < 2:  # noqa: PLR2004
                 return -1.0, math.inf
-            vectors = (back_end.moved(voice).vector for voice in (one.embedding, other.embedding))
+            vectors = (back_end.moved(voice).vector for voice in (a.embedding, b.embedding))
             score = cosine(*vectors)
             try:
-                judged = back_end.rule.judged(score, Condition.of_two(*known), n)
+                judged = back_end.rule.judged(score, Condition.of_two(*measured), n)
             except ThresholdUnavailable:
                 return score, math.inf
             return score, judged.threshold.value if judged.is_match else math.inf
@@ -177,11 +177,11 @@ class ModelInUse:
                 return True
             return False
 
-        return link.named(found, likeness, back_end.rule.margin, is_taken)
+        return link.named(diarization, likeness, back_end.rule.margin, is_taken)
 
     @cached_property
     def curator(self) -> Curator:
-        """What looks after the enrolled speakers."""
+        """The maintenance of the enrolled speakers."""
         parts = self._parts
         gallery = parts.gallery_of(self.space)
         rule_of = self.policy.read_for_enrollment

@@ -1,9 +1,9 @@
-"""Who else may write to what decides: the data, the models, the settings.
+"""Write permissions of other users for the data, the models and the settings.
 
-A user who may write there decides who is accepted.  What every user may write to is exposed; so is
-what a group may write to, unless it is its owner's private one, in which many systems make all
-files.  The sticky bit of a folder (as of ``/tmp``) keeps others from replacing what is in it, and
-not from adding to it.
+A user who may write there decides who is accepted.  A path that every user may write to is exposed;
+so is one that a group may write to, unless it is the owner's private group, in which many systems
+create all files.  The sticky bit of a folder (as of ``/tmp``) prevents other users from replacing
+its files, but not from adding some.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """A path that others may write to; `grave`: every user may, and not a group alone."""
+    """A path that other users may write to; `grave`: every user may, not only a group."""
 
     path: Path
     grave: bool
@@ -26,24 +26,24 @@ class Exposure:
 
 
 def exposures(paths: Iterable[Path]) -> list[Exposure]:
-    """Return those of some paths that others may write to, and of the folders above.
+    """Return the paths that other users may write to, also among the folders above them.
 
-    A path that is not there is left out, and so is all where permissions are not POSIX's.
+    A missing path is left out, and so are all paths on a system without POSIX permissions.
     """
     if os.name != "posix":
         return []
-    found: dict[Path, Exposure] = {}
+    exposed_paths: dict[Path, Exposure] = {}
     above: set[Path] = set()
     for path in paths:
         above.update(path.parents)
         if exposed := _exposed(path):
-            found[path] = exposed
-    for folder in above - found.keys():
+            exposed_paths[path] = exposed
+    for folder in above - exposed_paths.keys():
         if _mode(folder) & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            message = f"every user may put another folder in the place of one in {folder}"
+            message = f"every user may replace a folder in {folder}"
             hint = f"If that is not meant: chmod o-w {folder}"
-            found[folder] = Exposure(folder, grave=False, message=message, hint=hint)
-    return list(found.values())
+            exposed_paths[folder] = Exposure(folder, grave=False, message=message, hint=hint)
+    return list(exposed_paths.values())
 
 
 def _exposed(path: Path) -> Exposure | None:
@@ -51,7 +51,7 @@ def _exposed(path: Path) -> Exposure | None:
     if mode & stat.S_IWOTH:
         message = f"every user of this machine may write to {path}, and so decide who is accepted"
         is_ours = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-        hint = f"Run: chmod o-w {path}" if is_ours else "It is no file: name one in its place."
+        hint = f"Run: chmod o-w {path}" if is_ours else "It is not a file: use a file instead."
         return Exposure(path, grave=True, message=message, hint=hint)
     if mode & stat.S_IWGRP and (group := _shared_group(path)) is not None:
         message = f"the group {group} may write to {path}, and so decide who is accepted"
@@ -62,7 +62,7 @@ def _exposed(path: Path) -> Exposure | None:
 
 def _mode(path: Path) -> int:
     try:
-        return os.stat(path).st_mode  # noqa: PTH116 - asked with every decision, and quicker
+        return os.stat(path).st_mode  # noqa: PTH116 - called for every decision, and faster
     except OSError:
         return 0
 
@@ -72,10 +72,10 @@ def _shared_group(path: Path) -> str | None:
     import grp  # noqa: PLC0415 - not on every system
     import pwd  # noqa: PLC0415 - as above
 
-    found = path.stat()
+    status = path.stat()
     try:
-        group, owner = grp.getgrgid(found.st_gid), pwd.getpwuid(found.st_uid)
-    except KeyError:  # a number without a name, as in containers
-        return str(found.st_gid)
+        group, owner = grp.getgrgid(status.st_gid), pwd.getpwuid(status.st_uid)
+    except KeyError:  # a group id without a name, as in containers
+        return str(status.st_gid)
     private = group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
     return None if private else group.gr_name

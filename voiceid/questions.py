@@ -1,4 +1,4 @@
-"""How questions are asked: of the model in use, with every decision recorded before it is given."""
+"""Questions to the model in use, with every decision recorded before the caller gets it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from voiceid.verification.answers import blinded
 from voiceid.verification.calls import embedding_of
 from voiceid.verification.lockout import Lockout
 
-if TYPE_CHECKING:  # each loads when it is asked for
+if TYPE_CHECKING:  # each loads at its first use
     from voiceid.decision.word_matching import Vocabulary
     from voiceid.diarization import LinkedVoices
 
@@ -44,14 +44,14 @@ S = TypeVar("S")
 
 
 class Questions:
-    """Asks the model in use; listeners, log and counters receive the answer."""
+    """Asks the model in use; listeners, log and counters receive each answer."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._trusted = trusted_paths(session.config)
-        self._said: set[Path] = set()  # to which others may write: each is said once
+        self._said: set[Path] = set()  # exposed paths, each reported once
         self._notes_uses = session.config.privacy.retention.unused_days is not None
-        self._noted: dict[int, date] = {}  # the day on which each speaker was accepted last
+        self._noted: dict[int, date] = {}  # the last day on which each speaker was accepted
         locked = partial(session.observer.changed, ChangeKind.LOCK)
         self.lockout = Lockout(lambda: session.store, session.config.attempts, locked)
 
@@ -95,8 +95,8 @@ class Questions:
         return blinded(decision) if claim.blind else decision
 
     def _answered(self, source: AudioSource, claim: Claim, caller: str | None) -> Decision:
-        """Decide whether a clip is the answer to a code, which is used up before it is heard."""
-        from voiceid.speech.word_features import RATE_HZ, WordTape  # noqa: PLC0415 - for codes alone
+        """Decide whether a clip answers a code; the code is used up before the clip is heard."""
+        from voiceid.speech.word_features import RATE_HZ, WordTape  # noqa: PLC0415 - only for codes
         from voiceid.verification.spoken_code import Answer  # noqa: PLC0415 - as above
 
         store = self._session.store
@@ -119,7 +119,7 @@ class Questions:
         return self._session.ask(ask)
 
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
-        """Decide whether two clips are of one voice."""
+        """Decide whether two clips are the same voice."""
         return self._decided(
             Task.COMPARE,
             lambda model: compare(
@@ -133,7 +133,7 @@ class Questions:
         )
 
     def search(self, clip: EmbeddedClip, search: Search) -> tuple[Candidate, ...]:
-        """Return the speakers nearest to an embedding; loads no model."""
+        """Return the nearest speakers to an embedding, without loading a model."""
         return self._session.ask(
             lambda model: model.verifier.search(embedding_of(clip, model.speaker_model), search)
         )
@@ -146,32 +146,34 @@ class Questions:
         speakers: int | tuple[int, int] | None,
         progress: Callable[[str, float, float | None], None] | None,
     ) -> Diarization:
-        """Say who spoke when; each voice is looked for as an identification would, if at all."""
+        """Find who spoke when; with names, each voice is identified."""
         from voiceid.diarization import LinkedVoices, Request  # noqa: PLC0415 - for this alone
 
-        started, are_wanted = time.perf_counter(), names is not False
-        wanted = Request.of(speakers, search.group if are_wanted else None, progress)
+        started, with_names = time.perf_counter(), names is not False
+        request = Request.of(speakers, search.group if with_names else None, progress)
 
         def ask(model: ModelInUse) -> Diarization:
-            namer = model.namer(search, started) if are_wanted else None
-            found = model.diarizer.diarize(source, replace(wanted, name=namer))
-            return model.linked(found, names, search) if isinstance(names, LinkedVoices) else found
+            namer = model.namer(search, started) if with_names else None
+            result = model.diarizer.diarize(source, replace(request, name=namer))
+            return (
+                model.linked(result, names, search) if isinstance(names, LinkedVoices) else result
+            )
 
         with self.trusting("diarize"):
-            found = self._session.ask(ask)
-            for voice in found.voices:
+            result = self._session.ask(ask)
+            for voice in result.voices:
                 if voice.decision is not None:
                     self.record(voice.decision)
-        return found
+        return result
 
     def embed(self, source: AudioSource, *, raw: bool) -> Embedding:
-        """Return the embedding of a clip; raises NotEnoughSpeech where there is none."""
+        """Return the embedding of a clip; raises NotEnoughSpeech if there is none."""
         embedder = self._session.loaded_model.embedder
         utterance = (embedder.raw if raw else embedder).utterance(source)
         if utterance.embedding is None:
             raise NotEnoughSpeech(
                 f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
-                f" and an embedding needs {embedder.least_s:g} s",
+                f" but an embedding needs {embedder.least_s:g} s",
                 hint="Record a longer clip, closer to the microphone.",
             )
         return utterance.embedding
@@ -184,7 +186,7 @@ class Questions:
         *,
         at_once: bool = True,
     ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the answer about each clip; several are worked on ``at_once``."""
+        """Yield, in order, the answer about each clip; ``at_once``: several in parallel."""
         with self._session.observer.failures(task):
             model = self._session.loaded_model
             _ = model.embedder
@@ -192,14 +194,14 @@ class Questions:
         return runtime.in_order(or_error(ask), sources, workers)
 
     def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
-        """Decide; the listeners receive the decision before the caller, or the error is counted."""
+        """Decide; the listeners receive the decision before the caller; an error is counted."""
         with self.trusting(task):
             decision = self._session.ask(ask)
             self.record(decision)
         return decision
 
     def record(self, decision: Decision, caller: str | None = None) -> None:
-        """Have the listeners, the audit and the counters receive a decision that is given."""
+        """Send a decision to the listeners, the audit chain and the counters."""
         for callback in list(self._session.listeners.values()):
             callback(decision)
         if self._session.config.audit.record == "all":
@@ -210,22 +212,22 @@ class Questions:
             self._used(decision.speaker.id)
 
     def _used(self, speaker_id: int) -> None:
-        """Note that a speaker was accepted today, once a day."""
+        """Record that a speaker was accepted today, once a day."""
         session, today = self._session, datetime.now(UTC).date()
         if self._noted.get(speaker_id) != today:
             try:
                 with session.store.write() as writer:
                     writer.retention.used(speaker_id)
             except StoreError as error:
-                session.notify(f"that speaker {speaker_id} was accepted is not noted: {error}")
+                session.notify(f"the last use of speaker {speaker_id} was not recorded: {error}")
             else:
                 self._noted[speaker_id] = today
 
     @contextmanager
     def trusting(self, doing: str) -> Iterator[None]:
-        """Decide nothing by what every user may write to; count the error that it ends in."""
+        """Refuse to decide if every user may write to trusted paths; count the error."""
         started = time.perf_counter()
-        try:  # `Observer.failures` would be called twice for each question
+        try:  # `Observer.failures` would count each question twice
             self._require_trusted()
             yield
         except Exception as error:
@@ -236,7 +238,7 @@ class Questions:
         for exposed in exposures(self._trusted):
             if exposed.grave:
                 kind = self._trusted[exposed.path]
-                raise kind(f"{exposed.message}; nothing is decided", hint=exposed.hint)
+                raise kind(f"{exposed.message}; no decision was made", hint=exposed.hint)
             if exposed.path not in self._said:
                 self._said.add(exposed.path)
                 self._session.notify(f"{exposed.message}; {exposed.hint}")

@@ -1,4 +1,4 @@
-"""One open gallery: its settings, database, indexes and observer; and the one door for a change."""
+"""An open gallery: its settings, database, indexes and observer, and the only way to change it."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:  # it loads while the models do
 
 DATABASE_NAME = "voiceid.sqlite3"
 _SYNCED_AFTER = 64
-"""Changes that the index files may be behind; searches follow each change by themselves."""
+"""Changes that the index files may lag behind; searches apply each change themselves."""
 _IMPORTED_FROM = str(Path(__file__).parents[1])
 _PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); import voiceid.cli; voiceid.cli.program()"
-"""Runs this very package; ``-m`` would look into the current folder first, which is anybody's."""
+"""Runs this package; ``-m`` would search the current folder first, which any user may control."""
 
 T = TypeVar("T")
 
@@ -50,8 +50,8 @@ T = TypeVar("T")
 class Session:
     """An open gallery.  Safe to share among threads.
 
-    ``notify`` receives a sentence about what takes long or was left out, ``progress`` how far a
-    download is.
+    ``notify`` receives sentences about long work and omissions, ``progress`` the progress of
+    downloads.
     """
 
     def __init__(
@@ -69,28 +69,28 @@ class Session:
         self._lock = threading.RLock()
         if config.unread_file is not None:
             notify(
-                f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
-                f" to use it, name its folder as the home (--home), {config.unread_file.parent}"
+                f"{config.unread_file} is not read: it is not in the home, {config.home};"
+                f" to use it, set its folder as the home: --home {config.unread_file.parent}"
             )
 
-    # The database and what lies beside it
+    # The database and the files beside it
 
     @property
     def database(self) -> Path | DatabaseUrl:
-        """Where the gallery is: a file in the data folder, or a database of a server."""
+        """The place of the gallery: a file in the data folder, or a database on a server."""
         return self.config.database_url or self.config.data / DATABASE_NAME
 
     @property
     def has_database(self) -> bool:
-        """Whether a speaker may be enrolled: a server is asked, a file may not be there yet."""
+        """Whether there is a database: always for a server; a file may not exist yet."""
         if self._store is None and isinstance(path := self.database, Path):
-            with contextlib.suppress(OSError):  # it may not be looked for: the store says so
+            with contextlib.suppress(OSError):  # no permission to look: the store reports it
                 return path.exists()
         return True
 
     @property
     def store(self) -> Store:
-        """The database; made or upgraded when it is first asked for."""
+        """The database; created or upgraded at the first use."""
         with self._lock:
             if self._store is None:
                 from voiceid.store import Store  # noqa: PLC0415 - it loads while the models do
@@ -102,7 +102,7 @@ class Session:
 
     @property
     def kept_audio(self) -> KeptAudio:
-        """The recordings that are kept beside the database."""
+        """The stored recordings beside the database."""
         return KeptAudio(self.config.data / "audio", self._sealing)
 
     def _sealing(self) -> Vault | None:
@@ -128,7 +128,7 @@ class Session:
         return GalleryIndex(space_id, dim, path, options, self._start_sealing, self._sealing)
 
     def _start_sealing(self) -> None:
-        """Start a process in the background that seals the index files that are due."""
+        """Start a background process that seals the index files that are due."""
         from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
 
         home, data, options = self.config.home, self.config.data, self.config.index
@@ -141,7 +141,7 @@ class Session:
         )
 
     def each_index(self, act: Callable[[Gallery, Reader], T], only: str | None = None) -> list[T]:
-        """Do something with the index of every embedding space, or of one."""
+        """Call a function with the index of every embedding space, or of one."""
         with self.store.read() as reader:
             return [
                 act(self.gallery(space_id, dim), reader)
@@ -150,7 +150,7 @@ class Session:
             ]
 
     def sync_indexes(self) -> None:
-        """Let the index files follow the database; one that cannot catches up later."""
+        """Bring the index files up to date with the database; a file that fails follows later."""
         self._changes_behind = 0
 
         def sync(index: Gallery, reader: Reader) -> None:
@@ -169,18 +169,18 @@ class Session:
             if self._store is not None:
                 self._store.close()
 
-    # The one door for a change
+    # The only way to change the database
 
     @contextmanager
     def change(self, kind: ChangeKind | str, *, large: bool = False) -> Iterator[Change]:
-        """Make one change of the database: whole, in order, and known to everything it concerns.
+        """Make one change of the database: complete, in order, with all its consequences.
 
         It waits for its turn, commits at the end with its rows of the audit chain, or changes
-        nothing.  After the commit, in this order: what was erased leaves the index files, the kept
-        audio and the log; the events are logged and counted.  After a ``large`` one, as large as a
-        gallery, the log is emptied and the index files follow at once.
+        nothing.  After the commit, in this order: erased data is removed from the index files, the
+        kept audio and the log; the events are logged and counted.  After a ``large`` change, of a
+        whole gallery, the log is emptied and the index files are updated at once.
 
-        ErasureIncomplete: the change was made, and what remains is named.
+        Raises ErasureIncomplete if the change was made, but some erased data remains.
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as above
 
@@ -188,7 +188,7 @@ class Session:
             with self.store.write() as writer:
                 change = Change(writer)
                 yield change
-                if kind != ChangeKind.PREPARE_SWITCH:  # of recordings that were enrolled before
+                if kind != ChangeKind.PREPARE_SWITCH:  # it copies earlier enrolments
                     require_consents(self.config.enrollment, writer)
                 effects = writer.effects
                 writer.audit.changed(kind, change.events, moved=effects.moved)
@@ -197,7 +197,7 @@ class Session:
             try:
                 if erases:
                     parts = (self.store, self.gallery, self.index_folder, self.kept_audio)
-                    Erasure(*parts).complete(effects.erased_vectors)  # it empties the log too
+                    Erasure(*parts).complete(effects.erased_vectors)  # this empties the log too
                 if large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
                         if not erases:
@@ -205,7 +205,7 @@ class Session:
                         seal_indexes(self, lost=True, wait=erases)
                 if large or self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
-            finally:  # the change is made, whatever remains of what it erased
+            finally:  # the change is made, even if erased data remains
                 for facts in change.events:
                     record(**facts)
 
@@ -213,11 +213,11 @@ class Session:
     def recorded(
         self, kind: ChangeKind | str, *, in_chain: bool = False
     ) -> Iterator[Callable[..., None]]:
-        """Have an action that is not one transaction recorded, logged and counted, or its error.
+        """Record, log and count an action that is not one transaction, or its error.
 
-        The callable that is yielded records an event of this kind, with the facts that it is given.
-        What leaves the gallery is recorded before it is where others may read it.  ``in_chain``:
-        it is in the audit chain by then.
+        The yielded callable records an event of this kind with its facts.  An export is recorded
+        before other users may read its file.  ``in_chain``: the event is already in the audit
+        chain.
         """
         started = time.perf_counter()
 
@@ -237,8 +237,8 @@ class Session:
         """The store of models."""
 
         def changed(name: str, kind: ChangeKind) -> None:
-            with self._lock:  # the next question takes it up as it is now
-                if name == self.config.countermeasure:  # it hears for every model
+            with self._lock:  # the next question loads it again
+                if name == self.config.countermeasure:  # every model uses it
                     self._models_in_use.clear()
                     self._latest = None
                 if self._models_in_use.pop(name, None) is self._latest:
@@ -247,7 +247,7 @@ class Session:
                 try:
                     for sentence in self.store.append_event(kind, {"model": name}):
                         self.notify(sentence)
-                except VoiceIDError as error:  # the model is there, whatever the database is
+                except VoiceIDError as error:  # the model is changed, even if the database fails
                     self.notify(f"{kind} {name} is not in the audit chain: {error.message}")
             self.observer.changed(kind, model=name)
 
@@ -256,7 +256,7 @@ class Session:
         return ModelStore(folder, cards, offline=offline, changed=changed)
 
     def speaker_model(self, name: str, *, channel: str | int | None = None) -> SpeakerModel:
-        """Return a model that hears as the settings say, or another channel of recordings."""
+        """Return a model with the options of the settings, or with another channel."""
         options = self.config.hearing(channel)
         counters = self.observer.counters
         return SpeakerModel(name, self.models, options, counters, self.notify, self.progress)
@@ -268,15 +268,15 @@ class Session:
 
     @property
     def model(self) -> ModelInUse:
-        """The model that the gallery uses, as the database says now.
+        """The model that the gallery uses, by the current state of the database.
 
-        Raises SpaceMismatch for one that this installation cannot hear like.
+        Raises SpaceMismatch if this installation cannot make embeddings in its space.
         """
-        self._latest = named = self.named_model
+        self._latest = by_settings = self.named_model
         if self.has_database:
             with self.store.read() as reader:
-                current = reader.spaces.current(named.space.id)
-                is_named = current == named.space.id
+                current = reader.spaces.current(by_settings.space.id)
+                is_named = current == by_settings.space.id
                 name = self.config.model if is_named else reader.spaces.model_of(current)
             self._latest = self._model(name)
             if self._latest.space.id != current:
@@ -287,16 +287,16 @@ class Session:
                     how = f"`voiceid models switch prepare {name} --model {name}`"
                     hint = f"{name} was fitted since: {how}, then `commit` with the same --model."
                 raise SpaceMismatch(
-                    f"the gallery uses {current}, and {name} makes {self._latest.space.id} here",
+                    f"the gallery uses {current}, but {name} makes {self._latest.space.id} here",
                     hint=hint,
                 )
         return self._latest
 
     @property
     def loaded_model(self) -> ModelInUse:
-        """The model in use, with what it hears with in memory."""
+        """The model in use, with its networks in memory."""
         if self._latest is None and self.named_model.speaker_model.is_installed:
-            # The database opens while the models load: each is half of a process's start.
+            # The database opens while the models load: each takes half of the start.
             with ThreadPoolExecutor(1) as pool:
 
                 def opened() -> ModelInUse:
@@ -305,13 +305,13 @@ class Session:
                     return self.model
 
                 opening = pool.submit(opened)
-                with contextlib.suppress(VoiceIDError):  # most likely it is this model
+                with contextlib.suppress(VoiceIDError):  # most likely this model is in use
                     _ = self.named_model.embedder
                 return opening.result()
         return self.model
 
     def ask(self, question: Callable[[ModelInUse], T]) -> T:
-        """Return what a question to the model in use gives; ask again if it was switched."""
+        """Return the result of a question to the model in use; ask again if it was switched."""
         model = self._latest or self.model
         try:
             return question(model)
@@ -330,10 +330,10 @@ class Session:
             return self._models_in_use[name]
 
     def policy_of(self, speaker_model: SpeakerModel) -> Policy:
-        """Return what decides with a model, before the database is read."""
+        """Return the policy of a model, before the database is read."""
         config, space = self.config, speaker_model.space
-        named = space if speaker_model.card.name == config.model else self.named_model.space
-        return Policy(space, speaker_model.card.rule, config.aim, config.groups, named.id)
+        own = space if speaker_model.card.name == config.model else self.named_model.space
+        return Policy(space, speaker_model.card.rule, config.aim, config.groups, own.id)
 
     @cached_property
     def _parts(self) -> GalleryParts:
@@ -359,7 +359,7 @@ class Session:
 
 
 def hides_names(session: Session) -> bool:
-    """Whether what is written beside the database, as a log, may name no speaker."""
+    """Whether files beside the database, such as a log, may not name speakers."""
     try:
         return session.has_database and session.store.sealing() is not None
     except StoreError:
@@ -367,9 +367,9 @@ def hides_names(session: Session) -> bool:
 
 
 def seal_indexes(session: Session, *, lost: bool = False, wait: bool = True) -> bool:
-    """Write the index files of large galleries that are due; False: one cannot be written.
+    """Write the index files of large galleries that are due; return False if one fails.
 
-    ``lost``: only what the next search would wait for; ``wait``: for another process that does it.
+    ``lost``: only files that the next search would wait for; ``wait``: for another sealing process.
     """
     from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
 
@@ -385,7 +385,7 @@ def seal_indexes(session: Session, *, lost: bool = False, wait: bool = True) -> 
 
 
 def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
-    """Return what decides who is accepted, and the error of one that every user may write to."""
+    """Return the paths that affect who is accepted, each with the error if all may write to it."""
     database, models = config.data / DATABASE_NAME, config.models
     of_models = [models, own_cards_folder(models)]
     certificates = [] if config.audio.ca_file is None else [Path(config.audio.ca_file)]

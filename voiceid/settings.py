@@ -1,6 +1,6 @@
-"""Every setting: its default, and what checks and reads its value.
+"""Every setting: its default, and the parser that checks and reads its value.
 
-A parser raises ValueError or TypeError, in words that follow "KEY is VALUE,".
+A parser raises ValueError or TypeError with a message that continues "KEY is VALUE,".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Parser = Callable[[object], Any]
 _MOST_DAYS = 36_525
 """A hundred years."""
 _LEAST_RATE = 1e-9
-"""No corpus supports a lower one."""
+"""No corpus supports a lower rate."""
 
 
 def number(low: float, high: float = math.inf) -> Parser:
@@ -72,14 +72,14 @@ def whole(low: int, high: int | None = None) -> Parser:
 
 def rate(value: object) -> float:
     """Return an error rate."""
-    asked = rate_of(value)
-    if asked < _LEAST_RATE:
+    parsed = rate_of(value)
+    if parsed < _LEAST_RATE:
         raise ValueError(f"less than {_LEAST_RATE:g}")
-    return asked
+    return parsed
 
 
 def threshold(value: object) -> object:
-    """Check a cosine, or cosines by seconds of net speech."""
+    """Return a checked cosine, or cosines by seconds of net speech."""
     return _by_hand(value, "the settings") and value
 
 
@@ -87,35 +87,35 @@ def _by_hand(value: object, source: str) -> SetThreshold | None:
     try:
         return None if value is None else threshold_by_hand(value, source)
     except ConfigError as error:
-        what = "a cosine from 0.1 to 1, or those by rising seconds of speech, {2: 0.6, 4: 0.5}"
-        raise ValueError(f"a threshold is {what}") from error
+        form = "a cosine from 0.1 to 1, or cosines by rising seconds of speech, {2: 0.6, 4: 0.5}"
+        raise ValueError(f"a threshold is {form}") from error
 
 
-def aim_of(given: Mapping[str, Any], source: str) -> Aim:
-    """Return what a level of the settings asks for; raises ConfigError, ValueError."""
+def aim_of(level: Mapping[str, Any], source: str) -> Aim:
+    """Return the aim in a level of the settings; raises ConfigError, ValueError."""
     return Aim(
-        target_fmr=given.get("target_fmr"),
-        target_fpir=given.get("target_fpir"),
-        threshold=_by_hand(given.get("threshold"), source),
-        margin=given.get("margin"),
-        allow_replayed=given.get("allow_replayed"),
-        solo=given.get("solo"),
+        target_fmr=level.get("target_fmr"),
+        target_fpir=level.get("target_fpir"),
+        threshold=_by_hand(level.get("threshold"), source),
+        margin=level.get("margin"),
+        allow_replayed=level.get("allow_replayed"),
+        solo=level.get("solo"),
     )
 
 
 def groups(value: object) -> Mapping[str, Aim]:
-    """Return what decides for each group."""
+    """Return the policy of each group."""
     if not isinstance(value, dict):
         raise TypeError("not a mapping, as in {vault: {target_fmr: 1/10000}}")
     groups = {}
-    for name, given in value.items():
-        if not isinstance(given, dict):
+    for name, level in value.items():
+        if not isinstance(level, dict):
             raise TypeError(f"and {name!r} has no settings of its own")
-        if unknown := sorted(map(str, given.keys() - POLICY.keys())):
+        if unknown := sorted(map(str, level.keys() - POLICY.keys())):
             raise ValueError(f"and {name!r} has {unknown[0]}, which is not {', '.join(POLICY)}")
         try:
             key = tag("group", str(name))
-            groups[key] = aim_of({k: POLICY[k](v) for k, v in given.items()}, f"group {key}")
+            groups[key] = aim_of({k: POLICY[k](v) for k, v in level.items()}, f"group {key}")
         except (ValueError, TypeError, ConfigError, SpeakerDetailInvalid) as error:
             raise ValueError(f"in {name!r}: {error}") from error
     if len(groups) < len(value):
@@ -124,23 +124,23 @@ def groups(value: object) -> Mapping[str, Aim]:
 
 
 def text(value: object) -> str:
-    """Return a text that is not empty, and may name a file."""
+    """Return a text that is not empty, and valid as a file name."""
     if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
         raise TypeError("not a text")
     return str(value)
 
 
 def retention(value: object) -> Mapping[str, int | None]:
-    """Return how long speakers are kept: the fields of `RetentionRules`."""
+    """Return how long speakers are stored: the fields of `RetentionRules`."""
     names = [field.name for field in fields(RetentionRules)]
     if not isinstance(value, dict):
         raise TypeError("not a mapping, as in {max_age_days: 1095}")
     if unknown := sorted(map(str, value.keys() - set(names))):
         raise ValueError(f"and {unknown[0]} is not {', '.join(names)}")
     days = {}
-    for name, given in value.items():
+    for name, n_days in value.items():
         try:
-            days[name] = optional(whole(1, _MOST_DAYS))(given)
+            days[name] = optional(whole(1, _MOST_DAYS))(n_days)
         except (ValueError, TypeError) as error:
             raise ValueError(f"and {name} is {error}") from error
     return days
@@ -149,7 +149,7 @@ def retention(value: object) -> Mapping[str, int | None]:
 def flag(value: object) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
-        raise TypeError("neither true nor false")
+        raise TypeError("not true or false")
     return value
 
 
@@ -161,7 +161,7 @@ def channel(value: object) -> str | int:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ValueError("not mix, left, right or a channel's number")
+    raise ValueError("not mix, left, right or a channel number")
 
 
 def headerless_format(value: object) -> str:
@@ -172,10 +172,10 @@ def headerless_format(value: object) -> str:
 
 
 def one_of(*choices: str) -> Parser:
-    """Return a parser of one of a few texts."""
+    """Return a parser that accepts one of a few texts."""
 
     def parse(value: object) -> object:
-        if value is False and "off" in choices:  # as YAML takes a bare `off`
+        if value is False and "off" in choices:  # YAML reads a bare `off` as false
             return "off"
         if value not in choices:
             raise ValueError(f"not one of {', '.join(choices)}")
@@ -186,17 +186,17 @@ def one_of(*choices: str) -> Parser:
 
 def providers(value: object) -> list[str]:
     """Return names of execution providers."""
-    known = ", ".join(PROVIDERS)
+    names = ", ".join(PROVIDERS)
     if not isinstance(value, list) or not value:
-        raise TypeError(f"not a list of {known}, as in [cuda, cpu]")
+        raise TypeError(f"not a list of {names}, as in [cuda, cpu]")
     for name in value:
         if name not in PROVIDERS:
-            raise ValueError(f"and {name!r} is not one of {known}")
+            raise ValueError(f"and {name!r} is not one of {names}")
     return value
 
 
 def optional(parser: Parser) -> Parser:
-    """Return a parser that takes null as well."""
+    """Return a parser that also accepts null."""
     return lambda value: None if value is None else parser(value)
 
 
@@ -208,7 +208,7 @@ POLICY: Mapping[str, Parser] = {
     "allow_replayed": flag,
     "solo": lambda value: Solo(one_of(*Solo)(value)),
 }
-"""What decides: in the settings, under ``decision``, and for each of ``groups``."""
+"""The settings of a policy, under ``decision`` and for each of ``groups``."""
 
 SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "model": ("campplus", text),
@@ -268,12 +268,12 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "log.format": ("off", one_of("off", "human", "json")),
     "log.file": (None, optional(text)),
 }
-"""Every setting: its default, and what checks and reads a value."""
+"""Every setting: its default, and its parser."""
 _DECIDE_NOTHING = {"data", "database_url", "models", "offline", "runtime", "server", "log"}
 
 
 def deciding(values: Mapping[str, Any]) -> str:
-    """Return the settings that decide anything about a voice, as JSON."""
+    """Return the settings that affect decisions, as JSON."""
 
     def plain(value: object) -> object:
         return asdict(value) if isinstance(value, Aim) else str(value)

@@ -1,4 +1,4 @@
-"""The settings that a file and the environment give, as YAML and unchecked."""
+"""The settings in a file and in the environment, as YAML and unchecked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FAULTS = (
     *(OSError, yaml.YAMLError, ValueError, RecursionError),
     *(ArithmeticError, AttributeError, LookupError, TypeError),
 )
-"""What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
+"""The errors of PyYAML; ValueError for 2001-13-45, AttributeError for ``!!timestamp x``."""
 
 
 def from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
-    """Yield name, value and source of what a file gives; what is wrong with it is added."""
+    """Yield name, value and source of each setting in a file; add its problems to ``problems``."""
     try:
         document = _parsed(content(path, SETTINGS_FILE))
     except FileNotFoundError:
@@ -35,19 +35,19 @@ def from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, st
     if not isinstance(document, dict):
         problems.append(f"{path}: the settings must be `key: value` lines")
         return
-    given: dict[str, object] = {}
+    settings: dict[str, object] = {}
     for key, value in document.items():
         if isinstance(value, dict) and key not in SETTINGS:
-            found = {f"{key}.{inner}": v for inner, v in value.items()}
+            section = {f"{key}.{inner}": v for inner, v in value.items()}
         else:
-            found = {str(key): value} if value is not None or key in SETTINGS else {}
-        problems += [f"{path}: {name} is set twice" for name in given.keys() & found]
-        given |= found
-    yield from ((name, value, str(path)) for name, value in given.items())
+            section = {str(key): value} if value is not None or key in SETTINGS else {}
+        problems += [f"{path}: {name} is set twice" for name in settings.keys() & section]
+        settings |= section
+    yield from ((name, value, str(path)) for name, value in settings.items())
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    """Yield name, value and source of what variables give."""
+    """Yield name, value and source of each setting in environment variables."""
     for name, text in sorted(environ.items()):
         if name.startswith(ENV_PREFIX) and name not in _NOTSETTINGS:
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
@@ -67,7 +67,7 @@ def _parsed(text: bytes | str) -> object:
 
 
 def _said(error: Exception) -> str:
-    """Return what is wrong, and on which line, in one line."""
+    """Return the fault and its place, in one line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
@@ -77,9 +77,9 @@ def _said(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML without aliases, of which some hundred bytes stand for gigabytes.
+    """Reads YAML without aliases, which can expand some hundred bytes to gigabytes.
 
-    A key that is there twice is an error, as in YAML's specification: the first would be dropped.
+    A repeated key is an error, as in the YAML specification: the first value would be lost.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -87,18 +87,18 @@ class _Loader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(
                 None,
                 None,
-                "aliases (*name) are not read: write the value out",
+                "aliases (*name) are not supported: write the value itself",
                 self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found = super().construct_mapping(node, deep)
-        left = set(found)
+        mapping = super().construct_mapping(node, deep)
+        left = set(mapping)
         for key, _ in node.value:
             try:
                 left.remove(self.construct_object(key))
             except KeyError:
                 why, mark = f"{key.value!r} is set twice", key.start_mark
                 raise yaml.constructor.ConstructorError(None, None, why, mark) from None
-        return found
+        return mapping

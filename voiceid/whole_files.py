@@ -1,4 +1,4 @@
-"""Files that are put in place whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield an empty file, of its owner (0600), that takes the place of ``path`` when it is whole.
+    """Yield an empty private file (0600) that replaces ``path`` when it is complete.
 
-    On any error it is removed, and ``path`` is as it was.
+    On an error it is removed, and ``path`` is not changed.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.unlink(missing_ok=True)  # of a process of that number which was killed
+        unfinished.unlink(missing_ok=True)  # left by a killed process with this id
         with open(unfinished, "xb", opener=partial(os.open, mode=0o600)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
+        with contextlib.suppress(OSError):  # without the folder there is no file
             unfinished.unlink(missing_ok=True)

@@ -98,7 +98,7 @@ def test_a_policy_for_a_group_without_members_is_a_warning(home: Path, run: Runn
     (home / "config.yaml").write_text("groups: {nigth: {threshold: 0.6}, night: {margin: 0.1}}")
     assert run("speakers", "edit", "alice", "--group", "Night").code == 0
     assert findings(run) == {**ALL_WELL, "groups": {"warning"}}
-    assert "a policy for the group nigth, and no speaker is in it" in run("doctor").out
+    assert "a policy for the group nigth, but no speaker is in it" in run("doctor").out
 
 
 def test_a_clock_that_runs_behind_is_a_warning(home: Path, run: Runner) -> None:
@@ -184,7 +184,7 @@ def test_a_config_beside_the_data_folder_that_is_not_read_is_named(
     ran = run("config", "check", "--data", door / "data")
     assert ran.code == 0
     assert f"{door / 'config.yaml'} is not read" in ran.err
-    assert f"name its folder as the home (--home), {door}" in ran.err
+    assert f"set its folder as the home: --home {door}" in ran.err
     assert run("config", "check", "--home", door, "--data", door / "data").err == ""
     assert run("config", "check").err == ""
 

@@ -151,7 +151,7 @@ def test_what_a_killed_enrolment_left_is_said_and_removed(vid: VoiceID, home: Pa
     (folder / f"{'a' * 64}.flac").write_bytes(b"a voice")
     (folder / f".{'b' * 64}.flac.4711.tmp").write_bytes(b"half a voice")
     [problem] = vid.database.check()
-    assert problem == "kept recordings that no sample is of: 1"
+    assert problem == "kept recordings without a sample: 1"
     told = [f for f in vid.events.examine() if "kept recordings" in f.message]
     assert [finding.health.value for finding in told] == ["warning"]
     assert len(kept_in(vid)) == 2
@@ -188,7 +188,7 @@ def test_a_kill_between_the_file_and_the_commit_leaves_nothing_for_good(
         with program(KILLED, what, cwd=home) as worker:
             assert worker.wait() == -signal.SIGKILL
         assert [speaker.name for speaker in vid.speakers.list()] == ["alice", "bob"]
-        assert vid.database.check() == ["kept recordings that no sample is of: 2"]
+        assert vid.database.check() == ["kept recordings without a sample: 2"]
 
     killed("enroll")
     assert vid.enroll("carol", clips).enrolled

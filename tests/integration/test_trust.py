@@ -126,7 +126,7 @@ def test_nothing_is_decided_by_data_that_every_user_may_write_to(
         try:
             path.chmod(before | 0o002)
             for ask in (vid.identify, lambda one: vid.verify("alice", one)):
-                with pytest.raises(StoreError, match="nothing is decided"):
+                with pytest.raises(StoreError, match="no decision was made"):
                     ask(clip)
             found = [f for f in vid.events.examine() if f.health.value == "error"]
             assert {f.subject for f in found} == {"access"}, "of a log beside the database too"

@@ -102,7 +102,7 @@ def test_a_column_of_metadata_is_one_key(tmp_path: Path) -> None:
     [
         ("name,path,metadata,meta.a\nalice,a.wav,a=1,2\n", "two values of 'a'"),
         ("name,path,metadata\nalice,a.wav,a=1;a=2\n", "two values of 'a'"),
-        ("name,path,Name\nalice,a.wav,bob\n", "two columns have one name"),
+        ("name,path,Name\nalice,a.wav,bob\n", "two columns have the same name"),
         ("name,speaker,path\nalice,bob,a.wav\n", "both name and speaker"),
         ("name;path;expires\nalice;a.wav;31.12.2026\n", "write 2026-12-31"),
         ("name,path,meta.a=b\nalice,a.wav,2\n", "cannot be a key"),
