@@ -33,7 +33,7 @@ def test_an_export_of_a_sealed_gallery_is_sealed_or_said_to_be_plain(
     (home / "words").write_text(f"{WORDS}\n")
     (home / "words").chmod(0o644)
     ran = run("speakers", "export", "staff", "--passphrase", "file:words")
-    assert (ran.code, "others may read the passphrase" in ran.err) == (68, True)
+    assert (ran.code, "other users may read the passphrase" in ran.err) == (68, True)
     (home / "words").chmod(0o600)
     assert run("speakers", "export", "staff", "--passphrase", "file:words").code == 0
     assert b"alice" not in (home / "staff").read_bytes()
@@ -110,7 +110,7 @@ def test_a_backup_is_put_back_of_this_gallery_alone_and_as_it_was_signed(
     key = run("privacy", "key").out.strip()
     there = ["--data", "new", "database", "restore", good, "--yes"]
     of_file = run(*there, "--signed-by", "gallery.pub")
-    assert (of_file.code, "gallery.pub is no public key" in of_file.err) == (76, True)
+    assert (of_file.code, "gallery.pub is not a public key" in of_file.err) == (76, True)
     assert (run(*there).code, run(*there, "--signed-by", key).code) == (76, 0)
     shutil.copy(good, home / "new" / "voiceid.sqlite3")  # as some people put one back
     assert run("--data", "new", "speakers", "list", "--json").json_lines[1]["name"] == "bob"

@@ -117,7 +117,7 @@ def test_a_picture_that_is_there_is_left_as_it_is_unless_forced(home: Path, run:
     (home / "speakers.html").write_text("mine", encoding="utf-8")
     ran = run("plot", "speakers")
     assert ran.code == 58
-    assert "error: speakers.html is there already, and was left as it is" in ran.err
+    assert "error: speakers.html exists already, and was not changed" in ran.err
     assert not (home / "speakers.png").exists()
     assert run("plot", "speakers", "--force").code == 0
     assert (home / "speakers.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -127,7 +127,7 @@ def test_a_picture_that_cannot_be_written_is_an_error_of_one_line(home: Path, ru
     (home / "file").write_text("no folder", encoding="utf-8")
     ran = run("plot", "speakers", "-o", "file/voices.png")
     assert ran.code == 58
-    assert "the folder file cannot be made: File exists" in ran.err
+    assert "the folder file cannot be created: File exists" in ran.err
     assert "Traceback" not in ran.err
     assert (home / "file").read_text(encoding="utf-8") == "no folder"
 
