@@ -113,7 +113,7 @@ class Questions:
                 words, tape, vocabulary, lambda part: embedder.utterance((part, RATE_HZ))
             )
             return model.verifier.verify(
-                lambda given: embedder.with_speech(given, tape), source, claim, answer
+                lambda clip: embedder.with_speech(clip, tape), source, claim, answer
             )
 
         return self._session.ask(ask)

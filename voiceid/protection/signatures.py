@@ -105,7 +105,7 @@ def is_public_key(text: str) -> bool:
 
 def _bytes(text: str) -> bytes:
     """Return the bytes of a base64 text; raises ValueError for a text in another spelling."""
-    found = base64.b64decode(text, validate=True)
-    if base64.b64encode(found).decode() != text:
+    decoded = base64.b64decode(text, validate=True)
+    if base64.b64encode(decoded).decode() != text:
         raise ValueError("there are extra bits")
-    return found
+    return decoded
