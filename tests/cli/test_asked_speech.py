@@ -100,7 +100,7 @@ def test_a_name_of_several_words_without_quotes_is_hinted_at(run, home, command:
 def test_a_recording_in_the_place_of_the_id_of_a_code_is_said(run, home) -> None:
     wrong = run("verify", "bob", "--challenge", "clip.wav")
     assert wrong.code == 2
-    assert "--challenge took clip.wav for the ID of the code, and no AUDIO is left" in wrong.err
+    assert "--challenge used clip.wav as the ID of the code, so AUDIO is missing" in wrong.err
 
 
 def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:

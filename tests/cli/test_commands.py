@@ -478,7 +478,7 @@ def test_a_speaker_is_shown_with_every_sample(home: Path, run: Runner) -> None:
 
 def test_a_renamed_speaker_keeps_the_samples(home: Path, run: Runner) -> None:
     ran = run("speakers", "rename", "alice", "Alice Liddell")
-    assert (ran.code, ran.out) == (0, "renamed  alice is Alice Liddell now\n")
+    assert (ran.code, ran.out) == (0, "renamed  alice is now Alice Liddell\n")
     assert run("speakers", "show", "Alice Liddell", "--json").json["n_samples"] == 2
     assert run("speakers", "show", "alice").code == 41
     assert run("speakers", "rename", "bob", "ALICE LIDDELL").code == 42

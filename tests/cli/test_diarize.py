@@ -167,7 +167,7 @@ def test_a_picture_and_a_page_stand_beside_the_result(run, home: Path, talk: Pat
 def test_a_page_is_not_written_into_a_folder_called_like_standard_output(run, talk: Path) -> None:
     ran = run("diarize", talk.name, "--html", "-")
     assert ran.code == 2
-    assert "Standard output takes no .html" in ran.err
+    assert ".html cannot go to standard output" in ran.err
     assert not Path("-").exists()
 
 

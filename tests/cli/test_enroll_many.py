@@ -184,7 +184,7 @@ def test_two_folders_that_make_one_name_are_refused(people: Path, run: Runner, a
     ami.cut("bob-3", people / "ALICE" / "b.wav")
     ran = run("enroll", "--from-dir", "people")
     assert ran.code == 45
-    assert "people/ALICE and people/alice make one name" in ran.err
+    assert "people/ALICE and people/alice give the same name" in ran.err
     assert enrolled(run) == {}
 
 
@@ -194,7 +194,7 @@ def test_a_recording_beside_the_folders_and_a_folder_without_any_are_named(
     (people / "dora").mkdir()
     ran = run("enroll", "--from-dir", "people")
     assert ran.code == 23
-    assert "the folder people/dora holds no file that ends like audio" in ran.err
+    assert "the folder people/dora has no audio files" in ran.err
     ami.cut("bob-3", people / "loose.wav")
     ran = run("enroll", "--from-dir", "people")
     assert (ran.code, "people/loose.wav lies beside the folders" in ran.err) == (45, True)

@@ -216,4 +216,4 @@ def test_json_and_another_format_contradict_each_other(run: Runner) -> None:
     for words in (("--json", "embed", "x.wav"), ("embed", "x.wav", "--json")):
         ran = run(*words, "--format", "npy")
         assert ran.code == 2
-        assert "contradict" in ran.err
+        assert "Give only one of" in ran.err

@@ -107,7 +107,7 @@ def test_a_program_that_cannot_be_run_is_an_error_before_anything_is_heard(run, 
 @pytest.mark.parametrize(
     ("source", "code", "text"),
     [
-        ("file:///etc/passwd", 21, "not opened"),
+        ("file:///etc/passwd", 21, "addresses of file are not supported"),
         ("none.wav", 23, "no file"),
         ("rtsp://user:secret@127.0.0.1:9/x", 24, "Connection refused"),
     ],

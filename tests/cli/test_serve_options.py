@@ -15,7 +15,7 @@ from voiceid.server.running import Listening, Wyoming, require_safe
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--compat", "azure,alexa"], "there is no adapter called 'alexa'"),
+        (["--compat", "azure,alexa"], "there is no adapter 'alexa'"),
         (["--wyoming", "tcp://127.0.0.1:10300"], "go together"),
         (["--wyoming", "127.0.0.1:10300", "--wyoming-upstream", "x"], "is not an address"),
         (["--wyoming", "tcp://[", "--wyoming-upstream", "x"], "is not an address"),

@@ -263,5 +263,5 @@ def test_columns_that_are_the_same_in_every_row_are_left_out(home: Path, run: Ru
 def test_an_expiry_that_is_past_is_said(home: Path, run: Runner) -> None:
     past = run("speakers", "edit", "alice", "--expires", "2020-01-31")
     assert past.code == 0
-    assert "2020-01-31 is past: the speaker is never accepted" in past.err
+    assert "2020-01-31 is in the past: the speaker is never accepted" in past.err
     assert "past" not in run("speakers", "edit", "alice", "--expires", "2999-01-31").err

@@ -151,7 +151,7 @@ def test_a_restore_asks_on_a_terminal(home: Path, run: Runner) -> None:
     for typed, code, then in ((b"n\n", 130, 41), (b"y\n", 0, 0)):
         ended, shown = on_terminal("database", "restore", "copy.sqlite3", typed=typed)
         assert ended == code
-        assert b"What is there is saved beside it. [y/N]" in shown
+        assert b"The present database is saved beside it. [y/N]" in shown
         assert run("speakers", "show", "bob").code == then
 
 

@@ -135,7 +135,7 @@ def test_every_file_of_a_folder_that_is_left_out_is_named(
         "people/alice/notes.txt left out: files that end in .txt are not known as audio",
         "people/alice/README left out: a file without an ending is not known as audio",
         "people/alice/.DS_Store left out: it is hidden",
-        "people/alice/gone.wav left out: it is a link to nothing",
+        "people/alice/gone.wav left out: it is a link to a missing file",
         "people/alice/link left out: it is a link to a folder",
         "people/alice/pipe.wav left out: it is not a file",
     }

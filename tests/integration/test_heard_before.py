@@ -278,7 +278,7 @@ def test_what_was_enrolled_before_is_known_by_its_kept_audio(
     vid._session.notify = said.append
     vid.index.rebuild()
     assert [kept(vid, name) for name in ("alice", "bob")] == [[HeardAs.ENROLLMENT] * 2, []]
-    assert said == ["2 fingerprints were made of kept audio"]
+    assert said == ["2 fingerprints were made from kept audio"]
     vid.index.rebuild()
     assert len(said) == 1
     decision = vid.verify("alice", (noisy(ami.samples("alice-2")), 16_000))
@@ -292,7 +292,7 @@ def test_doctor_says_how_many_recordings_have_no_fingerprint(opened_at: Open, am
     def said() -> str:
         return {one.subject: one for one in vid.events.examine()}["replays"].message
 
-    assert said().startswith("of 4 enrolled recordings there is no fingerprint")
+    assert said().startswith("4 enrolled recordings have no fingerprint")
     for name in ("alice", "bob"):
         turns = [(ami.samples(f"{name}-{n}"), 16_000) for n in (1, 2)]
         vid.enroll(name, turns, mode="replace")

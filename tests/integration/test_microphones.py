@@ -95,7 +95,7 @@ def test_who_speaks_into_a_microphone_is_known(
     assert answers(heard(opened, "mic", play, 1)) == [("accepted", "alice")]
     with (
         opened.listen("mic:kitchen") as stream,
-        pytest.raises(AudioNotFound, match="no microphone of the name kitchen") as refusal,
+        pytest.raises(AudioNotFound, match="no microphone with the name kitchen") as refusal,
     ):
         next(stream)
     assert NAME in str(refusal.value.hint)

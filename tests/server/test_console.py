@@ -61,7 +61,7 @@ def test_with_keys_a_page_leads_to_the_sign_in_and_back(service: Served) -> None
         page = client.get(where)
         wrong = client.post("/sign-in", data={"token": token(page), "key": key.text + "x"})
         assert wrong.status_code == 401
-        assert "The key is not known" in wrong.text
+        assert "The key is unknown" in wrong.text
         fields = {"token": token(page), "key": key.text, "next": "/speaker?name=alice"}
         right = client.post("/sign-in", data=fields)
         assert (right.status_code, right.headers["location"]) == (303, "/speaker?name=alice")

@@ -256,7 +256,7 @@ class _Bounded:
 
     def read(self, n: int) -> bytes:
         if time.thread_time() > self._cpu_until_s:
-            self._media.failure = TimeoutError(f"its metadata takes over {_MAX_OPEN_S:g} s of CPU")
+            self._media.failure = TimeoutError(f"opening it takes over {_MAX_OPEN_S:g} s of CPU")
             self._seeks_left = 0
         return self._media.read(n) if self._seeks_left else b""
 

@@ -20,7 +20,7 @@ from voiceid.models.graph import Graph
 from voiceid.models.install import ModelStore
 from voiceid.models.runtime import Session
 from voiceid.speech.encoder import Encoder
-from voiceid.speech.pooling import chosen
+from voiceid.speech.pooling import chosen, one_thread_for_numpy
 
 pytestmark = pytest.mark.usefixtures("from_scratch")
 CARDS = load_cards(shipped_cards_folder())
@@ -227,6 +227,7 @@ def test_parts_are_heard_by_themselves_where_there_are_no_frames(
 def test_numpy_multiplies_in_one_thread_once_an_encoder_is_open(models_folder: Path) -> None:
     [numpys] = [c for c in ThreadpoolController().lib_controllers if "numpy" in c.filepath]
     numpys.set_num_threads(2)
+    one_thread_for_numpy.cache_clear()  # it acts once in a process
     model, card = ModelStore(models_folder, CARDS, offline=True).installed("ge2e"), CARDS["ge2e"]
     Encoder.open(model.path, model.sha256, card.space("none"))
     assert numpys.get_num_threads() == 1
