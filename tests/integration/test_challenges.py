@@ -196,7 +196,7 @@ def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
         vid.challenges.new("bob")
     with pytest.raises(SpeakerNotFound):
         vid.challenges.new("stranger")
-    with pytest.raises(ConfigError, match="a code of 3 words"):
+    with pytest.raises(ConfigError, match="a code cannot have 3 words"):
         vid.challenges.new("alice", length=3)
     blind = vid.challenges.new("stranger", blind=True)
     assert set(blind.words) <= set(WORDS), "as of those who are enrolled"
