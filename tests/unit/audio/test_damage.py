@@ -249,7 +249,7 @@ def test_very_many_texts_in_the_metadata_are_refused_in_seconds(
     monkeypatch.setattr("voiceid.audio.ffmpeg._MAX_OPEN_S", 0.5)
     assert decoded(tagged(name, 2000))[1].duration_s > 0.4
     before_s = time.process_time()
-    with pytest.raises(AudioUnreadable, match="its metadata|opening it"):
+    with pytest.raises(AudioUnreadable, match=r"its metadata|opening it"):
         decoded(tagged(name, 100_000))
     assert time.process_time() - before_s < 10
 
