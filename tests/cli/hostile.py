@@ -360,7 +360,7 @@ CASES: dict[str, tuple[Make, str, int, str]] = {
     ),
     "import: texts": (long_names, VECTORS, 55, "MiB of memory, the limit"),
     "import: a vector": (long_vector, VECTORS, 55, "MiB of memory, the limit"),
-    "import: rows": (many_rows, VECTORS, 55, "100 times its bytes"),
+    "import: rows": (many_rows, VECTORS, 55, "100 times its size"),
     "import: a header": (array, VECTORS + " --ids {folder}/ids.txt", 55, "10,000"),
     "checkpoint: a device": (device, PULL, 35, "a device"),
     "checkpoint: a pipe": (pipe, PULL, 35, "a pipe"),

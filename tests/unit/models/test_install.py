@@ -271,12 +271,13 @@ def test_processes_and_threads_that_pull_at_once_do_not_harm_each_other(
     with ThreadPoolExecutor(5) as pool:
         looking = pool.submit(look)
         pulls = [pool.submit(store.pull, SILERO, source=silero, force=True) for _ in range(4)]
-        digests = {pull.result().sha256 for pull in pulls}
-        for process in processes:
-            process.communicate()
-            assert process.returncode == 0
-        stop.set()
-        assert looking.result() > 0
+        try:
+            digests = {pull.result().sha256 for pull in pulls}
+            codes = [(process.communicate(), process.returncode)[1] for process in processes]
+        finally:
+            stop.set()
+    assert codes == [0, 0]
+    assert looking.result() > 0
     assert digests == {store.installed(SILERO).sha256}  # builds are the same to the byte
     assert left(store.folder) == [f"{SILERO}.json", f"{SILERO}.onnx"]
 
