@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -289,8 +289,9 @@ class ModelStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for old in self.folder.glob(f"{_SCRATCH_PREFIX}*"):
-                if time.time() - old.stat().st_mtime > _STALE_S:
-                    shutil.rmtree(old, ignore_errors=True)
+                with suppress(FileNotFoundError):  # of a pull that ended meanwhile
+                    if time.time() - old.stat().st_mtime > _STALE_S:
+                        shutil.rmtree(old, ignore_errors=True)
             with tempfile.TemporaryDirectory(
                 prefix=_SCRATCH_PREFIX, dir=self.folder, ignore_cleanup_errors=True
             ) as name:

@@ -254,6 +254,14 @@ def test_a_killed_pull_installs_nothing_and_its_remains_are_swept_later(
     assert left(store.folder) == [f"{SILERO}.json", f"{SILERO}.onnx"]
 
 
+def test_a_scratch_folder_that_goes_while_another_pull_begins_stops_nothing(
+    store: ModelStore, silero: Path
+) -> None:
+    store.folder.mkdir(parents=True, exist_ok=True)
+    (store.folder / ".pull-gone").symlink_to("nowhere")
+    assert store.pull(SILERO, source=silero).sha256
+
+
 def test_processes_and_threads_that_pull_at_once_do_not_harm_each_other(
     store: ModelStore, silero: Path
 ) -> None:
