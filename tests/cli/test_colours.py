@@ -16,7 +16,7 @@ PLAIN = {"TERM": "xterm", "NO_COLOR": ""}  # an empty NO_COLOR is none
 
 
 def test_an_error_is_red_on_a_terminal(home: Path) -> None:
-    code, shown = on_terminal("speakers", "show", "nobody", **PLAIN)
+    code, shown = on_terminal("speakers", "show", "zoe", **PLAIN)
     assert code == 41
     assert shown.startswith(b"\x1b[31merror\x1b[0m: no speaker called")
     assert len(CODE.findall(shown)) == 2
@@ -34,7 +34,7 @@ def test_an_error_is_red_on_a_terminal(home: Path) -> None:
 def test_who_wants_no_colours_gets_none(
     words: tuple[str, ...], env: dict[str, str], home: Path
 ) -> None:
-    code, shown = on_terminal("speakers", "show", "nobody", *words, **env)
+    code, shown = on_terminal("speakers", "show", "zoe", *words, **env)
     assert code == 41
     assert shown.startswith(b"error: no speaker called")
     assert b"\x1b" not in shown
@@ -48,7 +48,7 @@ def test_there_are_no_colours_in_a_file_or_in_json(
 ) -> None:
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
-    written = run("speakers", "show", "nobody")
+    written = run("speakers", "show", "zoe")
     assert b"\x1b" not in written.stdout + written.stderr
     code, shown = on_terminal("doctor", "--json", **PLAIN)
     assert code == 0

@@ -81,9 +81,9 @@ def test_added_audio_that_is_no_speech_is_reported_and_left_out(home: Path, run:
 
 
 def test_t_sne_of_few_samples_says_that_it_is_pca(home: Path, run: Runner) -> None:
-    told = run("plot", "speakers", "--method", "tsne", "--json").json
-    assert told["method"] == "pca"
-    assert told["notes"] == ["t-SNE needs 5 clips: this is PCA"]
+    answer = run("plot", "speakers", "--method", "tsne", "--json").json
+    assert answer["method"] == "pca"
+    assert answer["notes"] == ["t-SNE needs 5 clips: this is PCA"]
 
 
 def test_only_the_members_of_a_group_are_drawn(home: Path, run: Runner) -> None:

@@ -241,9 +241,9 @@ def test_a_commit_whose_answer_is_lost_is_said_to_be_unknown(
     """The connection is cut where only the server can know: at the commit itself."""
     url = server[1].migrated()
     store = Store.open(url)
-    with pytest.raises(StoreError, match="not known") as told:
+    with pytest.raises(StoreError, match="not known") as caught:
         add_and_be_cut_off(store, "alice")
-    assert "See whether the change is there" in told.value.hint
+    assert "See whether the change is there" in caught.value.hint
     with store.read() as reader:
         assert reader.speakers.all() == []
     store.close()

@@ -13,9 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from hostile import CASES, CPU_S
+from hostile import CASES, fault
 
 from torture.tally import Tally
 from torture.voices import REPO
@@ -55,13 +54,4 @@ def _faults(printed: str, names: list[str], tally: Tally) -> list[str]:
     tally.changes["refused"] += len(came)
     missing = [name for name in names if name not in came]
     faults = [f"the process died or hung at {missing[0]}"] if missing else []
-    return faults + [fault for name in came if (fault := _fault(name, came[name]))]
-
-
-def _fault(name: str, came: dict[str, Any]) -> str:
-    *_, code, said = CASES[name]
-    text = came["said"]
-    sound = came["code"] == code and said in text and came["cpu_s"] < CPU_S
-    if sound and "Traceback" not in text and "internal error" not in text:
-        return ""
-    return f"{name}: wanted {code} and {said!r} within {CPU_S:g} s: {came}"
+    return faults + [wrong for name in came if (wrong := fault(name, came[name]))]

@@ -1,4 +1,4 @@
-"""Pages of calibrations, and of how well the enrolled voices are told apart."""
+"""Pages of calibrations, with pictures of the enrolled voices."""
 
 from __future__ import annotations
 
