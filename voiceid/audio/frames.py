@@ -173,10 +173,10 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
         if end >= media.size or kind.length(bytes_at(media, end, kind.n_head)):
             break  # the latter: more than `MAX_STEPS`
         # Also a last frame that its encoder did not write to its end may have tags behind it.
-        last = max(last, end - MAX_FRAME_BYTES)
-        tag = _TAG.search(bytes_at(media, last, end - last + 16))
+        tail = max(last, end - MAX_FRAME_BYTES)
+        tag = _TAG.search(bytes_at(media, tail, end - tail + 16))
         if tag is not None:
-            return last + tag.start(), False
+            return tail + tag.start(), False
         at = _next_frame(media, end, kind)
         if at == media.size or next_head(media, end, at) < at:
             break
@@ -184,8 +184,18 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
     piece = bytes_at(media, end, max(0, near - end))
     if len(piece) < _PIECE_BYTES and not is_filling(piece):
         return near, True
-    both = bytes_at(media, end - _ZEROS, 2 * _ZEROS)
-    return end, end > media.size or (len(both) == 2 * _ZEROS and is_filling(both))
+    behind = bytes_at(media, end, _ZEROS)
+    n_padded = _n_zeros(media, last) * 5 // 4 if kind is MP3 else 0  # as the frame before is
+    is_padded = _n_zeros(media, end) < max(_ZEROS, n_padded)
+    is_filled = len(behind) == _ZEROS and is_filling(behind) and not is_padded
+    return end, end > media.size or is_filled
+
+
+def _n_zeros(media: Media, end: int) -> int:
+    """Return the number of zeros before a byte, in at most the length of a frame."""
+    start = max(0, end - MAX_FRAME_BYTES)
+    tail = bytes_at(media, start, end - start)
+    return len(tail) - len(tail.rstrip(b"\0"))
 
 
 def _followed(media: Media, start: int, kind: Frames) -> tuple[int, int]:

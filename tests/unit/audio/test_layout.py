@@ -285,6 +285,14 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
     assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
 
 
+@pytest.mark.parametrize("n_zeros", [100, 3000])
+def test_frames_that_all_end_with_zeros_are_not_cut_by_zeros_behind(n_zeros: int) -> None:
+    data = encode_ffmpeg(melody(4.0), "mp2", "mp2", b="160000")
+    assert data.endswith(bytes(8)), "the test needs padding in the frames"
+    assert not layout(data + bytes(n_zeros)).is_cut
+    assert layout(data[:-1000] + bytes(n_zeros)).is_cut
+
+
 def test_the_keys_behind_damage_of_an_mxf_are_followed() -> None:
     data, key = FRAMES["mxf"](), b"\x06\x0e\x2b\x34"
     at = data.index(key, 16)
