@@ -57,8 +57,8 @@ _SHORTFALL_S = 1.0
 _COUNTED = {"flac": 0.001, "mp3": 0.4}
 """The same where samples or frames are counted; an MP3 counts the four that are no sound."""
 
-_PAUSE_S, _PAUSE_BYTES = 0.5, 1000
-"""A gap in time with at most the bytes of headers is a pause; damage leaves more bytes."""
+_GAP_S, _PAUSE_BYTES = 0.5, 1000
+"""A gap in the time stamps; with at most the bytes of headers it is no shortfall."""
 
 ERRORS = (
     av.FFmpegError,
@@ -104,7 +104,7 @@ class FFmpegDecoder:
         self._media = media
         self._block_values = block_values
         self._bad_packets = self._good_packets = 0
-        self._pauses_s, self._last_end = 0.0, (math.inf, 0)
+        self._gaps_s, self._pauses_s, self._last_end = 0.0, 0.0, (math.inf, 0)
         track.codec_context.thread_count = 1  # parallelism is across files
         if track.codec_context.name in _CHECKED:
             track.codec_context.options = {"err_detect": "crccheck+explode"}
@@ -185,6 +185,8 @@ class FFmpegDecoder:
                 hint="Copy or export the recording again, for example as wav.",
             )
         heard_s = n_frames / self.sample_rate_hz + self._pauses_s
+        if self._gaps_s:
+            self.unheard["gap"] = f"{self._gaps_s:.1f} s that its time stamps skip"
         missing_s = (self.duration_hint_s or 0.0) - heard_s
         damaged = self._bad_packets or self._media.failure is not None
         self.truncated |= bool(damaged) or missing_s > self._shortfall_s
@@ -206,16 +208,20 @@ class FFmpegDecoder:
                 continue
             self._good_packets += 1
             length_s = sum(frame.samples / frame.sample_rate for frame in frames)
-            self._count_pause(packet, length_s)
+            self._count_gap(packet, length_s)
             yield from frames
 
-    def _count_pause(self, packet: Packet[AVAudioStream], length_s: float) -> None:
-        """Count the time before a packet if no bytes stand for it: a recorder stood still."""
+    def _count_gap(self, packet: Packet[AVAudioStream], length_s: float) -> None:
+        """Count the time before a packet: frames are lost, or a recorder stood still.
+
+        Only without bytes in it does it count as heard.
+        """
         if packet.pts is None or packet.pos is None or self._shortfall_s < _SHORTFALL_S:
             return  # a codec's last frames, or a count of samples: what it skips is lost
         start_s, (end_s, end) = float(packet.pts * packet.time_base), self._last_end
-        if start_s - end_s > _PAUSE_S and packet.pos - end < _PAUSE_BYTES:
-            self._pauses_s += start_s - end_s
+        if start_s - end_s > _GAP_S:
+            self._gaps_s += start_s - end_s
+            self._pauses_s += start_s - end_s if packet.pos - end < _PAUSE_BYTES else 0.0
         self._last_end = start_s + length_s, packet.pos + packet.size
 
     def _frames_of_one_kind(self) -> Iterator[AudioFrame]:

@@ -117,6 +117,53 @@ class ChannelMeter:
         return chosen[:_MOST_DISTINCT]
 
 
+class GapMeter:
+    """Finds one piece of a constant value in a recording that is noisy around it.
+
+    There the bytes of a copy are missing, or the microphone was muted.  Gates and editors leave
+    several such pieces, begin or fade with one, or leave a short one.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._n_frame = max(1, rate_hz // _FRAMES_A_S)
+        self._rest = np.empty(0, np.float32)
+        self._extremes = [np.empty((0, 2), np.float32)]
+
+    def add(self, samples: Float32Array) -> None:
+        """Take (n,) samples."""
+        samples = np.concatenate([self._rest, samples])
+        frames = samples[: len(samples) // self._n_frame * self._n_frame]
+        self._rest = samples[len(frames) :]
+        frames = frames.reshape(-1, self._n_frame)
+        self._extremes.append(np.stack([frames.min(axis=1), frames.max(axis=1)], axis=1))
+
+    @property
+    def gap_s(self) -> float:
+        """Length of the piece; 0 if there is none."""
+        least, most = np.concatenate(self._extremes).T
+        spread = most - least
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], spread == 0, [False]))))
+        start, end = max(
+            edges.reshape(-1, 2).tolist(), key=lambda run: run[1] - run[0], default=(0, 0)
+        )
+        gap_s = (end - start) / _FRAMES_A_S
+        if gap_s < _MIN_GAP_S or start <= _NEAR:
+            return 0.0
+        n_alike = int(((spread == 0) & (least == least[start])).sum())
+        around = np.concatenate([spread[: start - _NEAR], spread[end:]])
+        is_faded = spread[start - _NEAR : start].max() < around.min(
+            where=around > 0, initial=np.inf
+        )
+        return 0.0 if is_faded or n_alike - (end - start) > _NEAR else gap_s
+
+
+_FRAMES_A_S, _NEAR = 50, 3
+"""Frames of 20 ms; so many before the piece may be alike, and tell its level before."""
+
+_MIN_GAP_S = 1.0
+"""None of 5470 recordings of nine collections has such a piece; 6 of 4309 have one of 0.5 s."""
+
+
 class Mixer:
     """Averages the channels of one source that are in use; for one thread.
 

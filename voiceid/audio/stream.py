@@ -21,7 +21,7 @@ from voiceid.audio.arrays import (
 from voiceid.audio.decoder import Decoder
 from voiceid.audio.decoding import BLOCK_VALUES, open_decoder, unreadable
 from voiceid.audio.media import AudioOptions, AudioSource, Media, Spans, open_media
-from voiceid.audio.mixing import ChannelMeter, ClippingCount, Mixer
+from voiceid.audio.mixing import ChannelMeter, ClippingCount, GapMeter, Mixer
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong
 
@@ -73,6 +73,7 @@ class AudioStream:
         self.sample_rate_hz = decoder.sample_rate_hz
         self.channels = decoder.channels
         self._unheard = dict(unheard)
+        self._gaps = GapMeter(self.sample_rate_hz)
         self._digest = hashlib.sha256(pcm_header(self.sample_rate_hz))
         self._n_frames = self._n_heard = 0
         self._exhausted = False
@@ -145,7 +146,9 @@ class AudioStream:
     def unheard(self) -> dict[str, str]:
         """For each code of a warning, a few words on the part of the source that was not heard."""
         self._require_exhausted()
-        return self._unheard | self._decoder.unheard
+        gap_s = self._gaps.gap_s
+        gap = {"gap": f"{gap_s:.1f} s of one constant value"} if gap_s else {}
+        return gap | self._unheard | self._decoder.unheard
 
     @property
     def mixed(self) -> ChannelMeter | None:
@@ -184,6 +187,7 @@ class AudioStream:
             for first, part in self._in_spans(block):
                 mono = self._mixer.mean(part, first)
                 self._n_heard += len(mono)
+                self._gaps.add(mono)
                 self._digest.update(mono.astype("<f4", copy=False).data)
                 if self._tap is not None:
                     self._tap.add(mono)

@@ -143,6 +143,7 @@ _IN_WORDS = {
     "truncated": "truncated: the file is damaged, and only its beginning was heard",
     "other_tracks": "other tracks: the file has several audio tracks; --track N hears another",
     "unheard_data": "unheard data: the file has data after the sound that cannot be decoded",
+    "gap": "gap: a part of the sound is lost, or the recorder or the microphone stood still",
     "opposite_phase": "opposite phase: the channels cancel each other; swap the wires of one",
     "several_voices": "several voices: more than one person speaks in the clip",
     "partly_judged": "partly judged: there is more speech than is judged (speech.max_speech_s)",

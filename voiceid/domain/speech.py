@@ -165,7 +165,7 @@ class QualityReport(Value):
 _TEXTS = ("warnings", "unheard")
 
 UNHEARD_CODES = frozenset(
-    {"other_tracks", "opposite_phase", "unheard_data", "partly_judged", "truncated"}
+    {"other_tracks", "opposite_phase", "unheard_data", "partly_judged", "truncated", "gap"}
 )
 """The warnings that not all of a source was heard or judged."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
@@ -88,6 +89,73 @@ def test_a_check_sum_tells_that_a_lossless_file_was_filled_up(codec: str) -> Non
         heard, stream = decoded(broken)
         assert stream.truncated
         assert len(heard) < 5.5 * RATE
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [
+        *(("WAV", subtype) for subtype in ("PCM_16", "PCM_U8", "ULAW", "IMA_ADPCM", "FLOAT")),
+        *(("AIFF", "PCM_24"), ("CAF", "ALAW"), ("AU", "PCM_16")),
+    ],
+)
+def test_pcm_of_which_a_part_is_zeros_has_a_gap(name: str, subtype: str) -> None:
+    data = encode(melody(6.0), name, subtype=subtype)
+    assert "gap" not in decoded(data)[1].unheard
+    whole = len(data) // 2
+    for n_filled in (len(data) - whole, len(data) // 4):
+        broken = data[:whole] + bytes(n_filled) + data[whole + n_filled :]
+        said = decoded(broken)[1].unheard["gap"]
+        assert said.endswith("s of one constant value")
+        assert float(said.split()[0]) == pytest.approx(6 * n_filled / len(data), abs=0.2)
+
+
+def test_zeros_in_eight_bits_are_told_from_digital_silence() -> None:
+    sound, silence = melody(2.0), np.zeros(RATE // 2, np.float32)
+    data = encode(np.concatenate([sound, silence, sound, sound]), "WAV", subtype="PCM_U8")
+    assert decoded(data)[1].unheard == {}
+    assert "gap" in decoded(data[: len(data) * 3 // 4].ljust(len(data), b"\0"))[1].unheard
+
+
+def test_digital_silence_that_somebody_made_is_no_gap() -> None:
+    sound, silence = melody(3.0), np.zeros(2 * RATE, np.float32)
+    faded = sound * np.linspace(1, 0, len(sound), dtype=np.float32)
+    for made in (
+        [silence, sound],
+        [sound, silence, sound, silence],
+        [silence[:RATE], sound, silence],
+        [faded, silence],
+        [sound, silence[: RATE // 2]],
+        [silence],
+    ):
+        assert decoded(encode(np.concatenate(made), "WAV"))[1].unheard == {}
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("webm", "libopus", 48_000), ("flv", "aac", 44_100), ("nut", "aac", 44_100)],
+)
+def test_whole_frames_that_are_lost_leave_a_gap_in_time(
+    container: str, codec: str, rate: int
+) -> None:
+    def muxed(*lost: int) -> bytes:
+        file = io.BytesIO()
+        with (
+            av.open(io.BytesIO(encode_ffmpeg(melody(6.0, rate), container, codec, rate))) as whole,
+            av.open(file, "w", format=container, options=live) as output,
+        ):
+            track = output.add_stream_from_template(whole.streams.audio[0])
+            for number, packet in enumerate(whole.demux(whole.streams.audio[0])):
+                if packet.dts is not None and number not in range(*lost):
+                    packet.stream = track
+                    output.mux(packet)
+        return file.getvalue()
+
+    live = {"live": "1"} if container == "webm" else {}
+    assert decoded(muxed(0, 0))[1].unheard == {}
+    said = decoded(muxed(80, 180))[1].unheard["gap"]
+    assert float(said.split()[0]) == pytest.approx(
+        100 * (960 if rate == 48_000 else 1024) / rate, abs=0.1
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -143,7 +143,9 @@ def test_what_is_no_sound_behind_a_file_is_said(name: str, others: dict[str, byt
 def test_tails_that_programs_write_are_no_loss(name: str, others: dict[str, bytes]) -> None:
     for tail in TAILS:
         stream = decoded(others[name] + tail)[1]
-        assert (stream.truncated, stream.unheard) == (False, {}), tail[:16]
+        assert not stream.truncated, tail[:16]
+        heard = {"gap"} if name == "streamed wav" and not any(tail) else set()  # zeros are sound
+        assert stream.unheard.keys() == heard, tail[:16]
 
 
 def _ape(*, header: bool) -> bytes:
@@ -174,7 +176,7 @@ def test_bytes_that_are_damaged_in_the_middle_end_no_file() -> None:
         data[middle : middle + 60] = bytes(range(100, 160))
         stream = decoded(bytes(data))[1]
         assert stream.duration_s > (2.5 if name == "webm" else 3.9), name
-        assert stream.unheard == {}, name
+        assert stream.unheard.keys() <= {"gap"}, name
         # A streamed file does not say how long it is; FFmpeg repairs an MP3 without a word.
         assert stream.truncated or stream.duration_s > 4.9 or name == "streamed webm", name
 
@@ -367,6 +369,7 @@ def test_a_recording_that_was_paused_is_whole(container: str, codec: str, rate: 
     heard, stream = decoded(data)
     assert len(heard) == pytest.approx(4 * RATE, abs=0.1 * RATE)
     assert not stream.truncated
+    assert stream.unheard == {"gap": "100.0 s that its time stamps skip"}
     if container != "mp4":  # its index is at the end
         assert decoded(data[: len(data) * 2 // 5])[1].truncated, "before the pause"
         assert decoded(data[: len(data) * 4 // 5])[1].truncated

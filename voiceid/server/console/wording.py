@@ -34,6 +34,7 @@ WARNINGS: Mapping[str, tuple[str, str]] = {
     "truncated": ("truncated", "The file is damaged, and only its beginning was heard."),
     "other_tracks": ("other tracks", "The file has several audio tracks, and one was heard."),
     "unheard_data": ("unheard data", "The file has data after the sound that cannot be decoded."),
+    "gap": ("gap", "A part of the sound is lost, or the recorder or the microphone stood still."),
     "opposite_phase": ("opposite phase", "The channels cancel out: swap the wires of one."),
     "several_voices": ("several voices", "More than one person speaks in the recording."),
     "partly_judged": ("partly judged", "The recording has more speech than is judged."),
