@@ -30,7 +30,7 @@ _FIXED = b"\xff\xf8"
 def flac_end(media: Media, start: int) -> int | None:
     """Return the byte after the last frame; None where a file does not say which frame is last."""
     info = bytes_at(media, start + 8, 18)
-    at = frames_start(media, start)
+    at = _frames_start(media, start)
     if at is None or len(info) < 18:  # noqa: PLR2004
         return None
     n_block = int.from_bytes(info[2:4], "big")
@@ -59,7 +59,7 @@ def _with_zeros(media: Media, end: int) -> int:
     return end + 2
 
 
-def frames_start(media: Media, start: int) -> int | None:
+def _frames_start(media: Media, start: int) -> int | None:
     """Return where the metadata ends (section 8.1)."""
     at = start + 4
     for _ in range(_MAX_BLOCKS):

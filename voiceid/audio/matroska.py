@@ -7,13 +7,13 @@ from typing import NamedTuple
 from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, bytes_at, find, next_head
 from voiceid.audio.media import Media
 
-EBML, TAGS = b"\x1aE\xdf\xa3", b"\x12T\xc3g"
+_EBML = b"\x1aE\xdf\xa3"
 _SEGMENT, _CLUSTER = b"\x18S\x80g", b"\x1fC\xb6u"
 _VOID = frozenset({b"\xec", b"\xbf"})
 _INNER = (
     _VOID
-    | {EBML, _SEGMENT, _CLUSTER, b"\x11M\x9bt", b"\x15I\xa9f", b"\x16T\xaek", b"\x1cS\xbbk"}
-    | {b"\x19A\xa4i", b"\x10C\xa7p", TAGS, b"\xe7", b"XT", b"\xa7", b"\xab"}
+    | {_EBML, _SEGMENT, _CLUSTER, b"\x11M\x9bt", b"\x15I\xa9f", b"\x16T\xaek", b"\x1cS\xbbk"}
+    | {b"\x19A\xa4i", b"\x10C\xa7p", b"\x12T\xc3g", b"\xe7", b"XT", b"\xa7", b"\xab"}
     | {b"\xa3", b"\xa0", b"\xaf"}
 )
 """The elements of a Segment and of a Cluster (RFC 9559, section 5.1)."""
@@ -25,7 +25,7 @@ class _Element(NamedTuple):
     size: int | None  # None: open
 
 
-def element_at(media: Media, at: int) -> _Element:
+def _element_at(media: Media, at: int) -> _Element:
     """Return the id, the bytes of the header and the size of the element that begins there."""
     head = bytes_at(media, at, 12).ljust(12, b"\0")
     n_id = 9 - head[0].bit_length()
@@ -49,14 +49,14 @@ def matroska_end(media: Media, start: int) -> int:
     for _ in range(MAX_STEPS):
         if at >= media.size:
             break
-        element = element_at(media, at)
+        element = _element_at(media, at)
         if element.id in seen:
             break  # another file, or another Segment, which no decoder hears
         if element.id in known:
             at += element.n_header + (element.size or 0)
             if element.id == _SEGMENT and element.size is not None:
                 known = _VOID
-            seen |= {element.id} & {EBML, _SEGMENT}
+            seen |= {element.id} & {_EBML, _SEGMENT}
             continue
         n_gaps += 1
         if known is _VOID or n_gaps > MAX_GAPS:
