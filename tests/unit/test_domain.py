@@ -109,6 +109,13 @@ def test_a_name_that_cannot_be_shown_is_refused(bad: str) -> None:
         speaker_name(bad)
 
 
+@pytest.mark.parametrize("gap", ["  ", "\u00a0 ", "\u3000\u2003", "\u1680"])
+def test_two_names_do_not_differ_in_the_width_of_a_gap(gap: str) -> None:
+    assert speaker_name("Ana B") == "Ana B"
+    with pytest.raises(SpeakerNameInvalid, match="several spaces in a row"):
+        speaker_name(f"Ana{gap}B")
+
+
 @given(st.text(max_size=140))
 def test_a_name_is_either_refused_or_stable(text: str) -> None:
     try:

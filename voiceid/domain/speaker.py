@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,16 @@ def speaker_name(text: str) -> str:
     name = _searched_name(text)
     if has_blank(name):
         raise _invisible(name)
+    if _WIDE.search(name):
+        raise SpeakerNameInvalid(
+            f"the speaker's name {name!a} has several spaces in a row (or one like a dash)",
+            hint="Use one space.",
+        )
     return name
+
+
+_WIDE = re.compile(r"\s\s|\u1680")
+"""Two names must not differ only in how wide a gap is."""
 
 
 def _searched_name(text: str) -> str:
