@@ -128,7 +128,15 @@ def test_the_part_of_one_person_is_enrolled_by_its_seconds_or_as_the_most_spoken
 
 def test_a_part_that_is_none_is_refused(vid: VoiceID, ami) -> None:
     clip = (ami.samples("alice-3"), RATE)
-    for part in ((3.0, 2.0), (-1.0, 2.0), (0.0, float("inf")), (1.0,), " "):
+    for part in (
+        (3.0, 2.0),
+        (-1.0, 2.0),
+        (0.0, float("inf")),
+        (1.0,),
+        " ",
+        ("a", "b"),
+        (None, None),
+    ):
         with pytest.raises(ConfigError, match="part"):
             vid.enroll("alice", clip, part=part)
     with pytest.raises(ConfigError, match="2 recordings"):

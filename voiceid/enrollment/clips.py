@@ -84,9 +84,12 @@ class Person:
 def _require_part(part: Part | None, n_sources: int) -> None:
     if part is None or part == SOLO:
         return
-    start_s, end_s = part if isinstance(part, tuple) and len(part) == 2 else (math.nan, math.nan)  # noqa: PLR2004 - start and end
-    is_voice = isinstance(part, str) and bool(part.strip())
-    if not (is_voice or 0.0 <= start_s < end_s < math.inf):  # NaN is not
+    match part:
+        case (Real() as start_s, Real() as end_s) if isinstance(part, tuple):
+            is_part = 0.0 <= start_s < end_s < math.inf  # NaN is not
+        case _:
+            is_part = isinstance(part, str) and bool(part.strip())
+    if not is_part:
         raise ConfigError(
             f"the part {part!r:.40} is not a start and a later end in seconds",
             hint=f"Pass (12.4, 31.0), for example, the name of a voice, or {SOLO!r}.",
