@@ -148,7 +148,7 @@ class TurnQuestions:
             decision = verifier.unless_replayed(decision, heard.speech, aim, group)
         if self.claim is not None and self.caller is not None:
             caller = caller_name(self.caller)
-            self.questions.lockout.attempt(self.claim.name, caller, lambda: decision)
+            self.questions.lockout.attempt(self.claim.name, caller, lambda _: decision)
         self.questions.record(decision, self.caller)
         return self._shown(decision)
 

@@ -39,6 +39,7 @@ from voiceid.verification.lockout import Lockout
 if TYPE_CHECKING:  # each loads at its first use
     from voiceid.decision.word_matching import Vocabulary
     from voiceid.diarization import LinkedVoices
+    from voiceid.verification.verifier import Admit
 
 S = TypeVar("S")
 
@@ -80,10 +81,12 @@ class Questions:
     def verify(self, source: AudioSource, claim: Claim, caller: str | None = None) -> Decision:
         """Decide whether a clip is the voice of one speaker; failures of a caller are counted."""
 
-        def decide() -> Decision:
+        def decide(admit: Admit | None = None) -> Decision:
             if claim.challenge is not None:
-                return self._answered(source, claim, caller)
-            return self._session.ask(lambda model: model.verifier.verify(model.hear, source, claim))
+                return self._answered(source, claim, caller, admit)
+            return self._session.ask(
+                lambda model: model.verifier.verify(model.hear, source, claim, admit=admit)
+            )
 
         with self.trusting(Task.VERIFY):
             if caller is None:
@@ -94,13 +97,17 @@ class Questions:
             self.record(decision, caller)
         return blinded(decision) if claim.blind else decision
 
-    def _answered(self, source: AudioSource, claim: Claim, caller: str | None) -> Decision:
+    def _answered(
+        self, source: AudioSource, claim: Claim, caller: str | None, admit: Admit | None
+    ) -> Decision:
         """Decide whether a clip answers a code; the code is used up before the clip is heard."""
         from voiceid.speech.word_features import RATE_HZ, WordTape  # noqa: PLC0415 - only for codes
         from voiceid.verification.spoken_code import Answer  # noqa: PLC0415 - as above
 
         store = self._session.store
         with store.write() as writer:
+            if admit is not None:
+                admit(writer)
             words = writer.spoken.claimed(claim.challenge or "", claim.name, caller)
 
         def vocabulary(speaker_id: int) -> Vocabulary | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ def test_an_identification_takes_two_statements_and_one_check_for_changes_and_pr
     checks = [one for one in ran if THE_CHECK.search(one)]
     assert len(checks) == 1, ran
     assert len(ran) - len(checks) <= 2, ran
+
+
+def test_a_counted_verification_takes_nine_statements_in_three_transactions(
+    vid: VoiceID, home: Path, ami, statements
+) -> None:
+    door, began = ami.cut("alice-4", home / "door.wav"), []
+    ask = partial(vid.verify, "alice", door, caller="door")
+    assert ask().accepted  # the first one is written
+    event.listen(vid._session.store._engine, "begin", began.append)
+    ran = statements(ask)
+    assert len(began) == 3, ran  # a lock and the name; the decision; a lock once more
+    assert len(ran) <= 9, ran
 
 
 def test_a_new_speaker_with_two_clips_takes_sixteen_statements(

@@ -20,6 +20,7 @@ from voiceid.domain import (
     EnrolledVoice,
     Float32Array,
     Sample,
+    speaker_key,
     tag,
     telephone_share,
 )
@@ -49,6 +50,14 @@ _VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
 _ID_OF = select(centroids.c.id).where(
     centroids.c.space_id == bindparam("space_id"), centroids.c.speaker_id == bindparam("speaker_id")
+)
+
+_ID_NAMED = (
+    select(centroids.c.id)
+    .join(speakers)
+    .where(
+        centroids.c.space_id == bindparam("space_id"), speakers.c.name_key == bindparam("name_key")
+    )
 )
 
 
@@ -125,6 +134,11 @@ class Centroids(Rows):
         """Return the id of a speaker's centroid in a space, or None."""
         asked = {"space_id": space_id, "speaker_id": speaker_id}
         return self._connection.execute(_ID_OF, asked).scalar()
+
+    def id_named(self, name: str, space_id: str) -> int | None:
+        """Return the id of the centroid in a space of the speaker of a name, or None."""
+        asked = {"space_id": space_id, "name_key": self._protection.name_key(speaker_key(name))}
+        return self._connection.execute(_ID_NAMED, asked).scalar()
 
     def first_id(self, space_id: str) -> int | None:
         """Return the lowest id of a centroid in a space, or None."""

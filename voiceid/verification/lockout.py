@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,9 @@ from voiceid.errors import LockedOut, SpaceMismatch, SpeakerNotFound, StoreError
 from voiceid.observability import ChangeKind
 
 if TYPE_CHECKING:  # they load while the models do
-    from voiceid.store import Store, Writer
+    from voiceid.store import Reader, Store, Writer
     from voiceid.store.attempt_table import Attempt, Attempts
+    from voiceid.verification.verifier import Admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,16 @@ class Lockout:
     began: Callable[..., None]  # receives the ``speaker`` or the ``caller`` of a lock that began
     can_count: Event = field(default_factory=Event)  # the last write of this process is on the disk
 
-    def attempt(self, name: str, caller: str, ask: Callable[[], Decision]) -> Decision:
+    def attempt(self, name: str, caller: str, ask: Callable[[Admit], Decision]) -> Decision:
         """Return the decision of ``ask`` about a claimed name.
 
-        Before it is returned, a failure is counted; an acceptance deletes the failures of the name.
+        ``ask`` receives a check for a lock, for its first transaction.  Before the decision is
+        returned, a failure is counted; an acceptance deletes the failures of the name.
 
-        Raises LockedOut: without asking, or in place of the answer if a lock began meanwhile.
+        Raises LockedOut: from the check, or in place of the answer if a lock began meanwhile.
         """
-        self.failures(name, caller)
         try:
-            decision = ask()
+            decision = ask(partial(self._admitted, name, caller))
         except (SpeakerNotFound, SpaceMismatch):  # a wrong name is a guess like any other
             self._fail(name, caller)
             raise
@@ -60,7 +62,10 @@ class Lockout:
     def failures(self, name: str, caller: str) -> Sequence[Attempt]:
         """Return the failures of a name that count; raises LockedOut."""
         with self.store().read() as reader:
-            return self._unlocked(reader.attempts, name, caller, datetime.now(UTC))[0]
+            return self._admitted(name, caller, reader)
+
+    def _admitted(self, name: str, caller: str, reader: Reader) -> Sequence[Attempt]:
+        return self._unlocked(reader.attempts, name, caller, datetime.now(UTC))[0]
 
     def _unlocked(
         self, attempts: Attempts, name: str, caller: str, now: datetime

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.verification.spoken_code import Answer
 
 Hear = Callable[[AudioSource], Utterance]
+Admit: TypeAlias = "Callable[[Reader], object]"  # raises if nothing may be heard
 Ranking: TypeAlias = list[tuple[Candidate, EnrolledVoice]]
 _STANDINGS = {
     Standing.EXPIRED: Reason.SPEAKER_EXPIRED,
@@ -75,19 +76,27 @@ class Verifier:
     replays: Replays | None = None  # recognises recordings; None: not checked
 
     def verify(
-        self, hear: Hear, source: AudioSource, claim: Claim, answer: Answer | None = None
+        self,
+        hear: Hear,
+        source: AudioSource,
+        claim: Claim,
+        answer: Answer | None = None,
+        admit: Admit | None = None,
     ) -> Decision:
         """Decide whether the clip is the voice of the claimed speaker.
 
-        ``answer`` judges the code.  The decision on a blind claim is complete: see
-        `answers.blinded`.
+        ``answer`` judges the code.  ``admit`` may refuse in the first transaction.  The decision on
+        a blind claim is complete: see `answers.blinded`.
         """
         started = time.perf_counter()
-        # 1. A wrong name is an error before the audio is decoded, unless the claim is blind.
+        # 1. A lock, and a wrong name unless the claim is blind, end it before any audio is decoded.
         speaker_key(claim.name)
-        if not claim.blind:
+        if admit is not None or not claim.blind:
             with self.store.read() as reader:
-                _claimed_id(reader, claim, self.policy.space)
+                if admit is not None:
+                    admit(reader)
+                if not claim.blind:
+                    _claimed_id(reader, claim, self.policy.space)
         # 2. Hear the clip.
         clip = hear(source)
         probe = Probe.of(clip)
@@ -318,7 +327,10 @@ def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) 
 
 def _claimed_id(reader: Reader, claim: Claim, space: EmbeddingSpace) -> int:
     """Return the id of the centroid in a space of the speaker who is claimed."""
-    speaker, group = reader.speakers.get(claim.name), claim.group
+    group = claim.group
+    if group is None and (known := reader.centroids.id_named(claim.name, space.id)) is not None:
+        return known
+    speaker = reader.speakers.get(claim.name)
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
             f"{speaker.name} is not in the group {group}",
