@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import anyio
-from anyio import CapacityLimiter, Semaphore, WouldBlock, to_thread
+from anyio import CancelScope, CapacityLimiter
 from starlette.requests import Request
 
 from voiceid.server.problems import Problem, busy
@@ -30,10 +32,13 @@ class Places:
     waited too long is refused then, and one whose caller leaves while it waits frees its place.  A
     request that has begun is finished: a thread cannot be stopped.  Refused callers are asked to
     come again one after another.
+
+    A thread takes the next request itself: the event loop, which needs the interpreter that the
+    other threads use, would leave a processor idle meanwhile.
     """
 
     def __init__(self, at_work: int, waiting: int, max_wait_s: float) -> None:
-        self._turns, self._threads = Semaphore(at_work), CapacityLimiter(at_work)
+        self._threads = ThreadPoolExecutor(at_work, "places")
         self._at_work, self._most, self._taken = at_work, at_work + waiting, 0
         self._max_wait_s, self._work_s = max_wait_s, _FIRST_S
         self._expected_until = 0.0  # when the last refused caller is expected again
@@ -67,44 +72,53 @@ class Places:
         self.require_room()
         self._taken += 1
         try:
-            await self._turn(request)
-            started = time.monotonic()
-            try:
-                return await to_thread.run_sync(work, limiter=self._threads)
-            finally:
-                self._turns.release()
-                took_s = min(time.monotonic() - started, _LATEST_S)
-                self._work_s += _WEIGHT * (took_s - self._work_s)
+            work_in_context = partial(copy_context().run, self._timed, work)
+            return await self._answer(request, self._threads.submit(work_in_context))
         finally:
             self._taken -= 1
 
-    async def _turn(self, request: Request | None) -> None:
-        """Take a turn at once, or wait for one as long as the caller waits."""
+    def _timed(self, work: Callable[[], T]) -> T:
+        started = time.monotonic()
         try:
-            self._turns.acquire_nowait()
-        except WouldBlock:
-            await self._waited(request)
+            return work()
+        finally:
+            took_s = min(time.monotonic() - started, _LATEST_S)
+            self._work_s += _WEIGHT * (took_s - self._work_s)
 
-    async def _waited(self, request: Request | None) -> None:
-        is_taken = False
+    async def _answer(self, request: Request | None, job: Future[T]) -> T:
+        """Return the result of a job; cancel the job if it has not begun and need not any more."""
+        answer = asyncio.wrap_future(job)
+        try:
+            if request is not None and self._taken > self._at_work:
+                await self._begun(request, job, answer)
+            return await answer
+        except asyncio.CancelledError:
+            if not job.cancel():
+                with CancelScope(shield=True):
+                    await asyncio.wait({asyncio.wrap_future(job)})
+            raise
 
-        async def watch(request: Request) -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            if request is not None:
-                group.start_soon(watch, request)
-            max_wait_s = math.inf if request is None else self._max_wait_s
-            with anyio.move_on_after(max_wait_s) as waiting:
-                await self._turns.acquire()
-                is_taken = True
-            group.cancel_scope.cancel()
-        if waiting.cancelled_caught:
-            raise self._busy(f"the request waited for {max_wait_s:g} s, and others are before it")
-        if not is_taken:
+    async def _begun(self, request: Request, job: Future[T], answer: asyncio.Future[T]) -> None:
+        """Raise Problem if the caller leaves, or has waited too long, before a job has begun."""
+        gone = asyncio.ensure_future(_disconnected(request))
+        ends: set[asyncio.Future[Any]] = {answer, gone}
+        try:
+            done, _ = await asyncio.wait(
+                ends, timeout=self._max_wait_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            gone.cancel()
+        if answer in done or not job.cancel():
+            return
+        if gone in done:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
+        waited = f"the request waited for {self._max_wait_s:g} s"
+        raise self._busy(f"{waited}, and others are before it")
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class LiveStreams:
