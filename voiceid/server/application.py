@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -134,5 +135,7 @@ def _require_adapters(names: Sequence[str]) -> None:
 
 async def _warm_up(parts: ServiceParts) -> None:
     await to_thread.run_sync(parts.vid.warm_up)
+    gc.collect()
+    gc.freeze()  # to look through all that stays would stop every thread for a tenth of a second
     parts.is_ready = True
     parts.jobs.start()  # after the models: their threads must not inherit its low priority
