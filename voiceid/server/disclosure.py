@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from voiceid import errors
-from voiceid.client import VoiceID
+from voiceid.config import Config
 from voiceid.domain import Scope
 from voiceid.errors import EnrollmentRefused, VoiceIDError
 from voiceid.server.problems import ERRORS, Problem, problem_answer, problem_of
@@ -35,13 +35,13 @@ def problem_for(connection: HTTPConnection, error: Exception) -> Problem:
     caller = getattr(connection.state, "caller", None)  # there is none before the key is known
     if caller is not None and caller.may(Scope.READ):
         return problem_of(error)
-    return plain_problem(connection.app.state.parts.vid, error)
+    return plain_problem(connection.app.state.parts.config, error)
 
 
-def plain_problem(vid: VoiceID, error: Exception) -> Problem:
+def plain_problem(config: Config, error: Exception) -> Problem:
     """Return the same in words that name no place of this host; the log has those that do."""
     problem = problem_of(error)
-    if not isinstance(error, VoiceIDError) or not _tells_places(vid, problem):
+    if not isinstance(error, VoiceIDError) or not _tells_places(config, problem):
         return problem
     reference = secrets.token_hex(_REFERENCE_BYTES)
     with suppress(VoiceIDError):  # the log is full, too
@@ -54,9 +54,8 @@ def plain_problem(vid: VoiceID, error: Exception) -> Problem:
     return problem
 
 
-def _tells_places(vid: VoiceID, problem: Problem) -> bool:
+def _tells_places(config: Config, problem: Problem) -> bool:
     """Whether a problem says where something is: all faults of the database and of files may."""
-    config = vid._session.config  # noqa: SLF001 - the service reads it, and no program else
     places = map(str, (config.home, config.data, config.models))
     said = f"{problem.detail} {problem.hint}"
     return problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or any(

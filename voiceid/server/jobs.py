@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from voiceid.client import VoiceID
+from voiceid.config import Config
 from voiceid.domain import Job, JobKind, JobState, ServiceLimits
 from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import VoiceIDError
@@ -48,7 +49,7 @@ class Jobs:
     def __init__(self, vid: VoiceID, limits: ServiceLimits) -> None:
         self._vid, self._limits = vid, limits
         self._session = vid._session  # noqa: SLF001 - the service has tables of its own there
-        self.uploads = Uploads(self._session.config.data / "jobs")
+        self.uploads = Uploads(self.config.data / "jobs")
         self._owner = secrets.token_hex(8)
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="voiceid-jobs", daemon=True)
@@ -59,6 +60,11 @@ class Jobs:
     def store(self) -> Store:
         """The database."""
         return self._session.store
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self._session.config
 
     # Requests about jobs
 
@@ -188,7 +194,7 @@ class Jobs:
                 return JobState.QUEUED, Answer(None)
             return JobState.CANCELLED, Answer(run.partial)
         except (VoiceIDError, Problem) as error:
-            return _failed(plain_problem(self._vid, error))
+            return _failed(plain_problem(self.config, error))
         except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
             where = None if hides_names(self._session) else error  # its message may name people
             _LOG.error("job %s: %s", job.id, type(error).__name__, exc_info=where)

@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
+from voiceid.config import Config
 from voiceid.domain import ServiceLimits
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.jobs import Jobs
@@ -33,6 +34,11 @@ class ServiceParts:
     jobs: Jobs
     is_ready: bool = False
     doors: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(40))
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self.jobs.config
 
 
 def parts_of(connection: HTTPConnection) -> ServiceParts:

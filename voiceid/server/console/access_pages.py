@@ -65,7 +65,7 @@ def remove(visit: Managing, key: str, _: Sent) -> Response:
 def attempts(visit: Managing) -> Response:
     """List the names and the callers with failed attempts."""
     names = {key.id: key.name for key in visit.vid.keys.list()}
-    failed, limits = visit.vid.attempts.list(), visit.config.attempts
+    failed, limits = visit.vid.attempts.list(), visit.parts.config.attempts
     return visit.page("attempts.html", attempts=failed, keys=names, limits=limits)
 
 

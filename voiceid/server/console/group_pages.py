@@ -15,7 +15,7 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 @ROUTES.get("/groups")
 def groups(visit: Looking) -> Response:
     """List the groups that the person reaches, and the groups in the settings."""
-    sizes, aims = visit.vid.speakers.group_sizes(), visit.config.groups
+    sizes, aims = visit.vid.speakers.group_sizes(), visit.parts.config.groups
     reached = visit.person.groups or sorted({*sizes, *aims})
     rows = [(name, sizes.get(name, 0), _policy(aims.get(name, Aim()))) for name in reached]
     return visit.page("groups.html", groups=rows)

@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from voiceid.client import VoiceID
-from voiceid.config import Config
 from voiceid.domain import Scope
 from voiceid.errors import AccessDenied
 from voiceid.server.callers import Caller, known_caller, session_caller
@@ -62,11 +61,6 @@ class Visit:
     def vid(self) -> VoiceID:
         """The gallery."""
         return self.parts.vid
-
-    @property
-    def config(self) -> Config:
-        """The settings."""
-        return self.vid._session.config  # noqa: SLF001 - the service reads them, and no program else
 
     @property
     def person(self) -> Caller:
