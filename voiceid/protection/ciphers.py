@@ -7,10 +7,10 @@ bytes that were moved to another row, column or file do not open.  Nonces are ra
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,17 +34,18 @@ class Key:
             raise ValueError(f"a key has {KEY_BYTES} bytes, but this one has {len(secret)}")
         self.secret = secret
         """The 32 bytes, for storing the key."""
+        self._made: AESGCM | None = None
 
     @classmethod
     def new(cls) -> Key:
         """Return a random key."""
         return cls(os.urandom(KEY_BYTES))
 
-    @cached_property
+    @property
     def _cipher(self) -> AESGCM:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - 40 ms
-
-        return AESGCM(self.secret)
+        if self._made is None:  # a `cached_property` takes longer than opening: each search opens
+            self._made = _aes_gcm()(self.secret)
+        return self._made
 
     def seal(self, data: bytes, *context: object) -> bytes:
         """Return sealed data, which opens only with this key and the same context."""
@@ -78,6 +79,13 @@ class Key:
     def stream(self, n_bytes: int, *content: object) -> bytes:
         """Return pseudorandom bytes, the same for the same content: SHAKE256 (FIPS 202)."""
         return hashlib.shake_256(self.secret + _said(content)).digest(n_bytes)
+
+
+@functools.cache
+def _aes_gcm() -> type[AESGCM]:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - 40 ms
+
+    return AESGCM
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -29,7 +29,15 @@ from voiceid.store.bound_rows import plain_row
 from voiceid.store.effects import Target
 from voiceid.store.protection import NAMED
 from voiceid.store.snapshot import Rows
-from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
+from voiceid.store.tables import (
+    adaptations,
+    centroids,
+    embedding_spaces,
+    memberships,
+    samples,
+    speaker_keys,
+    speakers,
+)
 from voiceid.store.value_list import in_list, is_listed, listed
 
 _STREAMED = 4096
@@ -45,9 +53,17 @@ _OWNERS = select(
 _IS_REPLAY = (
     select(samples.c.id).where(samples.c.pcm_sha256 == bindparam("pcm_sha256")).exists()
 ).label("is_replay")
-_VECTORS = select(centroids).order_by(centroids.c.id)
+_DIM = select(embedding_spaces.c.dim).where(embedding_spaces.c.id == bindparam("space_id"))
+_VECTORS = select(centroids, _DIM.scalar_subquery().label("dim")).order_by(centroids.c.id)
 _VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
+_WRAPPED = (
+    select(speaker_keys.c.wrapped)
+    .where(speaker_keys.c.speaker_id == centroids.c.speaker_id)
+    .scalar_subquery()
+    .label("wrapped")
+)
+"""The key of a centroid's speaker: a statement of its own takes longer than to open the row."""
 _ID_OF = select(centroids.c.id).where(
     centroids.c.space_id == bindparam("space_id"), centroids.c.speaker_id == bindparam("speaker_id")
 )
@@ -82,8 +98,12 @@ class Centroids(Rows):
     ) -> Sequence[Any]:
         """Return the rows of a query for centroids of a space that have some ids."""
         parameters = {"space_id": space_id, "ids": listed(self._connection, ids), **more}
-        query = _among(query, self._connection.dialect.name)
-        return self._connection.execute(query, parameters).all()
+        is_sealed = self._protection.sealing is not None
+        query = _among(query, self._connection.dialect.name, with_keys=is_sealed)
+        rows = self._connection.execute(query, parameters).all()
+        if is_sealed:
+            self._protection.take(rows)
+        return rows
 
     def _plain(self, vectors: Float32Array, space_id: str) -> Float32Array:
         return self._protection.turned(vectors, space_id, back=True)
@@ -104,19 +124,19 @@ class Centroids(Rows):
 
     def _table(self, space_id: str, rows: Sequence[Any]) -> CentroidTable:
         ids = np.array([row.id for row in rows], dtype=np.int64)
-        dim = self._snapshot.spaces.dims().get(space_id, 0)
-        return CentroidTable(ids, self._vectors(rows, space_id, dim))
+        return CentroidTable(ids, self._vectors(rows, space_id))
 
-    def _vectors(self, rows: Sequence[Any], space_id: str, dim: int) -> Float32Array:
+    def _vectors(self, rows: Sequence[Any], space_id: str, dim: int | None = None) -> Float32Array:
         """Return the vectors (n, dim) of rows, opened but still rotated."""
-        return stored_rows.vectors(self._protection.centroids.opened(rows), dim, space_id)
+        if dim is None:
+            dim = rows[0].dim if rows else self._snapshot.spaces.dims().get(space_id)
+        return stored_rows.vectors(self._protection.centroids.opened(rows), dim or 0, space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
         theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
         rows = self._connection.execute(_vectors_of(space_id).where(theirs)).all()
-        dim = self._snapshot.spaces.dims().get(space_id, 0)
-        vectors = self._plain(self._vectors(rows, space_id, dim), space_id)
+        vectors = self._plain(self._vectors(rows, space_id), space_id)
         return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
 
     def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, float]]:
@@ -303,11 +323,12 @@ def _upserting(connection: Connection) -> Any:
 
 
 def _vectors_of(space_id: str) -> Select[Any]:
-    return _VECTORS.where(centroids.c.space_id == space_id)
+    return _VECTORS.where(centroids.c.space_id == bindparam("space_id")).params(space_id=space_id)
 
 
 @functools.cache
-def _among(query: Select[Any], dialect: str) -> Select[Any]:
+def _among(query: Select[Any], dialect: str, *, with_keys: bool) -> Select[Any]:
     """Return a query for rows of ``ids`` in ``space_id``, built once: it is asked each time."""
+    query = query.add_columns(_WRAPPED) if with_keys else query
     query = query.where(centroids.c.space_id == bindparam("space_id"))
     return query.where(is_listed(dialect, centroids.c.id, "ids"))

@@ -28,7 +28,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol, Self
 
 import numpy as np
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, literal_column, select
 
 from voiceid.domain import Float32Array
 from voiceid.errors import StoreError
@@ -43,8 +43,10 @@ _UNWRAPPED = 5000
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
 """A speaker's columns that are sealed together in the first, and the others' content then."""
 _BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
+_SEPARATOR: Any = literal_column(f"'{GROUP_SEPARATOR}'")
+"""Not a parameter: SQLAlchemy would put it into the statement again for each decision."""
 GROUPS = (
-    select(func.aggregate_strings(memberships.c.group_name, GROUP_SEPARATOR))
+    select(func.aggregate_strings(memberships.c.group_name, _SEPARATOR))
     .where(memberships.c.speaker_id == speakers.c.id)
     .scalar_subquery()
     .label("groups")
@@ -133,6 +135,10 @@ class Protection:
         self._connection.execute(insert(speaker_keys), rows)
         self.wrapped |= {int(str(row["speaker_id"])): bytes(row["wrapped"]) for row in rows}  # type: ignore[call-overload]
 
+    def take(self, rows: Sequence[Any]) -> None:
+        """Take the keys of speakers out of rows that were read with their keys."""
+        self.wrapped |= {row.speaker_id: row.wrapped for row in rows if row.wrapped is not None}
+
     def load(self, speaker_ids: Iterable[int]) -> None:
         """Read the keys of speakers in one statement before their rows are opened."""
         if self.sealing is None:
@@ -182,20 +188,22 @@ class Protection:
         """
         if self.sealing is None:
             return list(rows)
-        self.load(getattr(row, id_) for row in rows if getattr(row, id_) is not None)
+        names = rows[0]._fields if rows else ()
+        stored = [dict(zip(names, row, strict=True)) for row in rows]
+        self.load(values[id_] for values in stored if values[id_] is not None)
         opened: dict[int, dict[str, str]] = {}
         plain_rows = []
-        for row in rows:
-            speaker_id = getattr(row, id_)
+        for values in stored:
+            speaker_id = values[id_]
             if speaker_id not in opened:
-                opened[speaker_id] = self._person(speaker_id, row)
-            plain_rows.append(SimpleNamespace(**{**values_of(row), **opened[speaker_id]}))
+                opened[speaker_id] = self._person(speaker_id, values)
+            plain_rows.append(SimpleNamespace(**{**values, **opened[speaker_id]}))
         return plain_rows
 
-    def _person(self, speaker_id: int, row: Any) -> dict[str, str]:
+    def _person(self, speaker_id: int, row: Mapping[str, Any]) -> dict[str, str]:
         try:
-            sealed = base64.b64decode(row.name, validate=True)
-            bound = _bound(values_of(row))
+            sealed = base64.b64decode(row["name"], validate=True)
+            bound = _bound(row)
             texts = json.loads(self.key(speaker_id).open(sealed, "speaker", *bound))
             return dict(zip(_TEXTS, texts, strict=True))
         except (SealBroken, ValueError, TypeError) as error:
@@ -358,8 +366,8 @@ class CentroidRows:
         """Return the row that another database stores for an opened row; see `opened`."""
         if self._of.sealing is None or dialect == "postgresql":
             return row
-        sealed = self._of.key(row["speaker_id"]).seal(row["vector"], *_centroid_context(row))
-        return row | {"vector": sealed}
+        context = _centroid_context(SimpleNamespace(**row))
+        return row | {"vector": self._of.key(row["speaker_id"]).seal(row["vector"], *context)}
 
     def opened(self, rows: Sequence[Any]) -> list[bytes]:
         """Return the vectors of rows of centroids, opened and still rotated.
@@ -372,12 +380,10 @@ class CentroidRows:
         return [self._centroid(row) for row in rows]
 
     def _centroid(self, row: Any) -> bytes:
-        subject = f"the centroid of speaker {row.speaker_id}"
         try:
-            context = _centroid_context(values_of(row))
-        except (TypeError, ValueError) as error:
-            raise broken(subject) from error
-        return self._of.opened(row.speaker_id, row.vector, *context, subject=subject)
+            return self._of.key(row.speaker_id).open(row.vector, *_centroid_context(row))
+        except (SealBroken, TypeError, ValueError) as error:
+            raise broken(f"the centroid of speaker {row.speaker_id}") from error
 
     def plain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the plain rows of complete stored rows."""
@@ -388,6 +394,6 @@ class CentroidRows:
         ]
 
 
-def _centroid_context(row: Mapping[Any, Any]) -> tuple[object, ...]:
-    totals = (int(row["n_samples"]), float(row["telephone"]), float(row["net_speech_s"]))
-    return ("centroid", row["space_id"], *totals)
+def _centroid_context(row: Any) -> tuple[object, ...]:
+    totals = (int(row.n_samples), float(row.telephone), float(row.net_speech_s))
+    return ("centroid", row.space_id, *totals)
