@@ -217,6 +217,17 @@ def test_a_restore_says_who_was_not_in_the_database_any_more(
     assert [speaker.name for speaker in vid.speakers.list()] == ["bob"]
 
 
+def test_a_restore_says_who_had_been_disabled(gallery: OpenGallery, tmp_path: Path) -> None:
+    vid, said = gallery(), list[str]()
+    vid._session.notify = said.append
+    number = enrolled(vid)[0].speaker_id
+    vid.database.backup(tmp_path / "before.sqlite3")
+    vid.speakers.withdraw(NAME)
+    vid.database.restore(tmp_path / "before.sqlite3")
+    [sentence] = said
+    assert f"disabled: 1 (numbers {number}); withdraw their consents again" in sentence
+
+
 def test_an_erasure_on_a_server_says_what_is_not_searched(
     gallery: OpenGallery, postgres: Databases
 ) -> None:

@@ -136,24 +136,33 @@ class Database:
             self._say_who_is_back(before)
             return restored
 
-    def _say_who_is_back(self, before: set[int] | None) -> None:
-        back = set() if before is None else (self._enrolled() or set()) - before
-        if back:
-            numbers = ", ".join(map(str, sorted(back)[:_NAMED]))
-            more = ", ..." if len(back) > _NAMED else ""
+    def _say_who_is_back(self, before: tuple[set[int], set[int]] | None) -> None:
+        """Name the erased and the disabled that the backup brings back."""
+        if before is None or (now := self._enrolled()) is None:
+            return
+        back, enabled = now[0] - before[0], now[1] - before[1]
+        erase = "erase again those who were erased since the backup"
+        self._say(back, "not in the database any more", erase)
+        self._say(enabled - back, "disabled", "withdraw their consents again, or disable them")
+
+    def _say(self, ids: set[int], were: str, what_to_do: str) -> None:
+        if ids:
+            numbers = ", ".join(map(str, sorted(ids)[:_NAMED]))
+            more = ", ..." if len(ids) > _NAMED else ""
             self._session.notify(
-                f"speakers of the backup who were not in the database any more: {len(back)}"
-                f" (numbers {numbers}{more}); erase again those who were erased since the backup"
+                f"speakers of the backup who were {were}: {len(ids)} (numbers {numbers}{more});"
+                f" {what_to_do}"
             )
 
-    def _enrolled(self) -> set[int] | None:
-        """Return the ids of all speakers; None: the database cannot be read as it is."""
+    def _enrolled(self) -> tuple[set[int], set[int]] | None:
+        """Return the ids of all speakers, and of the enabled; None: nothing can be read."""
         from voiceid.store.upgrade import SchemaState  # noqa: PLC0415 - for this alone
 
         with contextlib.suppress(VoiceIDError):
             if self.status().state is SchemaState.CURRENT:
                 with self._session.store.read() as reader:
-                    return set(reader.speakers.ids())
+                    ids = reader.speakers.ids
+                    return set(ids()), set(ids(only_enabled=True))
         return None
 
     def copy(

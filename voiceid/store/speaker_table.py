@@ -90,9 +90,10 @@ class Speakers(Rows):
         """Return the speakers with these ids, by name."""
         return self._read(_SPEAKERS.where(in_list(self._connection, speakers.c.id, ids)))
 
-    def ids(self) -> list[int]:
-        """Return the ids of all speakers, the oldest first."""
-        return list(self._connection.scalars(select(speakers.c.id).order_by(speakers.c.id)))
+    def ids(self, *, only_enabled: bool = False) -> list[int]:
+        """Return the ids of all speakers, or of those not disabled, the oldest first."""
+        query = select(speakers.c.id).where(speakers.c.disabled_at.is_(None) | (not only_enabled))
+        return list(self._connection.scalars(query.order_by(speakers.c.id)))
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
