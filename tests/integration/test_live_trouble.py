@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -232,6 +233,50 @@ def test_a_file_behind_http_ends_and_one_that_breaks_off_does_not(
         assert sum(len(samples) / rate for samples, rate in heard) == pytest.approx(3, abs=0.1)
         with pytest.raises(AudioUnreadable, match="breaks off"):
             list(live_source(f"{address}/cut-talk", AudioOptions()).pieces())
+
+
+def with_texts(samples: np.ndarray, n: int) -> dict[str, bytes]:
+    """Return recordings with so many texts in their metadata, each of a name of its own."""
+    file, names = io.BytesIO(), [b"%06x" % i for i in range(n)]
+    soundfile.write(file, samples, RATE, format="FLAC")
+    data = file.getvalue()
+    texts = b"".join(b"\x08\0\0\0" + name + b"=b" for name in names)
+    block = bytes(4) + n.to_bytes(4, "little") + texts
+    flac = data[:42] + b"\4" + len(block).to_bytes(3, "big") + block + data[42:]
+    texts = b"".join(b"\0\x06" + name + b"\2\0\1b" for name in names)
+    body = b"\2\0\x0aonMetaData\x08" + n.to_bytes(4, "big") + texts + b"\0\0\x09"
+    tag = b"\x12" + len(body).to_bytes(3, "big") + bytes(7) + body
+    flv = b"FLV\x01\x04\0\0\0\x09" + bytes(4) + tag + len(tag).to_bytes(4, "big")
+    return {"flac": flac, "id3": b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + flac, "flv": flv}
+
+
+@pytest.mark.parametrize("name", ["flac", "id3", "flv"])
+def test_very_many_texts_in_the_metadata_of_a_stream_hold_no_thread(
+    talk, tmp_path: Path, name: str
+) -> None:
+    def heard(source) -> int:
+        return sum(len(samples) for samples, _ in live_source(source, AudioOptions()).pieces())
+
+    few, many = (with_texts(talk[:RATE], n)[name] for n in (500, 300_000))
+    (tmp_path / "few").write_bytes(few)
+    (tmp_path / "many").write_bytes(many)
+    with file_server(tmp_path) as address:
+        if name != "flv":
+            assert heard(f"{address}/few") == heard(io.BytesIO(few)) == RATE
+        before_s = time.process_time()
+        for source in (f"{address}/many", io.BytesIO(many)):
+            with pytest.raises(AudioUnreadable, match=r"texts in its metadata|keeps the decoder"):
+                heard(source)
+    assert time.process_time() - before_s < 10
+
+
+def test_an_m4a_whose_index_is_at_its_end_is_heard_over_http(talk, tmp_path: Path) -> None:
+    with (tmp_path / "talk.m4a").open("wb") as file:
+        encode(talk[: 3 * RATE], file, "mp4", "aac")
+    assert (tmp_path / "talk.m4a").read_bytes().index(b"moov") > 1000
+    with file_server(tmp_path) as address:
+        heard = list(live_source(f"{address}/talk.m4a", AudioOptions()).pieces())
+    assert sum(len(samples) / rate for samples, rate in heard) == pytest.approx(3, abs=0.1)
 
 
 def test_listening_to_a_file_behind_http_ends_with_its_last_turn(

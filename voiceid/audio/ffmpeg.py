@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from collections.abc import Generator, Iterator
 from fractions import Fraction
@@ -29,6 +28,7 @@ from voiceid.audio.decoder import require_track
 from voiceid.audio.headerless import Headerless
 from voiceid.audio.heads import bytes_at, tags_end
 from voiceid.audio.media import AudioOptions, Media, display_name
+from voiceid.audio.metadata import TOO_MANY, Texts
 from voiceid.audio.mpeg import claimed_duration_s
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
@@ -48,18 +48,8 @@ _TIMED = frozenset(
 
 _IO_BUFFER = 1 << 18
 _MAX_SEEKS = 500_000
-_MAX_OPEN_S = 1.5
+MAX_OPEN_S = 1.5
 """Of CPU, to the first sound: FFmpeg compares each text of the metadata with all others."""
-_MAX_TEXTS = 10_000
-"""Compared in 2 s, during which it asks for no bytes.  A megabyte of sound looks like ten texts."""
-
-_TEXTS = {
-    b"\x1aE\xdf\xa3": re.compile(rb"\x45\xa3"),
-    **dict.fromkeys((b"fLaC", b"OggS"), re.compile(rb"\0\0[^\0=]*=")),
-}
-"""What begins a text, by the first bytes of a file: the name of a tag of Matroska (RFC 9559), and
-a comment of FLAC and Ogg."""
-
 _MORE_TRACKS = 8
 _SHORTFALL_S = 1.0
 """Audio that ends this much before its container's duration was cut off."""
@@ -262,28 +252,24 @@ class _Bounded:
     def __init__(self, media: Media) -> None:
         self._media = media
         self._start = min(tags_end(media, 0), media.size)
-        self._text = _TEXTS.get(bytes_at(media, self._start, 4))
-        self._seeks_left, self._texts_left = _MAX_SEEKS, _MAX_TEXTS
-        self._cpu_until_s = time.thread_time() + _MAX_OPEN_S
+        self._texts: Texts | None = Texts(bytes_at(media, self._start, 4))
+        self._seeks_left = _MAX_SEEKS
+        self._cpu_until_s = time.thread_time() + MAX_OPEN_S
 
     def opened(self) -> None:
         """Take as long for the rest as it takes: there is a first sound."""
-        self._cpu_until_s, self._text = math.inf, None
+        self._cpu_until_s, self._texts = math.inf, None
 
     def read(self, n: int) -> bytes:
         if time.thread_time() > self._cpu_until_s:
-            self._end(f"opening it takes over {_MAX_OPEN_S:g} s of CPU")
+            self._end(f"opening it takes over {MAX_OPEN_S:g} s of CPU")
         data = self._media.read(n) if self._seeks_left else b""
-        if self._text is None:
-            return data
-        self._texts_left -= len(self._text.findall(data))
-        if self._texts_left < 0:
-            self._end(f"there are more than {_MAX_TEXTS:,} texts in its metadata")
+        if self._texts is not None and self._texts.are_too_many(data):
+            self._end(TOO_MANY)
         return data if self._seeks_left else b""
 
     def _end(self, why: str) -> None:
-        self._media.failure = ValueError(why)
-        self._seeks_left = 0
+        self._media.failure, self._seeks_left = ValueError(why), 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._seeks_left = max(0, self._seeks_left - 1)

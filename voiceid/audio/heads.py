@@ -58,7 +58,7 @@ _HEADS = tuple(
 _TEXT_FROM = 1 << 24
 """Text behind the sound looks like a chunk of such a size at least; metadata is smaller."""
 
-_MAX_TAGS = 16
+MAX_TAGS = 16
 _ID3 = re.compile(rb"ID3[\x02-\x04]\x00.[\x00-\x7f]{4}", re.DOTALL)
 """Of version 2.2 to 2.4 (id3.org, "ID3v2 header")."""
 
@@ -132,7 +132,7 @@ def find(media: Media, start: int, magic: bytes, fits: Callable[[bytes], bool]) 
 def tags_end(media: Media, start: int) -> int:
     """Return where the tags end that players write before and after the sound."""
     at = start
-    for _ in range(_MAX_TAGS):
+    for _ in range(MAX_TAGS):
         n = _tag_bytes(media, at)
         if not n:
             break
@@ -140,13 +140,20 @@ def tags_end(media: Media, start: int) -> int:
     return at
 
 
+def id3_bytes(head: bytes) -> int:
+    """Return the size of the ID3 tag that begins with these bytes, 0 without one."""
+    if not _ID3.match(head):
+        return 0
+    size = 0
+    for byte in head[6:10]:  # seven bits each
+        size = size << 7 | byte & 0x7F
+    return size + (20 if head[5] & 0x10 else 10)
+
+
 def _tag_bytes(media: Media, at: int) -> int:
     head = bytes_at(media, at, 32)
-    if _ID3.match(head):
-        size = 0
-        for byte in head[6:10]:  # seven bits each
-            size = size << 7 | byte & 0x7F
-        return size + (20 if head[5] & 0x10 else 10)
+    if size := id3_bytes(head):
+        return size
     if head.startswith(b"TAG"):
         return 227 if head.startswith(b"TAG+") else 128
     if head.startswith(b"APETAGEX"):  # its size is that of all but its header

@@ -2,7 +2,8 @@
 
 This is the only place where FFmpeg may use the network: for an address of the schemes below, over
 the protocols that they need.  The stream must hold its audio itself, and may not name other
-addresses.
+addresses.  Without RTSP, FFmpeg only passes on the bytes of an address, and reads the sound out of
+them as out of a pipe: so what a server sends has the bounds that a file has.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ import contextlib
 import errno
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import av
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
+from av.packet import Packet
 
 from voiceid.audio.certificates import distrust, trusted_file
 from voiceid.audio.containers import is_container
 from voiceid.audio.decoder import Pieces
-from voiceid.audio.ffmpeg import CONTAINERS, ERRORS, table_of, track_of
+from voiceid.audio.ffmpeg import CONTAINERS, ERRORS, MAX_OPEN_S, table_of, track_of
 from voiceid.audio.headerless import Headerless
-from voiceid.audio.heads import HEAD_BYTES
+from voiceid.audio.heads import HEAD_BYTES, MAX_TAGS, SCAN_BYTES, id3_bytes
 from voiceid.audio.media import AudioOptions
+from voiceid.audio.metadata import TOO_MANY, Texts
 from voiceid.errors import AudioInvalid, AudioUnreadable
 
 PROTOCOLS: Mapping[str, str] = {
@@ -54,6 +60,9 @@ _CHECK = (
     "Check the address, the network and the device. The address must lead to the sound itself, not"
     " to a page or a playlist. An https address may not redirect."
 )
+_BYTES: Mapping[str, str] = {"probesize": "32", "analyzeduration": "0", "raw_packet_size": "4096"}
+"""For the bytes of a server: FFmpeg waits for none, and gives as many at once, at most."""
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _PIPE_PROBE_BYTES = "8192"
 _READ_BYTES = 2048
 """Read from a pipe at once: 64 ms of 16 bits at 16 kHz."""
@@ -69,16 +78,36 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
     `AudioUnreadable`: it cannot be opened, or breaks off; `ConfigError`: ``ca_file`` has no
     certificates.
     """
-    demuxers = "rtsp" if scheme.startswith("rtsp") else CONTAINERS
-    required = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme]}
+    connect = partial(_connected, address, scheme, where, options)
+    is_file = False
+    if scheme.startswith("rtsp"):
+        yield from _decoded(connect("rtsp"), where, options)
+    else:
+        with closing(connect("data", _BYTES)) as server:
+            is_file = scheme in _ENDING and server.size > 0
+            yield from _arriving(_Received(server), where, options, connect if is_file else None)
+    if not is_file:
+        raise AudioUnreadable(f"{where} gives no more sound", hint=_CHECK)
+
+
+def _connected(
+    address: str,
+    scheme: str,
+    where: str,
+    options: AudioOptions,
+    demuxers: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> InputContainer:
+    required = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme], **more}
     trusted = None
     if scheme in _TLS_PORTS:
         trusted = trusted_file(options.ca_file)
         required |= {"tls_verify": "1"} | ({} if trusted is None else {"ca_file": trusted})
     try:
-        container = av.open(
+        return av.open(
             address,
             mode="r",
+            format="data" if demuxers == "data" else None,
             options={**_AT_ONCE, **_PREFERRED.get(scheme, {}), **required},
             timeout=(options.stall_timeout_s, options.stall_timeout_s),
             metadata_errors="ignore",
@@ -87,10 +116,30 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
         if scheme in _TLS_PORTS and getattr(error, "errno", None) == errno.EIO:
             _require_trust(address, scheme, where, trusted, options)
         raise _broken(where, "cannot be opened", error, options) from error
-    is_file = scheme in _ENDING and container.size > 0
-    yield from _decoded(container, where, options)
-    if not is_file:
-        raise AudioUnreadable(f"{where} gives no more sound", hint=_CHECK)
+
+
+def _arriving(
+    server: _Received,
+    where: str,
+    options: AudioOptions,
+    connect: Callable[[str], InputContainer] | None,
+) -> Pieces:
+    """Yield the sound in the bytes of a server.
+
+    - `connect`: opens a file that the server has with these demuxers, if it is a file.
+    """
+    try:
+        try:
+            reading = _Reading(server, where)
+            if connect is not None and reading.head[4:8] == b"ftyp":
+                container = connect(_MP4)  # its index may be at its end
+            else:
+                container = _container(reading, CONTAINERS, _AT_ONCE)
+        except ERRORS as error:
+            raise _broken(where, "cannot be opened", error, options) from error
+        yield from _decoded(container, where, options, reading)
+    except _Stopped as stopped:
+        raise stopped.args[0] from None
 
 
 def _require_trust(
@@ -124,34 +173,42 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
 def _from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
     try:
         reading = _Reading(file, where)
-        if raw is not None and is_container(reading.head):
+        if raw is not None and (reading.has_tags or is_container(reading.head)):
             raw = None  # its header says the format
         if raw is not None and not raw.demuxer:
             raise AudioUnreadable(
                 f"{where} has a format that cannot be decoded live",
                 hint="Use a file of it, or pipe it through a program that writes WAV.",
             )
-        container = av.open(
-            reading,
-            mode="r",
-            format=None if raw is None else raw.demuxer,
-            options={
-                **_AT_ONCE,
-                "probesize": _PIPE_PROBE_BYTES,
-                "format_whitelist": CONTAINERS if raw is None else raw.demuxer,
-                "protocol_whitelist": "none",
-                **({} if raw is None else raw.options),
-            },
-            buffer_size=_READ_BYTES,
-            metadata_errors="ignore",
-        )
+        demuxer, how = (None, {}) if raw is None else (raw.demuxer, raw.options)
+        how = {**_AT_ONCE, "probesize": _PIPE_PROBE_BYTES, **how}
+        container = _container(reading, demuxer or CONTAINERS, how, demuxer)
     except ERRORS as error:
         raise AudioUnreadable(
             f"{where} has no sound that can be decoded live",
             hint="Pipe in WAV; or raw samples with their --format, for example sln16: 16 bits"
             " signed, little endian, one channel, 16 kHz.",
         ) from error
-    yield from _decoded(container, where, replace(options, stall_timeout_s=math.inf))
+    yield from _decoded(container, where, replace(options, stall_timeout_s=math.inf), reading)
+
+
+def _container(
+    reading: _Reading, demuxers: str, how: Mapping[str, str], demuxer: str | None = None
+) -> InputContainer:
+    """Open what is read; raises `AudioUnreadable` or one of `ERRORS`."""
+    allowed = {"format_whitelist": demuxers, "protocol_whitelist": "none"}
+    try:
+        return av.open(
+            reading,
+            mode="r",
+            format=demuxer,
+            options={**how, **allowed},
+            buffer_size=_READ_BYTES,
+            metadata_errors="ignore",
+        )
+    except ERRORS:
+        reading.check()
+        raise
 
 
 def _broken(where: str, failure: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
@@ -161,8 +218,12 @@ def _broken(where: str, failure: str, error: Exception, options: AudioOptions) -
     return AudioUnreadable(f"{where} {failure}: {reason}", hint=_CHECK)
 
 
-def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:
+def _decoded(
+    container: InputContainer, where: str, options: AudioOptions, reading: _Reading | None = None
+) -> Pieces:
     """Yield the sound of an open container, which is closed at the end.
+
+    - `reading`: what the container is read from, if FFmpeg does not read it itself.
 
     Raises `AudioUnreadable`: it breaks off, or goes on without sound, as a camera's picture may.
     """
@@ -171,11 +232,11 @@ def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pi
         packets, sounded = container.demux(), time.monotonic()
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                packet = next(packets, None) if reading is None else reading.next_of(packets)
             except ERRORS as error:
                 raise _broken(where, "breaks off", error, options) from error
+            if packet is None:
+                return
             frames: list[AudioFrame] = []
             if packet.stream_index == track.index:
                 with contextlib.suppress(*ERRORS):  # a packet was damaged on the network
@@ -196,35 +257,96 @@ class _Stopped(Exception):
     """Ctrl-C while a file was read: PyAV loses a KeyboardInterrupt, but passes on an Exception."""
 
 
+class _Received:
+    """The bytes of a server, as a file object.
+
+    - `server`: opened with the demuxer of bytes.
+    """
+
+    def __init__(self, server: InputContainer) -> None:
+        self._packets, self._left = server.demux(), b""
+
+    def read(self, n: int) -> bytes:
+        while not self._left:
+            if (packet := next(self._packets, None)) is None:
+                return b""
+            self._left = bytes(packet)
+        data, self._left = self._left[:n], self._left[n:]
+        return data
+
+
 class _Reading:
     """A file that gives the bytes that have arrived so far, and cannot seek.
 
-    - `head`: its first bytes.
+    - `head`: its first bytes, after its ID3 tags, which are left out.
 
-    Raises `AudioUnreadable`: it is empty; `AudioInvalid`: it is in text mode.
+    It ends where reading fails, has too many texts in its metadata, or keeps FFmpeg busy.  Raises
+    `AudioUnreadable`: it is empty; `AudioInvalid`: it is in text mode.
     """
 
     def __init__(self, file: Any, where: str) -> None:
         raw = getattr(file, "raw", file)  # it does not wait for a full buffer
         if raw is not file and file.seekable():
             raw.seek(file.tell())  # what was read ahead
-        self._read = raw.read
-        self.head = b""
-        while len(self.head) < HEAD_BYTES and (data := self._read(HEAD_BYTES - len(self.head))):
-            if isinstance(data, str):
-                raise AudioInvalid(
-                    f"{where} is a file object in text mode", hint='Open it with mode "rb".'
-                )
-            self.head += data
+        self._read, self._where = raw.read, where
+        self.head, self.has_tags = b"", False
+        self._fill()
+        for _ in range(MAX_TAGS):
+            if not (size := id3_bytes(self.head)):
+                break
+            self.has_tags = True
+            self._pass_over(size)
+            self._fill()
         if not self.head:
             raise AudioUnreadable(
                 f"{where} is empty", hint="Check the program that writes the sound."
             )
         self._left = self.head
+        self._texts = Texts(self.head)
+        self._failure: Exception | None = None
+        self._cpu_until_s = time.thread_time() + MAX_OPEN_S
+
+    def next_of(self, packets: Iterator[Packet[Any]]) -> Packet[Any] | None:
+        """Return the next packet of the container that reads this; None: there is no more."""
+        self._cpu_until_s = time.thread_time() + MAX_OPEN_S
+        if (packet := next(packets, None)) is None:
+            self.check()
+        return packet
+
+    def check(self) -> None:
+        """Raise what ended the reading, if it was not the end of the file."""
+        if self._failure is not None:
+            raise self._failure
 
     def read(self, n: int) -> bytes:
         data, self._left = self._left[:n], self._left[n:]
         try:
-            return data or bytes(self._read(n) or b"")
+            self.check()
+            if time.thread_time() > self._cpu_until_s:
+                raise self._busy(f"it keeps the decoder busy for over {MAX_OPEN_S:g} s of CPU")
+            data = data or bytes(self._read(n) or b"")
+            if self._texts.are_too_many(data):
+                raise self._busy(TOO_MANY)
         except (KeyboardInterrupt, SystemExit) as error:
             raise _Stopped(error) from None
+        except (*ERRORS, AudioUnreadable) as error:  # PyAV would lose one of two exceptions
+            self._failure = error
+            return b""
+        return data
+
+    def _busy(self, why: str) -> AudioUnreadable:
+        hint = "Send the sound without its tags."
+        return AudioUnreadable(f"{self._where} cannot be read: {why}", hint=hint)
+
+    def _fill(self) -> None:
+        while len(self.head) < HEAD_BYTES and (data := self._read(HEAD_BYTES - len(self.head))):
+            if isinstance(data, str):
+                raise AudioInvalid(
+                    f"{self._where} is a file object in text mode", hint='Open it with mode "rb".'
+                )
+            self.head += data
+
+    def _pass_over(self, size: int) -> None:
+        self.head, left = self.head[size:], max(0, size - len(self.head))
+        while left and (data := self._read(min(left, SCAN_BYTES))):
+            left -= len(data)

@@ -314,7 +314,7 @@ def tagged(name: str, n: int) -> bytes:
 def test_very_many_texts_in_the_metadata_are_refused_in_seconds(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceid.audio.ffmpeg._MAX_OPEN_S", 0.5)
+    monkeypatch.setattr("voiceid.audio.ffmpeg.MAX_OPEN_S", 0.5)
     assert decoded(tagged(name, 2000))[1].duration_s > 0.4
     before_s = time.process_time()
     with pytest.raises(AudioUnreadable, match=r"its metadata|opening it"):
@@ -325,7 +325,7 @@ def test_very_many_texts_in_the_metadata_are_refused_in_seconds(
 
 
 def test_sound_that_looks_like_texts_is_not_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceid.audio.ffmpeg._MAX_TEXTS", 20)
+    monkeypatch.setattr("voiceid.audio.metadata._MAX_TEXTS", 20)
     noise = np.random.default_rng(1).uniform(-1, 1, 48_000).astype(np.float32)
     loud = (np.round(noise * 2**15) / 2**15).astype(np.float32)  # the last two bytes are zeros
     data = encode_ffmpeg(loud, "matroska", "pcm_s32le", 48_000)
