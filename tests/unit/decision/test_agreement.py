@@ -78,6 +78,20 @@ def test_a_sample_that_reaches_its_threshold_exactly_agrees() -> None:
         assert agreements == {0: score, 1: score}
 
 
+def test_a_voice_does_not_walk_to_another_in_steps_that_each_agree() -> None:
+    def towards(degrees: float, n: int) -> Float32Array:
+        start, end = np.eye(DIM)[:2]
+        at = math.cos(math.radians(degrees)) * start + math.sin(math.radians(degrees)) * end
+        return np.tile(at.astype(np.float32), (n, 1))
+
+    kept = towards(0, 4)
+    for degrees, agrees in ((50, True), (75, False), (90, False)):
+        vectors = np.concatenate([kept, towards(degrees, 25)])
+        odd, _ = odd_ones(vectors, [quality()] * len(vectors), rule(0.5), range(len(kept)))
+        assert indices(odd) == ([] if agrees else list(range(len(kept), len(vectors)))), degrees
+        kept = vectors if agrees else kept
+
+
 @pytest.mark.parametrize("sizes", [(3, 3), (2, 3), (2, 2), (5, 2), (4, 3, 1), (4, 3, 3)])
 def test_samples_of_another_voice_do_not_vouch_for_each_other(sizes: tuple[int, ...]) -> None:
     vectors = voices(*sizes)
