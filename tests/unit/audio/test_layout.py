@@ -285,6 +285,13 @@ def test_frames_are_followed_to_the_last_which_may_be_cut(kind: str) -> None:
     assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
 
 
+@pytest.mark.parametrize("kind", ["mp2", "bare mp3", "adts", "ac3"])
+def test_the_first_bytes_of_a_frame_are_a_cut_and_nothing_unheard(kind: str) -> None:
+    data = FRAMES[kind]()
+    cut = layout(data + data[:3])
+    assert (cut.parts, cut.is_cut, cut.n_unheard) == ((Part(0, len(data) + 3),), True, 0)
+
+
 @pytest.mark.parametrize("n_zeros", [100, 3000])
 def test_frames_that_all_end_with_zeros_are_not_cut_by_zeros_behind(n_zeros: int) -> None:
     data = encode_ffmpeg(melody(4.0), "mp2", "mp2", b="160000")
