@@ -53,6 +53,13 @@ def test_a_voice_is_registered_identified_and_deleted(xiaozhi: Served, clips: Pa
         assert send(client, "identify", clips, "alice-3", speaker_ids="alice,bob").json() == unknown
 
 
+def test_an_id_with_a_slash_can_be_deleted(xiaozhi: Served) -> None:
+    xiaozhi.vid.speakers.rename("bob", "room/bob")
+    with xiaozhi.client() as client:
+        gone = client.delete("/voiceprint/room%2Fbob")
+    assert (gone.status_code, gone.json()["msg"]) == (200, "deleted: room/bob")
+
+
 @pytest.mark.parametrize(
     ("url", "name", "fields"),
     [

@@ -98,7 +98,7 @@ def health(vid: Vid, caller: Annotated[Caller, asking(None, _key_in_query)]) -> 
     return answer
 
 
-@ROUTES.delete("/{speaker_id}")
+@ROUTES.delete("/{speaker_id:name}")
 def remove(
     vid: Vid, speaker_id: str, caller: Annotated[Caller, asking(Scope.ADMIN, _key)]
 ) -> dict[str, Any]:
