@@ -109,6 +109,17 @@ def test_an_edit_with_a_name_that_is_taken_changes_nothing(service: Served) -> N
         assert client.get("/v1/speakers/alice").json() == before
 
 
+def test_metadata_of_a_speaker_has_a_limit_however_many_edits_bring_it(service: Served) -> None:
+    first, second = ({f"{n}-{i}": "x" for i in range(200)} for n in range(2))
+    with service.client() as client:
+        assert client.patch("/v1/speakers/bob", json={"metadata": first}).status_code == 200
+        refused = client.patch("/v1/speakers/bob", json={"metadata": second})
+        assert (refused.status_code, refused.json()["code"]) == (422, "SpeakerDetailInvalid")
+        swapped = {**dict.fromkeys(first), **second}
+        assert client.patch("/v1/speakers/bob", json={"metadata": swapped}).status_code == 200
+        assert client.get("/v1/speakers/bob").json()["metadata"] == second
+
+
 def test_options_of_a_form_may_come_several_times_and_as_json(service: Served, clips: Path) -> None:
     wav = (clips / "alice-3.wav").read_bytes()
     options = {"groups": ["lobby", "vault"], "metadata": '{"badge": "7"}'}

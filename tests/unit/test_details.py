@@ -117,6 +117,7 @@ def test_an_expiry_without_an_offset_is_utc() -> None:
         {"metadata": {"k" * 65: "x"}},
         {"metadata": {"k": "x" * 1025}},
         {"metadata": {"k": "two\nlines"}},
+        {"metadata": {f"k{n}": "x" for n in range(257)}},
         {"expires_at": NOON, "never_expires": True},
     ],
 )

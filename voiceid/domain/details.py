@@ -19,6 +19,8 @@ from voiceid.errors import SpeakerDetailInvalid
 _TAG_MAX_CHARS = 64
 _KEY_MAX_CHARS = 64
 _VALUE_MAX_CHARS = 1024
+_MOST_VALUES = 256
+"""Of a speaker: they are read with each list of speakers."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of invisible characters, or of line breaks."""
 _BLANK = re.compile(
@@ -120,6 +122,11 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
                 hint="Keep long texts elsewhere, and a reference to them here.",
             )
         checked[name] = value
+    if (n_values := sum(value is not None for value in checked.values())) > _MOST_VALUES:
+        raise SpeakerDetailInvalid(
+            f"a speaker would have {n_values} values of metadata, over the limit of {_MOST_VALUES}",
+            hint="Remove some, or keep them elsewhere, and a reference to them here.",
+        )
     return checked
 
 
@@ -206,7 +213,8 @@ class SpeakerDetails:
 
     - `groups`, `not_groups`: to be in, and not to be in: 1 to 64 visible characters, no ``;``, in
       any case.
-    - `metadata`: values, at most 1024 characters, by key of 1 to 64; None removes the key.
+    - `metadata`: at most 256 values, of at most 1024 characters, by key of 1 to 64; None removes
+      the key.
     - `expires_at`: the time from which the speaker is never accepted; taken as UTC when it has no
       offset.
     - `never_expires`: remove the expiry.

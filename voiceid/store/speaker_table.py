@@ -285,7 +285,7 @@ class SpeakerWriter(Speakers):
             new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
             values |= _consented((*speaker.consents, *new), self._effects.now)
         if details.metadata:
-            metadata = {**speaker.metadata, **details.metadata}
+            metadata = SpeakerDetails(metadata={**speaker.metadata, **details.metadata}).metadata
             values["metadata"] = json.dumps({k: v for k, v in metadata.items() if v is not None})
         if details.expires_at is not None or details.never_expires:
             at = details.expires_at
