@@ -28,3 +28,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):  # without the folder there is no file
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
+    """Lock a folder, or a file in it, against other processes and threads; a kill ends it too.
+
+    Without ``wait``, BlockingIOError says that another process has the lock.  Without ``flock``
+    (Windows) nothing is locked.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        yield
+        return
+    flags = os.O_RDONLY if name == "." else os.O_RDWR | os.O_CREAT
+    number = os.open(folder / name, flags, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(number)

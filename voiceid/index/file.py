@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from voiceid.index import sections
 from voiceid.index.base import Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
 from voiceid.protection import Key, Vault
+from voiceid.whole_files import alone_in
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
@@ -27,27 +27,6 @@ _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
 
 SEALING = "sealing.lock"
 """The file in the folder that is locked by the process that makes the codes of a large gallery."""
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
-    """Lock a folder, or a file in it, against other processes and threads; a kill ends it too.
-
-    Without ``wait``, BlockingIOError says that another process has the lock.  Without ``flock``
-    (Windows), the next search sees that a save is behind another one, and writes it again.
-    """
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-    except ImportError:
-        yield
-        return
-    flags = os.O_RDONLY if name == "." else os.O_RDWR | os.O_CREAT
-    number = os.open(folder / name, flags, 0o600)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceid.index.file import SEALING, alone_in
+from voiceid.index.file import SEALING
 from voiceid.index.gallery import GalleryIndex
+from voiceid.whole_files import alone_in
 
 if TYPE_CHECKING:
     from voiceid.index.sealed import Read

@@ -14,6 +14,7 @@ import os
 import shlex
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from voiceid.errors import GalleryKeyMissing, StoreError
 from voiceid.foreign_files import Unfit, opened
 from voiceid.protection.ciphers import KEY_BYTES, Key
-from voiceid.whole_files import whole_file
+from voiceid.whole_files import alone_in, whole_file
 
 KINDS = ("file", "env", "keyring", "command")
 _COMMAND_S = 30.0
@@ -91,23 +92,35 @@ class KeySource:
         except GalleryKeyMissing:
             return self.kind == "file" and os.path.lexists(self.place)
 
-    def write(self, keys: list[Key]) -> None:
-        """Write the keys, newest first; only a file (0600) and a keyring can be written."""
-        text = "".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys)
-        if self.kind == "file":
-            path = Path(self.place)
-            try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                path = path.resolve()  # a link stays a link
+    def change(self, make: Callable[[list[Key]], list[Key]]) -> list[Key]:
+        """Replace the keys, newest first, by what ``make`` returns for them; return these.
+
+        Only a file (0600) and a keyring can be written.  Nothing is written if nothing changes.
+        """
+        if self.kind != "file":
+            return self._changed(make)
+        path = Path(self.place)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = path.resolve()  # a link stays a link
+            with alone_in(path.parent):  # two galleries may have their keys in one file
                 for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
                     unfinished.unlink()  # left by a killed process, with keys in it
-                with whole_file(path) as file:
-                    file.write(text.encode())
-            except OSError as error:
-                raise StoreError(
-                    f"the key cannot be written to {path}: {error.strerror or error}",
-                    hint="Name another place: `privacy.key` in the settings.",
-                ) from error
+                return self._changed(make)
+        except OSError as error:
+            raise StoreError(
+                f"the key cannot be written to {path}: {error.strerror or error}",
+                hint="Name another place: `privacy.key` in the settings.",
+            ) from error
+
+    def _changed(self, make: Callable[[list[Key]], list[Key]]) -> list[Key]:
+        there = self.read() if self.is_there() else []
+        if (keys := make(there)) == there:
+            return keys
+        text = "".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys)
+        if self.kind == "file":
+            with whole_file(Path(self.place).resolve()) as file:
+                file.write(text.encode())
         elif self.kind == "keyring":
             self._keyring().set_password(_SERVICE, self.place, text)
         else:
@@ -116,6 +129,7 @@ class KeySource:
                 hint="Put a key there first: `openssl rand -base64 32` makes one. To change it, use"
                 " another place: `voiceid keys gallery rotate --to PLACE`.",
             )
+        return keys
 
     def _read_file(self) -> str:
         path = Path(self.place)

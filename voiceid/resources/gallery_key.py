@@ -181,22 +181,20 @@ class GalleryKey(OfSession):
         """Return the key of a gallery; a new key is only made for a gallery without one."""
         if row is not None:
             return self._session.keys.key(row.key_id)
-        if not self.source.is_there():
-            self.source.write([Key.new()])
-        return self.source.read()[0]
+        return self.source.change(lambda keys: keys or [Key.new()])[0]
 
     def _new_key(self, target: KeySource) -> Key:
         """Return the first key of another place, or a new one, written above the old ones."""
         if target != self.source and target.is_there():
             return target.read()[0]
         new = Key.new()
-        target.write([new, *(self.source.read() if target == self.source else ())])
+        target.change(lambda keys: [new, *keys])
         return new
 
     def _drop(self, key_id: str) -> None:
         """Remove an old key of the gallery from its place; other keys there are kept."""
         with self._session.store.write():
-            self.source.write([key for key in self.source.read() if key_id_of(key) != key_id])
+            self.source.change(lambda keys: [key for key in keys if key_id_of(key) != key_id])
 
     def _has(self, key_id: str) -> bool:
         try:

@@ -87,7 +87,7 @@ def _make(path: Path) -> None:
     """Write a new key, whole, unless another process was first."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        KeySource("file", str(new)).write([Key.new()])
+        KeySource("file", str(new)).change(lambda _: [Key.new()])
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
     except OSError:  # a file system without links

@@ -23,10 +23,11 @@ from voiceid.domain import Float32Array, SpeakerDetails
 from voiceid.errors import IndexFault
 from voiceid.index import sealer, sections
 from voiceid.index.base import IndexOptions
-from voiceid.index.file import alone_in, remove_others
+from voiceid.index.file import remove_others
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store, StoreOptions
 from voiceid.store.reader import Reader
+from voiceid.whole_files import alone_in
 
 KINDS = ["exact", "compact", "two-stage"]
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
@@ -26,7 +27,7 @@ def secrets(source: KeySource) -> list[bytes]:
 def test_a_file_is_written_for_its_owner_alone_and_read_newest_first(tmp_path: Path) -> None:
     source = KeySource.parse("file:keys/gallery.key", tmp_path)
     assert not source.is_there()
-    source.write([KEY, OLD])
+    source.change(lambda _: [KEY, OLD])
     path = tmp_path / "keys" / "gallery.key"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_text().splitlines()[0] == TEXT
@@ -45,7 +46,7 @@ def test_a_pipe_and_a_device_are_no_key_and_are_not_waited_for(tmp_path: Path) -
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_file_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> None:
     source = KeySource("file", str(tmp_path / "k"))
-    source.write([KEY])
+    source.change(lambda _: [KEY])
     (tmp_path / "k").chmod(mode)
     with pytest.raises(GalleryKeyMissing, match="other users may read the key") as caught:
         source.read()
@@ -76,7 +77,7 @@ def test_a_variable_and_a_command_give_it(monkeypatch: pytest.MonkeyPatch) -> No
     printing = f"command:{sys.executable} -c \"print('{TEXT}')\""
     assert secrets(KeySource.parse(printing)) == [KEY.secret]
     with pytest.raises(StoreError, match="cannot be written to env:GALLERY"):
-        KeySource.parse("env:GALLERY").write([KEY])
+        KeySource.parse("env:GALLERY").change(lambda _: [KEY])
 
 
 def test_a_command_has_no_input_and_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +108,34 @@ def test_a_child_of_a_command_that_keeps_its_output_open_is_not_waited_for(tmp_p
 def test_what_a_killed_process_left_of_keys_is_removed(tmp_path: Path) -> None:
     left = tmp_path / ".gallery.key.123.tmp"
     left.write_text(TEXT)
-    KeySource("file", str(tmp_path / "gallery.key")).write([KEY])
+    KeySource("file", str(tmp_path / "gallery.key")).change(lambda _: [KEY])
     assert [path.name for path in tmp_path.iterdir()] == ["gallery.key"]
+
+
+def test_keys_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
+    source, new = KeySource("file", str(tmp_path / "gallery.key")), [Key.new() for _ in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: source.change(lambda keys: [key, *keys]), new))
+    assert sorted(secrets(source)) == sorted(key.secret for key in new)
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery.key"]
+
+
+def test_keys_that_cannot_be_read_are_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.key"
+    path.write_text("no key")
+    path.chmod(0o600)
+    with pytest.raises(GalleryKeyMissing, match="not base64"):
+        KeySource("file", str(path)).change(lambda keys: [KEY, *keys])
+    assert path.read_text() == "no key"
 
 
 def test_a_link_is_followed_and_a_mark_of_an_editor_is_left_out(tmp_path: Path) -> None:
     path, link = tmp_path / "elsewhere.key", tmp_path / "gallery.key"
     link.symlink_to(path)
-    KeySource("file", str(link)).write([KEY])
+    with pytest.raises(GalleryKeyMissing, match="No such file"):  # its disk may not be there
+        KeySource("file", str(link)).change(lambda _: [KEY])
+    KeySource("file", str(path)).change(lambda _: [OLD])
+    KeySource("file", str(link)).change(lambda _: [KEY])
     assert link.is_symlink()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert secrets(KeySource("file", str(link))) == [KEY.secret]
