@@ -15,6 +15,8 @@ from cli_running import Runner
 from examples.ami import clean_turns
 from voiceid import Embedding, QualityReport, Utterance, VoiceID
 from voiceid.domain import NewSample
+from voiceid.errors import FitRefused
+from voiceid.resources import adaptations
 
 PIECE_S = 1.6
 
@@ -146,6 +148,29 @@ def test_a_receipt_names_what_was_learned_from_the_person(
     assert run("adaptations", "remove", str(fits[0][1])).code == 0
     with known._session.store.read() as reader:
         assert reader.learned.all() == {}
+
+
+@pytest.mark.parametrize("gone", ["erased", "merged", "a sample removed"])
+def test_nothing_is_learned_from_a_person_who_goes_meanwhile(
+    known: VoiceID, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choose(labelled: Any, source: str) -> Any:
+        with VoiceID.open() as other:
+            if gone == "erased":
+                other.privacy.erase("person 3")
+            elif gone == "merged":
+                other.speakers.merge("person 4", "person 3", force=True)
+            else:
+                other.samples.remove("person 3", [other.samples.list("person 3")[0].id])
+        return chosen(labelled, source)
+
+    chosen = adaptations._choose
+    monkeypatch.setattr(adaptations, "_choose", choose)
+    with pytest.raises(FitRefused, match="removed or moved while"):
+        known.adaptations.fit(cache=None, source="the enrolled", target_fmr=0.01)
+    assert known.adaptations.list() == []
+    monkeypatch.setattr(adaptations, "_choose", chosen)
+    known.adaptations.fit(cache=None, source="the enrolled", target_fmr=0.01)
 
 
 def test_a_run_learns_again_without_those_who_are_gone(

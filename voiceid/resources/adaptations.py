@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,14 +67,14 @@ class Adapted:
 class _Labelled:
     """Embeddings (n, dim) of known speakers, and the facts of each.
 
-    ``speaker_ids`` are the ids of enrolled speakers.
+    ``owners``: the ids of enrolled samples, with those of their speakers.
     """
 
     vectors: Float32Array
     speakers: list[str]
     sessions: list[str] | None
     qualities: list[QualityReport]
-    speaker_ids: frozenset[int] = frozenset()
+    owners: Mapping[int, int] = field(default_factory=dict)
 
 
 class Adaptations(OfSession):
@@ -137,7 +137,7 @@ class Adaptations(OfSession):
             aim = self._session.model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
             fit = _calibration(choice, labelled.qualities, aim)
             # 4. Store both, and use them.
-            return self._adopted(choice, fit, labelled.speaker_ids, source, target_fmr)
+            return self._adopted(choice, fit, labelled.owners, source, target_fmr)
 
     def use(self, number: int | None) -> StoredAdaptation | None:
         """Use an adaptation in its embedding space, or none in the space in use.
@@ -208,21 +208,26 @@ class Adaptations(OfSession):
         self,
         choice: Choice,
         fit: Fit,
-        speaker_ids: frozenset[int],
+        owners: Mapping[int, int],
         source: str,
         target_fmr: float | None,
     ) -> Adapted:
         base, measured = self._session.model.space, gain_of(choice)
         space = adapted_space(base, choice.transform)
         with self._session.change(ChangeKind.ADAPT) as change:
+            if not change.writer.samples.are_owned(owners):  # a receipt may have been given since
+                raise FitRefused(
+                    "speakers or samples were removed or moved while the adaptation was learned",
+                    hint="Nothing was changed. Learn it again.",
+                )
             adaptations, calibrations = change.writer.adaptations, change.writer.calibrations
             numbers = {stored.adapted_id: stored.id for stored in adaptations.list(base.id)}
             number = numbers.get(space.id)
             if number is None:
                 number = adaptations.add(base, choice.transform, measured, source)
             calibration = calibrations.add(space, fit.calibration, fit.held_out, source, target_fmr)
-            change.writer.learned.put("adaptation", number, speaker_ids)
-            change.writer.learned.put("calibration", calibration, speaker_ids)
+            change.writer.learned.put("adaptation", number, owners.values())
+            change.writer.learned.put("calibration", calibration, owners.values())
             calibrations.use(space.id, calibration)
             adaptations.use(base.id, number)
             change.record(number=number, space=base.id)
@@ -261,7 +266,7 @@ class Adaptations(OfSession):
             [speaker.name for speaker, _ in rows],
             None,
             [sample.quality for _, sample in rows],
-            frozenset(speaker.id for speaker, _ in rows),
+            {sample.id: sample.speaker_id for _, sample in rows},
         )
 
 

@@ -6,7 +6,7 @@ ids; a fit that is older than this table has no row.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
@@ -22,7 +22,7 @@ class SpeakerIds:
     text: str
 
     @classmethod
-    def of(cls, ids: Collection[int]) -> SpeakerIds:
+    def of(cls, ids: Iterable[int]) -> SpeakerIds:
         """Return the ranges of some ids."""
         ranges: list[list[int]] = []
         for id_ in sorted(set(ids)):
@@ -59,7 +59,7 @@ class LearnedFrom(Rows):
         rows = self._connection.execute(select(fit_speakers))
         return {(row.kind, row.number): SpeakerIds(row.speaker_ids) for row in rows}
 
-    def put(self, kind: str, number: int, speaker_ids: Collection[int]) -> None:
+    def put(self, kind: str, number: int, speaker_ids: Iterable[int]) -> None:
         """Record the speakers that a fit was learned from."""
         self.forget(kind, [number])
         values = {"kind": kind, "number": number, "speaker_ids": SpeakerIds.of(speaker_ids).text}

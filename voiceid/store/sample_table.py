@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import SimpleNamespace
 
 from sqlalchemy import ColumnElement, delete, insert, select
@@ -77,6 +77,12 @@ class Samples(Rows):
             for sample in self._where(in_list(self._connection, samples.c.speaker_id, speaker_ids))
             if (sample.speaker_id, sample.space_id, sample.pcm_sha256) in recordings
         ]
+
+    def are_owned(self, owners: Mapping[int, int]) -> bool:
+        """Whether samples are there, by id, and each is of the same speaker."""
+        query = select(samples.c.id, samples.c.speaker_id)
+        query = query.where(in_list(self._connection, samples.c.id, list(owners)))
+        return {row.id: row.speaker_id for row in self._connection.execute(query)} == dict(owners)
 
     def counts(self) -> dict[str, int]:
         """Return the number of samples in each embedding space that has any."""
