@@ -14,7 +14,7 @@ from random_voices import files_holding
 from torture.voices import REPO, new_clips
 
 from voiceid import Consent, Reason, SpeakerDetails, VoiceID
-from voiceid.domain import Standing
+from voiceid.domain import Speaker, Standing
 from voiceid.enrollment import Person, read_manifest
 from voiceid.errors import ChangeRefused, ConsentMissing, EnrollmentRefused, SpeakerDetailInvalid
 
@@ -149,6 +149,27 @@ def test_consents_that_are_required_are_required_however_a_voice_comes_in(
     merged = strict.speakers.merge("carol", "bob", force=True)
     assert merged.merged is not None
     assert len(merged.merged.consents) == 1
+
+
+def test_what_is_split_off_is_accepted_no_longer_than_the_speaker(gallery: OpenGallery) -> None:
+    vid, until = gallery(), datetime.now(UTC) + timedelta(days=1)
+    vid.enroll("alice", heard(vid, CLIPS[:6]), details=SpeakerDetails(expires_at=until))
+
+    def split(new: str) -> Speaker:
+        sample = vid.samples.list("alice")[0].id
+        made = vid.speakers.split("alice", new, [sample], force=True).new
+        assert made is not None
+        return made
+
+    assert (split("first").expires_at, split("second").disabled_at) == (until, None)
+    vid.speakers.edit("alice", SpeakerDetails(enabled=False))
+    assert split("third").standing() is Standing.DISABLED
+    vid.speakers.withdraw("alice")
+    withdrawn = split("fourth")
+    assert withdrawn.standing() is Standing.DISABLED
+    assert withdrawn.withdrawn_at is not None
+    with pytest.raises(ChangeRefused, match="withdrew"):
+        vid.speakers.edit("fourth", SpeakerDetails(enabled=True))
 
 
 def test_a_merge_with_somebody_who_withdrew_is_withdrawn(gallery: OpenGallery) -> None:

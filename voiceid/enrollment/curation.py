@@ -87,7 +87,10 @@ class Curator:
     def split(
         self, name: str, new_name: str, sample_ids: Sequence[int], *, force: bool, dry_run: bool
     ) -> Split:
-        """Move samples of a speaker to a new one: the chosen ones, or those that do not fit."""
+        """Move samples of a speaker to a new one: the chosen ones, or those that do not fit.
+
+        The new one has the same standing: expiry, disabled, withdrawn.  Groups stay.
+        """
         if dry_run:
             with self.store.read() as reader:
                 return Split(None, None, tuple(self._split_plan(reader, name, sample_ids)))
@@ -98,7 +101,13 @@ class Curator:
                 writer.speakers.require_distinct([new_name])
             new = writer.speakers.add(new_name)
             writer.samples.move(writer.samples.with_copies(moved), new.id)
-            speaker, new = writer.speakers.get(name), writer.speakers.get(new_name)
+            speaker = writer.speakers.get(name)
+            barred = None if speaker.disabled_at is None else False
+            details = SpeakerDetails(expires_at=speaker.expires_at, enabled=barred)
+            writer.speakers.edit(new.id, details)
+            if speaker.withdrawn_at is not None:
+                writer.speakers.withdraw(new, speaker.consents[-1].withdrawn_by)
+            new = writer.speakers.get(new_name)
             change.record(
                 speaker=speaker.name,
                 speaker_id=speaker.id,

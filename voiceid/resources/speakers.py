@@ -243,7 +243,8 @@ class Speakers:
     ) -> Split:
         """Move samples of a speaker to a new one: the named samples, or those that do not fit.
 
-        A new name that looks like an enrolled one is refused unless ``force`` is set.
+        A new name that looks like an enrolled one is refused unless ``force`` is set.  The new
+        speaker expires with the other, and is disabled or withdrawn if the other is.
 
         Raises
         ------
