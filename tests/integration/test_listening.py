@@ -53,6 +53,16 @@ def test_each_turn_is_decided_once_and_before_it_ends(heard: list[LiveEvent]) ->
     assert first[3].decision is first[1].decision
 
 
+def test_small_blocks_wait_for_three_frames_and_none_is_lost_at_the_end(opened: VoiceID) -> None:
+    listener, heard_s = opened.listen(), []
+    for _ in range(12):
+        listener.feed(np.zeros(320, np.float32), RATE)  # 20 ms
+        heard_s.append(listener.at_s)
+    assert heard_s == pytest.approx([0.0] * 4 + [0.096] * 5 + [0.192] * 3)
+    listener.finish()
+    assert listener.at_s == pytest.approx(0.224)
+
+
 @pytest.mark.parametrize("step", [160, 1600, 7777])
 def test_what_is_said_does_not_depend_on_how_the_sound_comes_in(
     opened: VoiceID, talk: np.ndarray, heard: list[LiveEvent], step: int

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,14 @@ from voiceid.speech.vad import SpeechDetector
 LEAD_FRAMES = 31
 """1 s before a turn: the background, and speech that the detector finds late."""
 _SILENCE_S = (0.2, 10.0)
-_FRAMES_AT_ONCE = 31
-"""1 s: at most this much is heard again after the detector is reset."""
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 3, 31
+"""A run of the detector for three frames takes little longer than for one: of small blocks, the
+first two frames, 64 ms, wait.  At most 1 s is heard again after the detector is reset."""
 _LATE_S = 1.0
 """If sound waited longer than this, decisions are made only at the end of turns for a while."""
+
+_Came: TypeAlias = tuple[float | None, float]
+"""When the last sound of a frame arrived, if known, and when it was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Listener:
     def _begin(self) -> None:
         self._arrivals = Arrivals(self._options.channel, self._options.name)
         self._frames = self._detector.frames()
-        self._waiting = np.empty(0, np.float32)
+        self._waiting, self._came = np.empty(0, np.float32), list[_Came]()
         self._clipping, self._loudness = ClippingCount(), Loudness()
         self._lead.clear()
         self._endpoints.reset()
@@ -112,15 +116,14 @@ class Listener:
         AudioInvalid
             They cannot be sound.  They are left out, and the turn goes on without them.
         """
-        self._arrived = arrived
         events: list[LiveEvent] = []
         for block, clipping in self._arrivals.take(samples, rate_hz):
             self._clipping = clipping
-            heard = np.concatenate((self._waiting, block))
-            whole = len(heard) - len(heard) % FRAME_SAMPLES
-            self._waiting = heard[whole:]
-            if whole:
-                events += self._hear(heard[:whole])
+            self._waiting = np.concatenate((self._waiting, block))
+            n_frames = len(self._waiting) // FRAME_SAMPLES
+            self._came += [(arrived, time.perf_counter())] * (n_frames - len(self._came))
+            if n_frames >= _LEAST_AT_ONCE:
+                events += self._hear()
         return events
 
     def finish(self, why: str = "no more sound") -> list[LiveEvent]:
@@ -128,8 +131,9 @@ class Listener:
 
         What is fed afterwards is another stream.
         """
+        events = list(self._hear())
         self._arrived, self._began = None, time.perf_counter()
-        events = list(self._end(why))
+        events += self._end(why)
         self._begin()
         return events
 
@@ -137,18 +141,22 @@ class Listener:
         """Return an event that is not about a turn, now."""
         return LiveEvent(kind, self.at_s, datetime.now(UTC), detail=detail)
 
-    def _hear(self, samples: Float32Array) -> Iterator[LiveEvent]:
-        """Hear whole frames one after the other: the result does not depend on the blocks.
+    def _hear(self) -> Iterator[LiveEvent]:
+        """Hear the whole frames that wait, in order: the result does not depend on the blocks.
 
         The detector is reset after each turn: after some voices it would miss their next turns.
         """
-        frames, at = samples.reshape(-1, FRAME_SAMPLES), 0
+        came, self._came, at, now = self._came, [], 0, time.perf_counter()
+        heard, self._waiting = np.split(self._waiting, [len(came) * FRAME_SAMPLES])
+        frames = heard.reshape(-1, FRAME_SAMPLES)
         while at < len(frames):
-            some = frames[at : at + _FRAMES_AT_ONCE]
+            some = frames[at : at + _MOST_AT_ONCE]
             heard = self._frames.probabilities(some.reshape(-1))
             is_speech = heard >= self._detector.options.threshold
             for frame, speech in zip(some, is_speech.tolist(), strict=True):
-                self._began, at, was_turn = time.perf_counter(), at + 1, self._turn is not None
+                self._arrived, taken = came[at]
+                self._began = time.perf_counter() - (now - taken)  # it waited for the next ones
+                at, was_turn = at + 1, self._turn is not None
                 yield from self._frame(frame, speech)
                 if was_turn and self._turn is None:
                     self._frames = self._detector.frames()

@@ -182,13 +182,11 @@ class Frames:
         return len(speech)
 
     def _heard(self, samples: Float32Array) -> tuple[Float32Array, _State]:
-        padded = np.concatenate((self._context, samples))
-        windows = np.lib.stride_tricks.sliding_window_view(
-            padded, _CONTEXT_SAMPLES + FRAME_SAMPLES
-        )[::FRAME_SAMPLES]
+        frames = samples.reshape(-1, FRAME_SAMPLES)
+        before = np.vstack((self._context, frames[:-1, -_CONTEXT_SAMPLES:]))
         h, c = self._state
         probabilities, h, c = self._session.run(
-            {"input": np.ascontiguousarray(windows), "h": h, "c": c}
+            {"input": np.hstack((before, frames)), "h": h, "c": c}
         )
         if not np.all(np.isfinite(probabilities)):
             raise ModelRuntimeError(
