@@ -72,7 +72,8 @@ def named(
     order = dict.fromkeys(turn.voice for turn in turns)
     names = dict(zip(order, _names([voices[voice].speaker for voice in order]), strict=True))
     turns = tuple(replace(turn, voice=names[turn.voice]) for turn in turns)
-    return tuple(_voice(voices[voice], names[voice], turns) for voice in order), turns
+    spans = stretches(turns)
+    return tuple(_voice(voices[voice], names[voice], spans) for voice in order), turns
 
 
 def joined(turns: Iterator[VoiceTurn]) -> tuple[VoiceTurn, ...]:
@@ -122,8 +123,10 @@ def _names(speakers: Sequence[str | None]) -> Iterator[str]:
         yield next(free) if speaker is None else speaker
 
 
-def _voice(voice: Heard, name: str, turns: Sequence[VoiceTurn]) -> DiarizedVoice:
-    spans = [(end - start, names) for start, end, names in stretches(turns) if name in names]
+def _voice(
+    voice: Heard, name: str, cut: Sequence[tuple[float, float, frozenset[str]]]
+) -> DiarizedVoice:
+    spans = [(end - start, names) for start, end, names in cut if name in names]
     return DiarizedVoice(
         name=name,
         speech_s=sum(length for length, _ in spans),

@@ -151,7 +151,7 @@ class Diarization:
 
         A tenth of a second beside other voices is left out.  Empty: there is no such place.
         """
-        return alone(self.turns, voice)
+        return tuple(alone(self.turns).get(voice, ()))
 
     def text(self, form: str) -> str:
         """Return the turns as the text of a file.
@@ -195,18 +195,19 @@ def stretches(turns: Iterable[VoiceTurn]) -> list[tuple[float, float, frozenset[
         if at_s > before_s:
             spans.append((before_s, at_s, frozenset(v for v, n in speaking.items() if n > 0)))
             before_s = at_s
-        speaking[voice] = speaking.get(voice, 0) + change
+        if n := speaking.pop(voice, 0) + change:
+            speaking[voice] = n
     return spans
 
 
-def alone(turns: Sequence[VoiceTurn], voice: str) -> tuple[tuple[float, float], ...]:
-    """Return where a voice speaks alone; see `Diarization.alone`."""
+def alone(turns: Sequence[VoiceTurn]) -> dict[str, list[tuple[float, float]]]:
+    """Return where each voice speaks alone, if anywhere; see `Diarization.alone`."""
     cut = [(0.0, 0.0, frozenset[str]()), *stretches(turns), (0.0, 0.0, frozenset[str]())]
-    spans = []
+    spans: dict[str, list[tuple[float, float]]] = {}
     for (*_, before), (start_s, end_s, names), (*_, after) in zip(
         cut, cut[1:], cut[2:], strict=False
     ):
         span = start_s + _EDGE_S * bool(before), end_s - _EDGE_S * bool(after)
-        if names == {voice} and span[0] < span[1]:
-            spans.append(span)
-    return tuple(spans)
+        if len(names) == 1 and span[0] < span[1]:
+            spans.setdefault(next(iter(names)), []).append(span)
+    return spans

@@ -81,9 +81,9 @@ def test_what_a_voice_says_alone_no_other_says(cuts: list[tuple[int, int, str]])
     grid = {voice: np.zeros(600, bool) for voice in "ab"}
     for turn in turns:
         grid[turn.voice][round(turn.start_s * 4) : round(turn.end_s * 4)] = True
-    a_alone = sum(end_s - start_s for start_s, end_s in alone(turns, "a"))
+    a_alone = sum(end_s - start_s for start_s, end_s in alone(turns).get("a", []))
     assert a_alone <= (grid["a"] & ~grid["b"]).sum() / 4 + 1e-9
-    for start_s, end_s in alone(turns, "a"):
+    for start_s, end_s in alone(turns).get("a", []):
         inside = slice(int(start_s * 4 + 1e-6), int(np.ceil(end_s * 4 - 1e-6)))
         assert grid["a"][inside].all()
         assert not grid["b"][inside].any()
