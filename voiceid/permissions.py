@@ -28,6 +28,8 @@ class Exposure:
 def exposures(paths: Iterable[Path]) -> list[Exposure]:
     """Return the paths that other users may write to, also among the folders above them.
 
+    Where a path is a link, these are also the folders above what it points to.
+
     A missing path is left out, and so are all paths on a system without POSIX permissions.
     """
     if os.name != "posix":
@@ -35,12 +37,12 @@ def exposures(paths: Iterable[Path]) -> list[Exposure]:
     exposed_paths: dict[Path, Exposure] = {}
     above: set[Path] = set()
     for path in paths:
-        above.update(path.parents)
+        above.update(path.parents, Path(os.path.realpath(path)).parents)
         if exposed := _exposed(path):
             exposed_paths[path] = exposed
     for folder in above - exposed_paths.keys():
         if _mode(folder) & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            message = f"every user may replace a folder in {folder}"
+            message = f"every user may replace what is in {folder}"
             hint = f"If that is not meant: chmod o-w {folder}"
             exposed_paths[folder] = Exposure(folder, grave=False, message=message, hint=hint)
     return list(exposed_paths.values())

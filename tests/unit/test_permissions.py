@@ -64,6 +64,15 @@ def test_a_folder_above_is_said_unless_it_is_sticky(folder: Path) -> None:
         assert [found.grave for found in exposures([inside])] == said
 
 
+def test_the_folders_above_what_a_link_points_to_are_said(folder: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide"
+    (wide / "real").mkdir(parents=True)
+    (folder / "link").symlink_to(wide / "real")
+    assert exposures([folder / "link"]) == []
+    wide.chmod(0o777)
+    assert [(found.path, found.grave) for found in exposures([folder / "link"])] == [(wide, False)]
+
+
 def test_nobody_is_asked_to_change_a_device() -> None:
     (exposed,) = exposures([Path("/dev/null")])
     assert exposed.grave
