@@ -97,22 +97,23 @@ class Speakers(Rows):
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
-        enrolled = [speaker for page in self.pages() for speaker in page]
-        return sorted(enrolled, key=lambda speaker: speaker_key(speaker.name))
+        return sorted((s for page in self.pages() for s in page), key=lambda s: speaker_key(s.name))
 
     def pages(self) -> Iterator[list[Speaker]]:
-        """Yield all speakers, by name, two thousand at a time."""
-        page = self.page()
+        """Yield all speakers by their stored keys, which may be damaged, two thousand at a time."""
+        page = self.page(limit=_PAGE)
         while page:
             yield page
-            page = self.page(after=page[-1].name)
+            last = select(speakers.c.name_key).where(speakers.c.id == page[-1].id)
+            page = self.page(None, _PAGE, speakers.c.name_key > last.scalar_subquery())
 
-    def page(self, after: str | None = None, limit: int = _PAGE) -> list[Speaker]:
+    def page(
+        self, after: str | None = None, limit: int = _PAGE, *later: ColumnElement[bool]
+    ) -> list[Speaker]:
         """Return the next ``limit`` speakers by name: the first, or the first after a name."""
-        query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
-        if after is not None:
-            query = query.where(speakers.c.name_key > self._key(after))
-        return self._read(_SPEAKERS.where(speakers.c.id.in_(query)))
+        after_name = () if after is None else (speakers.c.name_key > self._key(after),)
+        query = select(speakers.c.id).where(*after_name, *later).order_by(speakers.c.name_key)
+        return self._read(_SPEAKERS.where(speakers.c.id.in_(query.limit(limit))))
 
     def count(self) -> int:
         """Return how many speakers there are, with samples or without."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, QUALITY, SPACE, random_unit, sample
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, update
 
 from voiceid.domain import (
     EMPTY_REVISION,
@@ -56,6 +57,21 @@ def rng() -> np.random.Generator:
 def mean_of(vectors: np.ndarray) -> np.ndarray:
     mean = vectors.astype(np.float64).mean(axis=0)
     return mean / np.linalg.norm(mean)
+
+
+def test_a_name_whose_key_was_changed_is_listed_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.store.speaker_table._PAGE", 2)
+    with store.write() as writer:
+        for name in ("ana", "ben", "cleo", "dina", "emil"):
+            writer.speakers.add(name)
+        for name, key in (("ana", "zzz"), ("emil", "aaa")):
+            change = update(speakers).where(speakers.c.name == name).values(name_key=key)
+            writer.speakers._connection.execute(change)
+    with store.read() as reader:
+        pages = list(itertools.islice(reader.speakers.pages(), 9))
+    assert sorted(s.name for page in pages for s in page) == ["ana", "ben", "cleo", "dina", "emil"]
 
 
 def test_a_new_database_is_empty(store: Store) -> None:
