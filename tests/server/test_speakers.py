@@ -120,6 +120,17 @@ def test_metadata_of_a_speaker_has_a_limit_however_many_edits_bring_it(service: 
         assert client.get("/v1/speakers/bob").json()["metadata"] == second
 
 
+def test_groups_of_a_speaker_have_a_limit_however_many_edits_bring_them(service: Served) -> None:
+    first, second = ([f"{n}-{i}" for i in range(200)] for n in range(2))
+    with service.client() as client:
+        assert client.patch("/v1/speakers/bob", json={"groups": first}).status_code == 200
+        refused = client.patch("/v1/speakers/bob", json={"groups": second})
+        assert (refused.status_code, refused.json()["code"]) == (422, "SpeakerDetailInvalid")
+        swapped = {"groups": second, "not_groups": first}
+        assert client.patch("/v1/speakers/bob", json=swapped).status_code == 200
+        assert sorted(client.get("/v1/speakers/bob").json()["groups"]) == sorted(second)
+
+
 def test_options_of_a_form_may_come_several_times_and_as_json(service: Served, clips: Path) -> None:
     wav = (clips / "alice-3.wav").read_bytes()
     options = {"groups": ["lobby", "vault"], "metadata": '{"badge": "7"}'}

@@ -112,6 +112,7 @@ def test_an_expiry_without_an_offset_is_utc() -> None:
     [
         {"groups": ("a", "b"), "not_groups": ("B",)},
         {"groups": ("",)},
+        {"groups": tuple(f"g{n}" for n in range(257))},
         {"metadata": {"": "x"}},
         {"metadata": {"a=b": "x"}},
         {"metadata": {"k" * 65: "x"}},

@@ -7,7 +7,7 @@ import getpass
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -20,7 +20,7 @@ _TAG_MAX_CHARS = 64
 _KEY_MAX_CHARS = 64
 _VALUE_MAX_CHARS = 1024
 _MOST_VALUES = 256
-"""Of a speaker: they are read with each list of speakers."""
+"""Groups, or values of metadata, of a speaker: they are read with each list of speakers."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of invisible characters, or of line breaks."""
 _BLANK = re.compile(
@@ -122,12 +122,16 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
                 hint="Keep long texts elsewhere, and a reference to them here.",
             )
         checked[name] = value
-    if (n_values := sum(value is not None for value in checked.values())) > _MOST_VALUES:
-        raise SpeakerDetailInvalid(
-            f"a speaker would have {n_values} values of metadata, over the limit of {_MOST_VALUES}",
-            hint="Remove some, or keep them elsewhere, and a reference to them here.",
-        )
+    _require_few("values of metadata", sum(value is not None for value in checked.values()))
     return checked
+
+
+def _require_few(what: str, count: int) -> None:
+    if count > _MOST_VALUES:
+        raise SpeakerDetailInvalid(
+            f"a speaker would have {count} {what}, over the limit of {_MOST_VALUES}",
+            hint="Remove some, or keep them elsewhere.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +215,8 @@ def _seen(kind: str, text: str) -> str:
 class SpeakerDetails:
     """The new details of a speaker; details that are not given stay unchanged.
 
-    - `groups`, `not_groups`: to be in, and not to be in: 1 to 64 visible characters, no ``;``, in
-      any case.
+    - `groups`, `not_groups`: at most 256 to be in, and some not to be in: 1 to 64 visible
+      characters, no ``;``, in any case.
     - `metadata`: at most 256 values, of at most 1024 characters, by key of 1 to 64; None removes
       the key.
     - `expires_at`: the time from which the speaker is never accepted; taken as UTC when it has no
@@ -243,11 +247,18 @@ class SpeakerDetails:
             raise SpeakerDetailInvalid(
                 "an expiry is both set and removed", hint="Use one of the two."
             )
+        _require_few("groups", len(into))
         object.__setattr__(self, "groups", tuple(into))
         object.__setattr__(self, "not_groups", tuple(out_of))
         object.__setattr__(self, "metadata", MappingProxyType(_checked_metadata(self.metadata)))
         if self.expires_at is not None:
             object.__setattr__(self, "expires_at", moment(self.expires_at.isoformat()))
+
+    def joined(self, groups: Iterable[str], metadata: Mapping[str, str]) -> SpeakerDetails:
+        """Return the groups and the metadata, after this change, of a speaker who had some."""
+        stay = [group for group in groups if group not in self.not_groups]
+        kept = {k: v for k, v in {**metadata, **self.metadata}.items() if v is not None}
+        return SpeakerDetails((*stay, *self.groups), metadata=kept)
 
     @property
     def changes_nothing(self) -> bool:

@@ -277,7 +277,7 @@ class SpeakerWriter(Speakers):
         if details.changes_nothing:
             return
         values: dict[str, object] = {"updated_at": self._effects.now}
-        if details.metadata or details.consents or details.enabled:
+        if details.groups or details.metadata or details.consents or details.enabled:
             [speaker] = self._read(_SPEAKERS.where(speakers.c.id == speaker_id))
         if details.enabled and not details.consents:
             _require_consented(speaker)
@@ -285,9 +285,9 @@ class SpeakerWriter(Speakers):
             valid = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
             new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
             values |= _consented((*speaker.consents, *new), self._effects.now)
-        if details.metadata:
-            metadata = SpeakerDetails(metadata={**speaker.metadata, **details.metadata}).metadata
-            values["metadata"] = json.dumps({k: v for k, v in metadata.items() if v is not None})
+        if details.groups or details.metadata:
+            joined = details.joined(speaker.groups, speaker.metadata)
+            values["metadata"] = json.dumps(dict(joined.metadata))
         if details.expires_at is not None or details.never_expires:
             at = details.expires_at
             values["expires_at"] = None if at is None else at.isoformat()
