@@ -2,7 +2,7 @@
 # make test    set up, then everything that CI checks
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
-# make torture kill -9 while galleries change, sixteen processes at once, hostile files: 15 minutes
+# make torture kill -9 while galleries change, sixteen processes at once, hostile files: 20 minutes
 # make mutate  a list of mistakes, made one by one: how many of them the tests notice; half an hour
 # make bench-server    the service beside the library, and many callers at once; 10 minutes
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes

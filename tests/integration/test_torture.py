@@ -42,6 +42,7 @@ def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> Non
         assert counts[f"{kind}rebuilds"][:2] == [rebuilds, rebuilds]
         assert counts[f"{kind}crowd"][2] > 0
         assert counts[f"{kind}mixtures"][2] > 0
+    assert counts["sealed_lifetimes"][:2] == counts["sealed_server_lifetimes"][:2] == [1, 1]
     assert counts["fuzz"][2] > 50
 
 

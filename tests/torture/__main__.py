@@ -18,6 +18,7 @@ from torture.crashes import crash
 from torture.crowd import Crowd, crowd
 from torture.fuzz import fuzz
 from torture.hostility import meet
+from torture.lifetimes import crash_lifetimes
 from torture.mixtures import mix
 from torture.rebuilds import crash_rebuilds
 from torture.servers import under_a_server
@@ -65,6 +66,9 @@ def main() -> int:
     with under_a_server():
         faulty += sum(_ran(f"server_{part}", run) for part, run in on_server.items())
     SEALED[0] = True
+    lifetimes = {"lifetimes": lambda: crash_lifetimes(_part(said.rounds), said.seed)}
+    shares |= lifetimes
+    on_server |= lifetimes
     faulty += sum(_ran(f"sealed_{part}", run) for part, run in shares.items())
     with under_a_server():
         faulty += sum(_ran(f"sealed_server_{part}", run) for part, run in on_server.items())

@@ -104,7 +104,9 @@ def sealed(_: object, __: object, data: Path) -> None:
             vid.keys.gallery.init()
 
 
-def remains(data: Path, people: Mapping[str, Iterable[int]]) -> list[str]:
+def remains(
+    data: Path, people: Mapping[str, Iterable[int]], *, of_server: bool = True
+) -> list[str]:
     """Return the files of a sealed gallery in which a name, or a piece of a vector, can be read."""
     if not SEALED[0]:
         return []
@@ -113,7 +115,8 @@ def remains(data: Path, people: Mapping[str, Iterable[int]]) -> list[str]:
         for clip in clips:
             data_of = vector(clip).astype("<f4").tobytes()
             needles += [data_of[:16], data_of[256:272], pcm_sha256(clip).encode()]
-    found = [p for folder in (data, *server_files()) for p in files_holding(folder, needles)]
+    folders = (data, *server_files()) if of_server else (data,)
+    found = [p for folder in folders for p in files_holding(folder, needles)]
     return [f"something of a person can be read in {path}" for path in found]
 
 
