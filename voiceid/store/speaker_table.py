@@ -107,9 +107,7 @@ class Speakers(Rows):
             last = select(speakers.c.name_key).where(speakers.c.id == page[-1].id)
             page = self.page(None, _PAGE, speakers.c.name_key > last.scalar_subquery())
 
-    def page(
-        self, after: str | None = None, limit: int = _PAGE, *later: ColumnElement[bool]
-    ) -> list[Speaker]:
+    def page(self, after: str | None = None, limit: int = _PAGE, *later: Any) -> list[Speaker]:
         """Return the next ``limit`` speakers by name: the first, or the first after a name."""
         after_name = () if after is None else (speakers.c.name_key > self._key(after),)
         query = select(speakers.c.id).where(*after_name, *later).order_by(speakers.c.name_key)
