@@ -41,7 +41,7 @@ from voiceid import VoiceID
 PROGRAM = Path(sys.executable).with_name("voiceid")
 PEER = Path(__file__).with_name("timed") / "sherpa_service.py"
 CLIP_S = 4.0
-N_ALONE = 400
+N_ALONE = 800
 AT_ONCE = 4
 _LATE = 0.99
 _KEPT_S = 4.0
