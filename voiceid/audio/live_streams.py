@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,7 +82,7 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
     if scheme.startswith("rtsp"):
         yield from _decoded(connect("rtsp"), where, options)
     else:
-        with closing(connect("data", _BYTES)) as server:
+        with closing(connect("data")) as server:
             is_file = scheme in _ENDING and server.size > 0
             yield from _arriving(_Received(server), where, options, connect if is_file else None)
     if not is_file:
@@ -91,14 +90,11 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
 
 
 def _connected(
-    address: str,
-    scheme: str,
-    where: str,
-    options: AudioOptions,
-    demuxers: str,
-    more: Mapping[str, str] = MappingProxyType({}),
+    address: str, scheme: str, where: str, options: AudioOptions, demuxers: str
 ) -> InputContainer:
-    required = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme], **more}
+    required = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme]}
+    if gives_bytes := demuxers == "data":
+        required |= _BYTES
     trusted = None
     if scheme in _TLS_PORTS:
         trusted = trusted_file(options.ca_file)
@@ -107,7 +103,7 @@ def _connected(
         return av.open(
             address,
             mode="r",
-            format="data" if demuxers == "data" else None,
+            format="data" if gives_bytes else None,
             options={**_AT_ONCE, **_PREFERRED.get(scheme, {}), **required},
             timeout=(options.stall_timeout_s, options.stall_timeout_s),
             metadata_errors="ignore",
