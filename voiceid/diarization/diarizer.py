@@ -118,8 +118,7 @@ class Diarizer:
     ) -> Mapping[str, Utterance | None]:
         """Return the utterance of each voice's parts alone, with the embedding of its pieces."""
         heard = dict[str, Utterance | None].fromkeys(turn.voice for turn in turns)
-        spans_alone = alone(turns)
-        where = {voice: tuple(spans_alone.get(voice, ())) for voice in heard}
+        where = {voice: tuple(spans) for voice, spans in alone(turns).items()}
         own = _own_pieces(windows, people, where)
         chosen = {voice: _longest(where[voice]) for voice in own}
         total_s = sum(end_s - start_s for spans in chosen.values() for start_s, end_s in spans)
