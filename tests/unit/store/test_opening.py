@@ -12,6 +12,7 @@ import time
 import warnings
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +190,24 @@ def test_a_database_that_was_taken_away_is_not_an_empty_gallery(tmp_path: Path) 
     with pytest.raises(StoreError), store.read() as reader:
         reader.speakers.all()
     store.close()
+    assert not path.exists()
+
+
+def test_a_database_that_is_taken_away_just_before_it_is_opened_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, connect = tmp_path / "voices.sqlite3", sqlite3.connect
+    filled(path)
+    store = Store.open(path)
+    store.close()
+
+    def late(*args: Any, **options: Any) -> sqlite3.Connection:
+        path.unlink()
+        return connect(*args, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", late)
+    with pytest.raises(StoreError, match="unable to open database file"), store.read():
+        pass
     assert not path.exists()
 
 
