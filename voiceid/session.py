@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.change import Change
     from voiceid.store.reader import Reader
 
-DATABASE_NAME = "voiceid.sqlite3"
+DATABASE_NAME, INDEX_NAME = "voiceid.sqlite3", "index"
 _SYNCED_AFTER = 64
 """Changes that the index files may lag behind; searches apply each change themselves."""
 _IMPORTED_FROM = str(Path(__file__).parents[1])
@@ -111,7 +111,7 @@ class Session:
     @property
     def index_folder(self) -> Path:
         """The folder of the index files, caches of the database."""
-        return self.config.data / "index"
+        return self.config.data / INDEX_NAME
 
     def gallery(self, space_id: str, dim: int) -> Gallery:
         """Return the index of an embedding space."""
@@ -394,6 +394,7 @@ def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
         of_models.append(own_cards_folder(models) / f"{name}.toml")
     return {
         **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),
+        config.data / INDEX_NAME: StoreError,
         **dict.fromkeys(of_models, ModelError),
         **dict.fromkeys([config.home, config.file, *certificates], ConfigError),
     }

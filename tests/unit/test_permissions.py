@@ -56,6 +56,29 @@ def test_a_group_of_the_owner_s_name_is_private_unless_it_has_other_members(
     assert [found.grave for found in exposures([folder])] == said
 
 
+@pytest.mark.parametrize(
+    ("user", "owner", "said"),
+    [
+        *((4711, 4711, []), (4711, 0, []), (4711, 4712, [False])),
+        *((0, 0, []), (0, 4711, [])),  # root serves data of a user of its own
+    ],
+)
+def test_what_belongs_to_another_user_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, user: int, owner: int, said: list[bool]
+) -> None:
+    stat = os.stat
+
+    def owned(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(st_mode=stat(path).st_mode, st_uid=owner, st_gid=0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("voiceid.permissions.os.stat", owned)
+        patched.setattr("voiceid.permissions.os.geteuid", lambda: user)
+        exposed = exposures([folder])
+    assert [found.grave for found in exposed] == said
+    assert all(str(owner) in found.message for found in exposed)
+
+
 def test_a_folder_above_is_said_unless_it_is_sticky(folder: Path) -> None:
     for mode, said in ((0o777, [False]), (0o1777, [])):
         folder.chmod(mode)
