@@ -23,14 +23,16 @@ are defined in its module.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
+from typing import Any
 
 _KIB, _MIB = 1 << 10, 1 << 20
 
@@ -86,6 +88,19 @@ AUDIT_LINE = Limit(_MIB, "bytes", "a line of an audit chain", "export the chain 
 STORED_VALUE = Limit(16 * _MIB, "bytes", "a row of a database", "restore a backup")
 
 
+class _Present(FileIO):
+    """A file that fails where its bytes would have to be waited for, as in ``/proc/kmsg``."""
+
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: RawIOBase.read(self, _MIB), b""))  # by `readinto`
+
+    def readinto(self, buffer: Any) -> int:
+        n_bytes = super().readinto(buffer)
+        if n_bytes is None:
+            raise OSError(errno.EAGAIN, "its bytes are not there yet: save its content to a file")
+        return n_bytes
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
     """Open a file to read its bytes; raises OSError, or `Unfit` for a device, a pipe, a socket.
@@ -94,7 +109,8 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     """
     _require_file(path.stat().st_mode)  # checked first: opening a device may have effects
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(number, "rb") as file:
+    raw: Any = _Present(number)
+    with BufferedReader(raw) as file:
         _require_file(os.fstat(number).st_mode)
         yield file
 

@@ -55,6 +55,24 @@ def test_a_device_is_refused_before_it_is_opened(
     assert tried == [], "to open a device may do something"
 
 
+@pytest.mark.parametrize("reader", ["opened", "content"])
+def test_what_would_be_waited_for_is_an_error(
+    reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some files of Linux, as /proc/kmsg, are regular ones and have nothing for now."""
+    path, (reading, writing) = tmp_path / "kmsg", os.pipe()
+    path.write_bytes(b"")
+    regular = path.stat()
+    os.set_blocking(reading, False)
+    os.write(writing, b"line\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", lambda *_, **__: reading)
+        patched.setattr(os, "fstat", lambda _: regular)
+        with pytest.raises(OSError, match="not there yet"):
+            READERS[reader](path)
+    os.close(writing)
+
+
 @pytest.mark.parametrize("reader", ["opened", "content", "mapped"])
 def test_a_pipe_and_a_folder_are_refused_before_they_are_opened(
     reader: str, tried: list[str], tmp_path: Path
