@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, bytes_at, find, next_head
+from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, bytes_at, find, is_filling, next_head
 from voiceid.audio.media import Media
 
 _EBML = b"\x1aE\xdf\xa3"
@@ -17,6 +17,8 @@ _INNER = (
     | {b"\xa3", b"\xa0", b"\xaf"}
 )
 """The elements of a Segment and of a Cluster (RFC 9559, section 5.1)."""
+_ZEROS = 8
+"""As in `frames`: so many at the end of the last block are not of its sound if more follow."""
 
 
 class _Element(NamedTuple):
@@ -43,7 +45,7 @@ def matroska_end(media: Media, start: int) -> int:
     """Return the byte after a file; it is beyond the source if the file is cut.
 
     The Segment states its size.  A streamed one does not: then its elements are followed, and after
-    damage, from the next Cluster on.
+    damage, from the next Cluster on.  It is cut if zeros in its last element go on behind it.
     """
     at, seen, known, n_gaps = start, set[bytes](), _INNER, 0
     for _ in range(MAX_STEPS):
@@ -65,4 +67,6 @@ def matroska_end(media: Media, start: int) -> int:
         if cluster == media.size or next_head(media, at, cluster) < cluster:
             break
         at = cluster
-    return at
+    is_filled = known is not _VOID and media.size - at >= _ZEROS
+    is_cut = is_filled and is_filling(bytes_at(media, at - _ZEROS, 2 * _ZEROS))
+    return media.size + 1 if is_cut else at

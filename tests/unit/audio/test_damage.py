@@ -183,6 +183,14 @@ def test_random_damage_never_gives_anything_but_audio_or_a_typed_error(name: str
             assert error.hint  # noqa: PT017
 
 
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("matroska", "aac")])
+def test_a_stream_whose_end_was_filled_with_zeros_is_cut(container: str, codec: str) -> None:
+    data = streamed(container, codec, 48_000)
+    end = len(data) * 2 // 3
+    assert decoded(data[:end] + bytes(len(data) - end))[1].truncated
+    assert not decoded(data + bytes(5000))[1].truncated
+
+
 def test_an_mp3_with_a_broken_chain_of_frames_is_decoded_without_a_word() -> None:
     data = bytearray(encode(melody(4.0), "MP3"))
     data[len(data) // 2 : len(data) // 2 + 600] = bytes(600)
