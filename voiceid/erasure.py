@@ -7,8 +7,6 @@ that after a kill or a failure the next change continues, and `voiceid doctor` r
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import ErasureIncomplete, StoreError, VoiceIDError
 from voiceid.index.base import Gallery
 from voiceid.index.file import remove_others
+from voiceid.remains import holding
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
@@ -100,9 +99,12 @@ class Erasure:
         path = self.store.path
         if isinstance(path, DatabaseUrl) or not vectors:
             return
-        for copy in sorted(path.parent.glob(path.name + _COPIES)):
-            if holds(copy, vectors):
+        copies = sorted(path.parent.glob(path.name + _COPIES))
+        try:
+            for copy in holding(copies, vectors) if copies else ():
                 yield f"{copy}: a copy of an earlier state; it stays until you remove it"
+        except StoreError as error:
+            yield f"{path.parent}: copies of earlier states: {error.message}"
 
 
 def unused_audio(store: Store, audio: KeptAudio) -> str | None:
@@ -125,14 +127,3 @@ def drop_unused(store: Store, audio: KeptAudio) -> None:
     if unused or audio.unfinished():
         with store.write() as writer:  # no enrolment runs meanwhile
             audio.remove(unused - writer.samples.stored_hashes(unused))
-
-
-def holds(file: Path, needles: Sequence[bytes]) -> bool:
-    """Return whether a file contains any of the needles; False if it cannot be read."""
-    with (
-        contextlib.suppress(OSError, ValueError),  # ValueError: the file is empty
-        file.open("rb") as opened,
-        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return any(content.find(needle) >= 0 for needle in needles)
-    return False

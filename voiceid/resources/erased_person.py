@@ -22,10 +22,10 @@ from voiceid.domain import (
     Withdrawal,
     system_user,
 )
-from voiceid.erasure import holds
 from voiceid.errors import ErasureIncomplete, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.protection import SigningKey
+from voiceid.remains import holding
 from voiceid.resources.events import events_about
 from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
@@ -165,10 +165,15 @@ class ErasedPerson:
     def _searched(self, session: Session) -> Iterator[dict[str, Any]]:
         """Yield each place that was searched for remains, with the number found."""
         folder, audio = session.config.data, session.kept_audio.folder
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            if path.is_file() and not path.is_relative_to(audio):
-                n_found = int(holds(path, self.needles))
+        files = sorted(folder.rglob("*")) if folder.is_dir() else []
+        files = [path for path in files if path.is_file() and not path.is_relative_to(audio)]
+        try:
+            remains = holding(files, self.needles)
+            for path in files:
+                n_found = int(path in remains)
                 yield {"where": str(path), "what": _what(path, session), "found": n_found}
+        except StoreError as error:  # the erasure gets its receipt anyway
+            yield {"where": str(folder), "what": f"not searched: {error.message}", "found": None}
         names = {path.stem for path in audio.iterdir()} if audio.is_dir() else set[str]()
         n_found = len(names & set(self.recordings.values()))
         yield {"where": str(audio), "what": "names of kept recordings", "found": n_found}
