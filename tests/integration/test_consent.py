@@ -49,6 +49,22 @@ def test_a_purpose_is_accepted_while_a_consent_for_it_is_in_force(gallery: OpenG
     assert found.detail.startswith("no consent of alice is in force for lift")
 
 
+def test_consents_of_a_speaker_have_a_limit_at_which_one_can_still_withdraw(
+    gallery: OpenGallery,
+) -> None:
+    vid = gallery()
+    first, second = (tuple(Consent(f"{n}-{i}") for i in range(200)) for n in range(2))
+    vid.enroll("alice", heard(vid, CLIPS[:3]))
+    vid.speakers.edit("alice", SpeakerDetails(consents=first))
+    with pytest.raises(SpeakerDetailInvalid, match="400 consents, over the limit of 256"):
+        vid.speakers.edit("alice", SpeakerDetails(consents=second))
+    vid.speakers.edit("alice", SpeakerDetails(consents=second[:56]))
+    vid.speakers.edit("alice", SpeakerDetails(consents=first))  # known ones are not added
+    assert len(vid.speakers.get("alice").consents) == 256
+    vid.speakers.withdraw("alice")
+    assert asked(vid) == (False, Reason.SPEAKER_DISABLED)
+
+
 def test_a_consent_that_ended_bars_by_the_rule_of_an_expiry(gallery: OpenGallery) -> None:
     vid = gallery()
     past = datetime.now(UTC) - timedelta(seconds=1)

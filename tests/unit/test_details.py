@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.domain import Speaker, SpeakerDetails, Standing, expiry, moment, tag
+from voiceid.domain import Consent, Speaker, SpeakerDetails, Standing, expiry, moment, tag
 from voiceid.errors import SpeakerDetailInvalid, VoiceIDError
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -113,6 +113,8 @@ def test_an_expiry_without_an_offset_is_utc() -> None:
         {"groups": ("a", "b"), "not_groups": ("B",)},
         {"groups": ("",)},
         {"groups": tuple(f"g{n}" for n in range(257))},
+        {"consents": tuple(Consent(f"v{n}") for n in range(257))},
+        {"consents": (Consent("v", tuple(f"p{n}" for n in range(257))),)},
         {"metadata": {"": "x"}},
         {"metadata": {"a=b": "x"}},
         {"metadata": {"k" * 65: "x"}},

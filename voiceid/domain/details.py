@@ -20,7 +20,8 @@ _TAG_MAX_CHARS = 64
 _KEY_MAX_CHARS = 64
 _VALUE_MAX_CHARS = 1024
 _MOST_VALUES = 256
-"""Groups, or values of metadata, of a speaker: they are read with each list of speakers."""
+"""Groups, metadata, consents of a speaker, purposes of each: they are read with each list."""
+_PROOF = "Consents are kept as proof until the speaker is erased: record one only when it is new."
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of invisible characters, or of line breaks."""
 _BLANK = re.compile(
@@ -126,11 +127,10 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
     return checked
 
 
-def _require_few(what: str, count: int) -> None:
+def _require_few(what: str, count: int, hint: str = "Remove some, or keep them elsewhere.") -> None:
     if count > _MOST_VALUES:
         raise SpeakerDetailInvalid(
-            f"a speaker would have {count} {what}, over the limit of {_MOST_VALUES}",
-            hint="Remove some, or keep them elsewhere.",
+            f"a speaker would have {count} {what}, over the limit of {_MOST_VALUES}", hint=hint
         )
 
 
@@ -223,7 +223,7 @@ class SpeakerDetails:
       offset.
     - `never_expires`: remove the expiry.
     - `enabled`: False: the speaker stays, and is never accepted.
-    - `consents`: consents to add.
+    - `consents`: consents to add: at most 256, withdrawn ones included, of 256 purposes each.
 
     Raises `SpeakerDetailInvalid`.
     """
@@ -248,6 +248,9 @@ class SpeakerDetails:
                 "an expiry is both set and removed", hint="Use one of the two."
             )
         _require_few("groups", len(into))
+        _require_few("consents", len(self.consents), _PROOF)
+        for consent in self.consents:
+            _require_few("purposes of a consent", len(consent.purposes))
         object.__setattr__(self, "groups", tuple(into))
         object.__setattr__(self, "not_groups", tuple(out_of))
         object.__setattr__(self, "metadata", MappingProxyType(_checked_metadata(self.metadata)))

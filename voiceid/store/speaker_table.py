@@ -282,7 +282,8 @@ class SpeakerWriter(Speakers):
         if details.consents:
             valid = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
             new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
-            values |= _consented((*speaker.consents, *new), self._effects.now)
+            consents = SpeakerDetails(consents=(*speaker.consents, *new)).consents  # not too many
+            values |= _consented(consents, self._effects.now)
         if details.groups or details.metadata:
             joined = details.joined(speaker.groups, speaker.metadata)
             values["metadata"] = json.dumps(dict(joined.metadata))
