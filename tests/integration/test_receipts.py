@@ -20,10 +20,11 @@ from torture.voices import new_clips, utterance
 
 from voiceid import Consent, SpeakerDetails, VoiceID
 from voiceid.domain import JobKind, Sample, system_user
+from voiceid.domain.code_words import Challenge
 from voiceid.errors import ReceiptInvalid, StoreError
 from voiceid.observability.event_log import LOG, EventFormatter
 from voiceid.protection import Key
-from voiceid.store.tables import jobs, speaker_keys, speakers
+from voiceid.store.tables import challenges, jobs, speaker_keys, speakers
 
 CLIPS = new_clips(np.random.default_rng(21), 8, 7)
 OTHERS = new_clips(np.random.default_rng(22), 8, 8)
@@ -97,6 +98,26 @@ def test_what_remains_after_an_erasure_is_found_and_said(
     assert [(one["where"], one["what"]) for one in found] == [
         (str(copied), "an older copy of the database")
     ]
+
+
+def test_a_code_is_in_the_report_and_no_name_of_it_survives_a_rename_and_an_erasure(
+    gallery: OpenGallery, tmp_path: Path
+) -> None:
+    vid = gallery()
+    enrolled(vid)
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    with vid._session.store.write() as writer:
+        writer.spoken.ask(Challenge("code", NAME, ("one", "two", "six"), until), "front door")
+    report = vid.privacy.report(NAME)
+    assert report.codes == [{"caller": "front door", "expires_at": until.isoformat()}]
+    assert report.to_dict()["codes"] == report.codes
+    assert "front door" in vid.privacy.page(report)
+    assert vid.privacy.report("bob").codes == []
+    vid.speakers.rename(NAME, "anna")
+    with vid._session.store.read() as reader:
+        assert reader.connection.execute(select(challenges)).all() == []
+    vid.privacy.erase("anna")
+    assert files_holding(tmp_path / "data", ["ünlisted>".encode()]) == set()
 
 
 def test_a_receipt_is_given_where_the_rows_cannot_be_searched(

@@ -33,6 +33,7 @@ def person_page(report: PersonReport) -> str:
         *_section("Voice samples", _samples(report), "There are no samples."),
         _VECTORS,
         *_section("Spoken words", _words(report), "No words were taught."),
+        *_section("Codes that wait for an answer", _codes(report), "There are no codes."),
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
         *_section("Fingerprints of recordings", _fingerprints(report), "No fingerprint is kept."),
         *_section(uses, _uses(report), "There are no uses."),
@@ -153,6 +154,11 @@ def _words(report: PersonReport) -> str:
     words = report.words
     rows = [] if words is None else [(word, words.rounds) for word in words.words]
     return _table(("Word", "Recordings, kept as numbers"), rows)
+
+
+def _codes(report: PersonReport) -> str:
+    rows = ((_moment(code["expires_at"]), code["caller"]) for code in report.codes)
+    return _table(("Until", "Who asked"), rows)
 
 
 def _attempts(report: PersonReport) -> str:

@@ -34,6 +34,8 @@ class PersonReport:
         What was enrolled, of all embedding spaces.
     words : SpokenWords or None
         The words of which codes are made: of each, features of its recordings are kept.
+    codes : sequence of mapping
+        Spoken codes that were not answered: who asked, and when each expires; not its words.
     recordings : sequence of mapping
         Kept recordings: hash, file and size in bytes.
     fingerprints : sequence of mapping
@@ -62,6 +64,7 @@ class PersonReport:
     speaker: Speaker
     samples: Sequence[Sample]
     words: SpokenWords | None
+    codes: Sequence[Mapping[str, Any]]
     recordings: Sequence[Mapping[str, Any]]
     fingerprints: Sequence[Mapping[str, Any]]
     attempts: Sequence[Mapping[str, Any]]
@@ -86,6 +89,7 @@ class PersonReport:
                 for sample in self.samples
             ],
             "words": None if self.words is None else self.words.to_dict(),
+            "codes": list(self.codes),
             "recordings": list(self.recordings),
             "fingerprints": list(self.fingerprints),
             "attempts": list(self.attempts),
@@ -117,6 +121,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             speaker=speaker,
             samples=samples,
             words=None if words is None else SpokenWords(speaker.name, words.words, words.rounds),
+            codes=reader.mentions.codes(speaker.name),
             recordings=list(_recordings(session, samples)),
             fingerprints=reader.fingerprints.summary(speaker.id),
             attempts=reader.mentions.attempts(speaker.name),

@@ -13,6 +13,7 @@ from voiceid.store.snapshot import Rows
 from voiceid.store.tables import (
     attempts,
     centroids,
+    challenges,
     fingerprints,
     jobs,
     kept_answers,
@@ -29,6 +30,13 @@ class Mentions(Rows):
         its = attempts.c.name_key == self._protection.name_key(speaker_key(name))
         query = select(attempts.c.failed_at, attempts.c.caller).where(its)
         rows = self._connection.execute(query.order_by(attempts.c.id)).mappings()
+        return [dict(row) for row in rows]
+
+    def codes(self, name: str) -> list[dict[str, Any]]:
+        """Return who asked for the codes that wait under a name, and until when; not the words."""
+        its = challenges.c.name_key == self._protection.name_key(speaker_key(name))
+        query = select(challenges.c.caller, challenges.c.expires_at).where(its)
+        rows = self._connection.execute(query.order_by(challenges.c.expires_at)).mappings()
         return [dict(row) for row in rows]
 
     def jobs(self, name: str) -> list[dict[str, Any]]:

@@ -47,6 +47,7 @@ from voiceid.store.tables import (
     adaptations,
     attempts,
     centroids,
+    challenges,
     fingerprints,
     memberships,
     samples,
@@ -246,7 +247,7 @@ class SpeakerWriter(Speakers):
         """Give a speaker, as read in this change, another name.
 
         Raises SpeakerExists, also for a name that looks like another unless ``force`` is set, and
-        SpeakerNameInvalid.  Failed attempts as the speaker move too: a rename ends no lock.
+        SpeakerNameInvalid.  Failed attempts move too: a rename ends no lock.  Codes are erased.
         """
         own, other = speakers.c.id == speaker.id, speakers.alias("other")
         key, was = self._key(new_name), self._key(speaker.name)
@@ -260,14 +261,13 @@ class SpeakerWriter(Speakers):
         if self._protection.sealing is not None:
             values |= self._resealed(speaker.id, {"name": values["name"], "name_key": key})
         query = update(speakers).where(own, speakers.c.name_key == was, ~refused).values(**values)
-        has_failed = exists().where(attempts.c.name_key == was)
-        if (row := self._connection.execute(query.returning(has_failed)).first()) is None:
+        failed, asked = (exists().where(t.c.name_key == was) for t in (attempts, challenges))
+        if (row := self._connection.execute(query.returning(failed | asked)).first()) is None:
             if not force:
                 self.require_distinct([new_name], instead_of=speaker.name)
             raise self._taken(new_name)
-        if row[0]:
-            query = update(attempts).where(attempts.c.name_key == was)
-            self._connection.execute(query.values(name_key=key))
+        for its in (update(attempts).values(name_key=key), delete(challenges)) if row[0] else ():
+            self._connection.execute(its.where(its.table.c.name_key == was))
         keep_looks(self._connection, self._protection, {speaker.id: new_name})
 
     def edit(self, speaker_id: int, details: SpeakerDetails) -> None:
@@ -282,8 +282,8 @@ class SpeakerWriter(Speakers):
         if details.consents:
             valid = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
             new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
-            consents = SpeakerDetails(consents=(*speaker.consents, *new)).consents  # not too many
-            values |= _consented(consents, self._effects.now)
+            checked = SpeakerDetails(consents=(*speaker.consents, *new))
+            values |= _consented(checked.consents, self._effects.now)
         if details.groups or details.metadata:
             joined = details.joined(speaker.groups, speaker.metadata)
             values["metadata"] = json.dumps(dict(joined.metadata))
