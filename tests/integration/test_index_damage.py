@@ -189,6 +189,14 @@ def test_a_link_is_replaced_and_what_it_leads_to_is_left(gallery: Enrolled, tmp_
     assert precious.read_bytes() == b"precious"
 
 
+def test_a_file_that_every_user_may_write_to_is_written_again(gallery: Enrolled) -> None:
+    gallery.index.chmod(0o666)
+    before = gallery.index.stat().st_ino
+    gallery.answers()
+    assert gallery.index.stat().st_ino != before, "another user may hold the old file open"
+    assert gallery.index.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_file_of_another_gallery_under_this_name_is_not_believed(
     gallery: Enrolled, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import json
 import math
 import mmap
 import os
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -200,6 +201,8 @@ def _opened(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
         if not path.is_file():
             raise Unusable("there is no such file")
         with path.open(mode) as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+                raise Unusable("every user may write to it, also while it is mapped")
             yield cast("BinaryIO", file)
     except OSError as error:
         raise Unusable(str(error)) from error
