@@ -6,13 +6,17 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from voiceid import ChangeRefused, EmbeddedClip, VoiceID
+from voiceid import ChangeRefused, EmbeddedClip, GalleryFileInvalid, VoiceID
+from voiceid.decision.embeddings import to_base64
 
 Clips = Callable[[str, str], list[Path]]
+
+DIM = 192
 
 
 @pytest.fixture
@@ -65,16 +69,50 @@ def test_a_mean_of_several_people_is_not_taken_for_a_new_one(
     assert [s.name for s in gallery.speakers.list()] == ["alice", "bob"]
 
 
-def declared(exported: Path, telephone: float | None) -> Path:
-    """Write the file again with this said of every sample, and a checksum that fits."""
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("fault", ["one component", "longer than float32"])
+def test_what_no_voice_gives_is_not_taken_for_an_embedding(
+    gallery: VoiceID, clips: Clips, tmp_path: Path, fault: str, raw: bool
+) -> None:
+    heard = gallery.embed(clips("MEE068", "trn00")[0], raw=raw)
+    one_hot, voice = np.eye(len(heard.vector))[[17]], heard.vector[None]
+    wrong = {
+        "one component": [3 * one_hot, -one_hot, one_hot + 0.5 * voice],
+        "longer than float32": [3e38 * np.sign(voice), 2e20 * voice],
+    }
+    for vectors in wrong[fault]:
+        files = write(tmp_path, ["junk"], list(vectors))
+        with pytest.raises(GalleryFileInvalid, match=f"row 1: .*{fault}"):
+            gallery.speakers.import_embeddings(**files, space=heard.space, net_speech_s=3.0)
+    assert [s.name for s in gallery.speakers.list()] == ["alice", "bob"]
+
+
+def test_an_export_with_a_vector_that_no_voice_gives_is_refused(
+    gallery: VoiceID, tmp_path: Path
+) -> None:
+    gallery.speakers.export(tmp_path / "alice.jsonl", ["alice"])
+    gallery.speakers.remove("alice")
+
+    one_hot = to_base64(np.eye(DIM, dtype=np.float32)[3])
+    file = rewritten(tmp_path / "alice.jsonl", lambda sample: sample.update(vector=one_hot))
+    with pytest.raises(GalleryFileInvalid, match=r"line 2: .*one component"):
+        gallery.speakers.import_file(file, signed_by="anybody")
+
+
+def rewritten(exported: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write the file again with this change of every sample, and a checksum that fits."""
     *lines, end = map(json.loads, exported.read_bytes().splitlines())
     for line in lines[1:]:
         for sample in line["samples"]:
-            sample["quality"]["telephone"] = telephone
+            change(sample)
     body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     end["sha256"] = hashlib.sha256(body).hexdigest()
-    exported.with_name("declared.jsonl").write_bytes(body + json.dumps(end).encode() + b"\n")
-    return exported.with_name("declared.jsonl")
+    exported.with_name("rewritten.jsonl").write_bytes(body + json.dumps(end).encode() + b"\n")
+    return exported.with_name("rewritten.jsonl")
+
+
+def declared(exported: Path, telephone: float | None) -> Path:
+    return rewritten(exported, lambda sample: sample["quality"].update(telephone=telephone))
 
 
 def test_a_declared_line_lowers_no_threshold_unless_the_file_is_trusted(

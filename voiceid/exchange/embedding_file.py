@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from voiceid.decision.embeddings import unit
+from voiceid.decision.embeddings import imported, unit
 from voiceid.domain import (
     Consent,
     EmbeddingSpace,
@@ -220,11 +220,11 @@ def _vectors(rows: Rows, brought: Brought) -> Float32Array:
     """Return the model's embeddings; raises GalleryFileInvalid for a row without a direction."""
     with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return brought(unit(rows.vectors))
+            return brought(imported(unit(rows.vectors)))
         except ValueError:
             for number, vector in enumerate(rows.vectors, start=rows.first):
                 try:
-                    brought(unit(vector))
+                    brought(imported(unit(vector)))
                 except ValueError as error:
                     raise refused(rows.path, number, str(error)) from error
             raise

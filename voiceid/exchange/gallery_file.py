@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from voiceid.decision.embeddings import from_base64, to_base64
+from voiceid.decision.embeddings import from_base64, imported, to_base64
 from voiceid.domain import (
     Consent,
     EmbeddingSpace,
@@ -345,7 +345,7 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
     if not quality.net_speech_s > 0:
         raise ValueError("the net_speech_s of a recording is not above 0")
     return (
-        from_base64(facts["vector"], space.dim),
+        imported(from_base64(facts["vector"], space.dim)),
         digest,
         str(facts["source_name"]),
         quality,
