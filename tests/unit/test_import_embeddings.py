@@ -223,6 +223,10 @@ def spoilt(row: int, value: float) -> np.ndarray:
         (np.ones((6, DIM), dtype=np.float64) * 1e300, "row 1: a vector is not finite"),
         (np.ones((6, DIM), dtype=np.int32), "int32"),
         (np.ones((6, DIM), dtype=np.complex64), "complex64"),
+        pytest.param(
+            *(np.ones((6, DIM), dtype=np.longdouble), "float128 of shape"),
+            marks=pytest.mark.skipif(not hasattr(np, "float128"), reason="not on this machine"),
+        ),
         (np.ones(6 * DIM, dtype=np.float32), "of shape"),
         (np.ones((6, DIM, 1), dtype=np.float32), "of shape"),
         (np.ones((0, DIM), dtype=np.float32), "no rows"),

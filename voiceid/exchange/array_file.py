@@ -63,10 +63,11 @@ def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
             f"{path} is damaged, or is not a readable array: {error}",
             hint="Nothing was imported. `numpy.save` writes such files.",
         ) from error
-    if array.ndim != _DIMENSIONS or array.dtype.kind != "f":
+    is_float = array.dtype.kind == "f" and np.can_cast(array.dtype, np.float64)
+    if array.ndim != _DIMENSIONS or not is_float:
         raise GalleryFileInvalid(
             f"{path} holds {array.dtype} of shape {array.shape}",
-            hint="The array must have one row per speaker: (n, dim) of floating-point numbers.",
+            hint="The array must have one row per speaker: (n, dim) of floats of up to 64 bits.",
         )
     return array
 
