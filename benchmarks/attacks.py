@@ -1,4 +1,4 @@
-"""The effect of sounds added to a clip on the false match rate: a tone, beeps, hiss.
+"""The effect of sounds added to a clip on the false match rate: tones, beeps, hiss.
 
 `benchmarks.accuracy` prints the table.  Enrolled are the speakers of train-clean-100, three thirds
 of their one utterance each, as recorded; all others of the same sex ask with cuts of theirs.  The
@@ -29,6 +29,7 @@ CUTS_S = (2.5, 6.0)
 TONE_HZ = 3200.0
 BEEP_HZ, BEEPS_PER_S = 3100.0, 1.0
 """A smoke alarm, silent for half of the time."""
+SWEEP_HZ = (1000.0, 7000.0)
 HISS_DB = 20.0
 
 
@@ -58,6 +59,21 @@ def with_beeps(clip: Clip) -> Clip:
     return added(clip, np.sin(2 * np.pi * BEEP_HZ * seconds) * sounds)
 
 
+def with_sweep(clip: Clip) -> Clip:
+    """Return the clip with a tone as loud as the speech that rises through its band."""
+    seconds = _seconds(clip)
+    low_hz, high_hz = SWEEP_HZ
+    turns = low_hz * seconds + (high_hz - low_hz) / (2 * max(seconds[-1], 1e-3)) * seconds**2
+    return added(clip, np.sin(2 * np.pi * turns))
+
+
+def with_following_tone(clip: Clip) -> Clip:
+    """Return the clip with a tone of the speech's power that grows and falls with the speech."""
+    n = round(0.025 * clip.rate_hz)
+    power = np.convolve(clip.samples.astype(np.float64) ** 2, np.ones(n) / n, "same")
+    return added(clip, np.sin(2 * np.pi * TONE_HZ * _seconds(clip)) * np.sqrt(np.abs(power)))
+
+
 def with_hiss(clip: Clip) -> Clip:
     """Return the clip with white noise below its speech."""
     rng = np.random.default_rng(len(clip.samples))
@@ -72,6 +88,8 @@ ATTACKS: Mapping[str, Callable[[Clip], Clip]] = {
     "nothing": lambda clip: clip,
     f"tone of {TONE_HZ / 1000:g} kHz, as loud as the speech": with_tone,
     f"beeps of {BEEP_HZ / 1000:g} kHz, as loud as the speech": with_beeps,
+    f"tone of {TONE_HZ / 1000:g} kHz that follows the speech": with_following_tone,
+    f"tone that rises from {SWEEP_HZ[0] / 1000:g} to {SWEEP_HZ[1] / 1000:g} kHz": with_sweep,
     f"white noise {HISS_DB:g} dB below the speech": with_hiss,
 }
 

@@ -37,7 +37,13 @@ def test_the_level_of_speech_is_that_of_its_louder_half() -> None:
 
 @pytest.mark.parametrize(
     ("change", "below_db"),
-    [(attacks.with_tone, 0.0), (attacks.with_beeps, 0.0), (attacks.with_hiss, 20.0)],
+    [
+        (attacks.with_tone, 0.0),
+        (attacks.with_beeps, 0.0),
+        (attacks.with_following_tone, 0.0),
+        (attacks.with_sweep, 0.0),
+        (attacks.with_hiss, 20.0),
+    ],
 )
 def test_sounds_are_as_loud_as_they_say(change, below_db: float) -> None:
     level_db = 20 * np.log10(np.sqrt(np.mean(added_by(change) ** 2)) / 0.05)
@@ -51,6 +57,18 @@ def test_tones_and_beeps_are_of_one_frequency(change, hz: float) -> None:
     power = np.abs(np.fft.rfft(added_by(change))) ** 2
     near = np.abs(np.fft.rfftfreq(8 * RATE_HZ, 1 / RATE_HZ) - hz) < 100
     assert power[near].sum() > 0.99 * power.sum()
+
+
+def test_a_tone_that_follows_the_speech_is_silent_in_its_pauses() -> None:
+    first, second = np.abs(added_by(attacks.with_following_tone)).reshape(2, -1)
+    assert first.max() > 0.05
+    assert second[RATE_HZ // 10 :].max() < 1e-6
+
+
+def test_a_sweep_rises_from_its_lowest_to_its_highest_frequency() -> None:
+    pieces = added_by(attacks.with_sweep).reshape(80, -1)[[0, -1]]
+    loudest = np.abs(np.fft.rfft(pieces, axis=1)).argmax(axis=1) * RATE_HZ / pieces.shape[1]
+    assert loudest == pytest.approx(attacks.SWEEP_HZ, abs=100)
 
 
 def test_beeps_are_silent_for_half_of_the_time() -> None:
