@@ -97,14 +97,15 @@ class Erasure:
     def _in_copies(self, vectors: Sequence[bytes]) -> Iterator[str]:
         """Yield the copies in which an erased vector is found."""
         path = self.store.path
-        if isinstance(path, DatabaseUrl) or not vectors:
+        if isinstance(path, DatabaseUrl):
             return
-        copies = sorted(path.parent.glob(path.name + _COPIES))
         try:
-            for copy in holding(copies, vectors) if copies else ():
-                yield f"{copy}: a copy of an earlier state; it stays until you remove it"
+            copies = holding(sorted(path.parent.glob(path.name + _COPIES)), vectors)
         except StoreError as error:
             yield f"{path.parent}: copies of earlier states: {error.message}"
+            return
+        for copy in copies:
+            yield f"{copy}: a copy of an earlier state; it stays until you remove it"
 
 
 def unused_audio(store: Store, audio: KeptAudio) -> str | None:

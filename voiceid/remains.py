@@ -23,6 +23,8 @@ def holding(files: Sequence[Path], needles: Sequence[bytes]) -> list[Path]:
 
     Raises StoreError if the search did not end.
     """
+    if not files or not needles:
+        return []
     task = [str(file) for file in files], list(needles)
     try:
         found = list(results(f"{__name__}:search", task, _ALLOWANCE))

@@ -169,11 +169,12 @@ class ErasedPerson:
         files = [path for path in files if path.is_file() and not path.is_relative_to(audio)]
         try:
             remains = holding(files, self.needles)
+        except StoreError as error:  # the erasure gets its receipt anyway
+            yield {"where": str(folder), "what": f"not searched: {error.message}", "found": None}
+        else:
             for path in files:
                 n_found = int(path in remains)
                 yield {"where": str(path), "what": _what(path, session), "found": n_found}
-        except StoreError as error:  # the erasure gets its receipt anyway
-            yield {"where": str(folder), "what": f"not searched: {error.message}", "found": None}
         names = {path.stem for path in audio.iterdir()} if audio.is_dir() else set[str]()
         n_found = len(names & set(self.recordings.values()))
         yield {"where": str(audio), "what": "names of kept recordings", "found": n_found}
