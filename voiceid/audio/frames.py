@@ -12,6 +12,7 @@ from voiceid.audio.heads import (
     MAX_GAPS,
     MAX_STEPS,
     SCAN_BYTES,
+    ZEROS,
     bytes_at,
     is_filling,
     next_head,
@@ -23,9 +24,6 @@ _BLOCK_BYTES = 1 << 18
 _MAX_SYNC_BYTES = 1338  # of a transport stream with time stamps
 _MAX_TRIED = 300_000
 """Places where a frame may begin: a source of noise with this many has 700 MB."""
-
-_ZEROS = 8
-"""This many zeros at the end of a frame, with more after it, only fill up the file."""
 
 _PIECE_BYTES = 16
 """Fewer bytes after the last frame are a piece of the next: too few to recognise it."""
@@ -184,10 +182,10 @@ def frames_end(media: Media, start: int, kind: Frames) -> tuple[int, bool]:
     piece = bytes_at(media, end, max(0, near - end))
     if len(piece) < _PIECE_BYTES and not is_filling(piece):
         return near, True
-    behind = bytes_at(media, end, _ZEROS)
+    behind = bytes_at(media, end, ZEROS)
     n_padded = _n_zeros(media, last) * 5 // 4 if kind is MP3 else 0  # as the frame before is
-    is_padded = _n_zeros(media, end) < max(_ZEROS, n_padded)
-    is_filled = len(behind) == _ZEROS and is_filling(behind) and not is_padded
+    is_padded = _n_zeros(media, end) < max(ZEROS, n_padded)
+    is_filled = len(behind) == ZEROS and is_filling(behind) and not is_padded
     return end, end > media.size or is_filled
 
 

@@ -24,6 +24,9 @@ MAX_GAPS = 1000
 """A file with more pages, or more damaged places, is made to keep readers busy; the report says
 that the rest is unheard.  This many frames of MP3 last 10 hours."""
 
+ZEROS = 8
+"""This many zeros at the end of a frame or block, with more after it, only fill up the file."""
+
 _HEADS = tuple(
     (re.compile(pattern, re.DOTALL), back)
     for pattern, back in (

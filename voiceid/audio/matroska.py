@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, bytes_at, find, is_filling, next_head
+from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, ZEROS, bytes_at, find, is_filling, next_head
 from voiceid.audio.media import Media
 
 _EBML = b"\x1aE\xdf\xa3"
@@ -17,8 +17,6 @@ _INNER = (
     | {b"\xa3", b"\xa0", b"\xaf"}
 )
 """The elements of a Segment and of a Cluster (RFC 9559, section 5.1)."""
-_ZEROS = 8
-"""As in `frames`: so many at the end of the last block are not of its sound if more follow."""
 
 
 class _Element(NamedTuple):
@@ -67,6 +65,6 @@ def matroska_end(media: Media, start: int) -> int:
         if cluster == media.size or next_head(media, at, cluster) < cluster:
             break
         at = cluster
-    is_filled = known is not _VOID and media.size - at >= _ZEROS
-    is_cut = is_filled and is_filling(bytes_at(media, at - _ZEROS, 2 * _ZEROS))
+    is_filled = known is not _VOID and media.size - at >= ZEROS
+    is_cut = is_filled and is_filling(bytes_at(media, at - ZEROS, 2 * ZEROS))
     return media.size + 1 if is_cut else at
