@@ -386,15 +386,15 @@ def seal_indexes(session: Session, *, lost: bool = False, wait: bool = True) -> 
 
 def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
     """Return the paths that affect who is accepted, each with the error if all may write to it."""
-    database, models = config.data / DATABASE_NAME, config.models
+    database, index = config.data / DATABASE_NAME, config.data / INDEX_NAME
+    models = config.models
     of_models = [models, own_cards_folder(models)]
     certificates = [] if config.audio.ca_file is None else [Path(config.audio.ca_file)]
     for name in filter(None, (config.model, DETECTOR, config.countermeasure)):
         of_models += [models / f"{name}{end}" for end in (".onnx", ".json", ".toml")]
         of_models.append(own_cards_folder(models) / f"{name}.toml")
     return {
-        **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),
-        config.data / INDEX_NAME: StoreError,
+        **dict.fromkeys([config.data, database, Path(f"{database}-wal"), index], StoreError),
         **dict.fromkeys(of_models, ModelError),
         **dict.fromkeys([config.home, config.file, *certificates], ConfigError),
     }

@@ -98,42 +98,38 @@ class KeySource:
         Only a file (0600) and a keyring can be written.  Nothing is written if nothing changes.
         """
         if self.kind != "file":
-            return self._changed(make, self._write_elsewhere)
+            return self._changed(make, None)
         path = Path(self.place)
-
-        def write(text: str) -> None:
-            with whole_file(path) as file:
-                file.write(text.encode())
-
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = path.resolve()  # a link stays a link
             with alone_in(path.parent):  # two galleries may have their keys in one file
                 for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
                     unfinished.unlink()  # left by a killed process, with keys in it
-                return self._changed(make, write)
+                return self._changed(make, path)
         except OSError as error:
             raise StoreError(
                 f"the key cannot be written to {path}: {error.strerror or error}",
                 hint="Name another place: `privacy.key` in the settings.",
             ) from error
 
-    def _changed(
-        self, make: Callable[[list[Key]], list[Key]], write: Callable[[str], None]
-    ) -> list[Key]:
+    def _changed(self, make: Callable[[list[Key]], list[Key]], path: Path | None) -> list[Key]:
         there = self.read() if self.is_there() else []
-        if (keys := make(there)) != there:
-            write("".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys))
-        return keys
-
-    def _write_elsewhere(self, text: str) -> None:
-        if self.kind != "keyring":
+        if (keys := make(there)) == there:
+            return keys
+        text = "".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys)
+        if path is not None:
+            with whole_file(path) as file:
+                file.write(text.encode())
+        elif self.kind == "keyring":
+            self._keyring().set_password(_SERVICE, self.place, text)
+        else:
             raise StoreError(
                 f"a key cannot be written to {self}",
                 hint="Put a key there first: `openssl rand -base64 32` makes one. To change it, use"
                 " another place: `voiceid keys gallery rotate --to PLACE`.",
             )
-        self._keyring().set_password(_SERVICE, self.place, text)
+        return keys
 
     def _read_file(self) -> str:
         path = Path(self.place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from voiceid.domain import Speaker, speaker_key
 from voiceid.store.job_table import job_place
@@ -27,17 +27,17 @@ class Mentions(Rows):
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """Return the failed attempts to be accepted under a name, oldest first."""
-        its = attempts.c.name_key == self._protection.name_key(speaker_key(name))
-        query = select(attempts.c.failed_at, attempts.c.caller).where(its)
-        rows = self._connection.execute(query.order_by(attempts.c.id)).mappings()
-        return [dict(row) for row in rows]
+        query = select(attempts.c.failed_at, attempts.c.caller).order_by(attempts.c.id)
+        return self._claims(name, query)
 
     def codes(self, name: str) -> list[dict[str, Any]]:
         """Return who asked for the codes that wait under a name, and until when; not the words."""
-        its = challenges.c.name_key == self._protection.name_key(speaker_key(name))
-        query = select(challenges.c.caller, challenges.c.expires_at).where(its)
-        rows = self._connection.execute(query.order_by(challenges.c.expires_at)).mappings()
-        return [dict(row) for row in rows]
+        until = challenges.c.expires_at
+        return self._claims(name, select(challenges.c.caller, until).order_by(until))
+
+    def _claims(self, name: str, query: Select[Any]) -> list[dict[str, Any]]:
+        its = query.filter_by(name_key=self._protection.name_key(speaker_key(name)))
+        return [dict(row) for row in self._connection.execute(its).mappings()]
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
         """Return the jobs that have the name in their request or result, and in which."""
