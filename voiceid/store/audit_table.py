@@ -33,7 +33,7 @@ from voiceid.domain.audit_chain import (
 from voiceid.errors import SpeakerNameInvalid, StoreError
 from voiceid.protection import SealBroken, Vault
 from voiceid.store.protection import Protection
-from voiceid.store.snapshot import Rows
+from voiceid.store.snapshot import Rows, columns_of
 from voiceid.store.tables import audit_events, audit_head, speakers
 
 _AT_ONCE = 1000
@@ -43,13 +43,13 @@ _NOT_FACTS = {"speaker_id", "elapsed_ms"}
 _NAMES = {"speaker", "other"}
 
 _END = text(
-    """
-    SELECT last.number AS last_number, last.hash AS last_hash, audit_head.*,
+    f"""
+    SELECT last.number AS last_number, last.hash AS last_hash, {columns_of(audit_head)},
         EXISTS (SELECT 1 FROM speakers WHERE id = :speaker_id) AS is_enrolled
     FROM (SELECT 1) AS one
     LEFT JOIN (SELECT number, hash FROM audit_events ORDER BY number DESC LIMIT 1) AS last ON 1 = 1
     LEFT JOIN audit_head ON 1 = 1
-    """
+    """  # noqa: S608 - names of columns
 )
 """The newest row and the counter, as one row, and whether a speaker is enrolled.
 

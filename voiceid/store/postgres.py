@@ -3,14 +3,15 @@
 A read is one snapshot (REPEATABLE READ).  A write first takes a lock that all writers of the
 database take, so that they take turns, as with SQLite's ``BEGIN IMMEDIATE``: the feed's numbers are
 committed in order.  ``synchronous_commit`` puts a commit, with all before it, on the server's disk
-before it is reported.  Statements are not prepared and settings last for one transaction, so that
-a pooler (PgBouncer) may stand between.
+before it is reported.  Settings last for one transaction, and statements are prepared on a direct
+connection only, so that a pooler (PgBouncer) may stand between.
 """
 
 from __future__ import annotations
 
 import logging
 from enum import Enum, auto
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -125,11 +126,7 @@ _DOWN = "Check that the server of database_url runs, and that this host can reac
 
 def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
     """Return an engine for a database on a server; nothing is opened yet."""
-    settings = {
-        "connect_timeout": _CONNECTING_S,
-        "application_name": "voiceid",
-        "prepare_threshold": None,
-    }
+    settings = {"connect_timeout": _CONNECTING_S, "application_name": "voiceid"}
     try:
         # No connection limit: a thread waits for the database, never for the pool.
         # The driver sends no BEGIN: it would cost a round trip of its own.
@@ -143,12 +140,19 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
         ) from error
     except ArgumentError as error:
         raise ConfigError(f"database_url {url} cannot be read") from error
-    event.listen(engine, "connect", lambda connection, _: speak_binary(connection))
     statements = {
         Begin.READ: _READ,
         Begin.WRITE: _WRITE.format(busy_timeout_ms=busy_timeout_ms, sync="on"),
         Begin.WRITE_UNSYNCED: _WRITE.format(busy_timeout_ms=busy_timeout_ms, sync="off"),
     }
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: object) -> None:
+        speak_binary(connection)
+        # A pooler names a process of its own, and may give each transaction another session.
+        session = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if session != (connection.info.backend_pid,):
+            connection.prepare_threshold = None
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

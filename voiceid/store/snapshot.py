@@ -5,23 +5,30 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from voiceid.domain import EMPTY_REVISION, Revision
 from voiceid.protection import KeyRing
 from voiceid.store.effects import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.space_table import Spaces
+from voiceid.store.tables import protection
+
+
+def columns_of(table: Table) -> str:
+    """Return the columns of a table, for a text; a prepared ``*`` fails if one is added."""
+    return ", ".join(f"{table.name}.{column.name}" for column in table.columns)
+
 
 _STATE = text(
-    """
-    SELECT protection.*, newest.revision, newest.token,
+    f"""
+    SELECT {columns_of(protection)}, newest.revision, newest.token,
         (SELECT min(created_at) FROM erasures) AS erasing_since
     FROM (SELECT 1) AS one
     LEFT JOIN protection ON 1 = 1
     LEFT JOIN (SELECT revision, token FROM changes ORDER BY revision DESC LIMIT 1) AS newest
         ON 1 = 1
-    """
+    """  # noqa: S608 - names of columns
 )
 """A text, since every decision runs it: SQLAlchemy would traverse a select each time."""
 
