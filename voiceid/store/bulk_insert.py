@@ -32,7 +32,7 @@ from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import random_token
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.snapshot import Snapshot
-from voiceid.store.tables import centroids, changes, memberships, samples, speakers
+from voiceid.store.tables import centroids, changes, memberships, metadata, samples, speakers
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -54,9 +54,13 @@ class BulkWriter:
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
-        """Let the database use more memory (256 MiB) for the rows that are written meanwhile."""
+        """Prepare the database for many rows: let SQLite use more memory (256 MiB) meanwhile.
+
+        PostgreSQL counts the rows afterwards: else sessions go on with plans for small tables.
+        """
         if self._connection.dialect.name != "sqlite":
             yield
+            self._connection.exec_driver_sql(f"ANALYZE {', '.join(metadata.tables)}")
             return
         before = self._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
         self._connection.exec_driver_sql(f"PRAGMA cache_size={-_CACHE_KIB}")

@@ -25,6 +25,8 @@ from voiceid.store import stored_rows
 HNSW_M, HNSW_EF_CONSTRUCTION = 32, 200
 """Neighbours of a point, and candidates at insertion.  pgvector's defaults, 16 and 64, lose every
 second speaker at 100,000 (docs/postgres.md)."""
+_PLAN_FOR_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
+"""A plan that is kept for all values uses no index of one space, and does not know large groups."""
 _NOTED = re.compile(r"ef_search (\d+), (\d+) of (\d+) lost", re.ASCII)
 _HEADER = struct.Struct(">HH")
 """Before the numbers pgvector sends, big-endian, their count and 16 unused bits."""
@@ -109,6 +111,7 @@ class RowSearch:
         """
         values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
         rows, members = "centroids", ""
+        self._connection.exec_driver_sql(_PLAN_FOR_VALUES)
         if group is not None:
             values["group"] = tag("group", group)
             members = (

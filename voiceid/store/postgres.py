@@ -49,6 +49,8 @@ class Begin(Enum):
 _WRITERS = 0x766F696365
 """The number of the lock that writers take: "voice"."""
 _CONNECTING_S = 10
+_PLANS_S = 300
+"""A connection is used for this time: the plans of its statements are for tables of their size."""
 _VANISHED_S = 60
 """A client that vanished during a write loses the lock after this time."""
 
@@ -131,7 +133,11 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
         # No connection limit: a thread waits for the database, never for the pool.
         # The driver sends no BEGIN: it would cost a round trip of its own.
         engine = create_engine(
-            url.text, connect_args=settings, isolation_level="AUTOCOMMIT", max_overflow=-1
+            url.text,
+            connect_args=settings,
+            isolation_level="AUTOCOMMIT",
+            max_overflow=-1,
+            pool_recycle=_PLANS_S,
         )
     except ImportError as error:
         raise ExtraMissing(

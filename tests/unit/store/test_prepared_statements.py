@@ -94,6 +94,34 @@ def test_a_column_that_a_newer_program_added_is_no_error(url: DatabaseUrl) -> No
     store.close()
 
 
+def test_a_search_is_planned_for_its_values_each_time(url: DatabaseUrl) -> None:
+    store = Store.open(url)
+    [vector] = random_unit(np.random.default_rng(1), 1)
+    with store.write() as writer:
+        writer.samples.add(writer.speakers.add("alice").id, SPACE, [sample(vector)])
+    for _ in range(2 * READS):
+        with store.read() as reader:
+            assert len(reader.search.nearest(SPACE.id, vector, 1).ids) == 1
+    with store.read() as reader:
+        kept = (
+            "SELECT generic_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%%vector_send(c.%%'"
+        )
+        assert reader.connection.exec_driver_sql(kept).scalars().all() == [0]
+    store.close()
+
+
+def test_after_an_import_the_rows_are_counted(url: DatabaseUrl) -> None:
+    store = Store.open(url)
+    with store.write() as writer, writer.bulk.at_scale():
+        for n in range(300):
+            writer.speakers.add(f"speaker {n}")
+    rows = "SELECT reltuples FROM pg_class WHERE relname = 'speakers'"
+    with store.read() as reader:
+        assert reader.connection.exec_driver_sql(rows).scalar() == 300
+    store.close()
+
+
 def test_behind_a_pooler_each_transaction_may_have_another_session(pooled: DatabaseUrl) -> None:
     store = Store.open(pooled)
     vectors = iter(random_unit(np.random.default_rng(0), 24))
