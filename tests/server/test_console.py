@@ -97,6 +97,28 @@ def test_signing_in_leads_to_no_other_host(service: Served, after: str) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
+def test_an_unknown_address_is_a_page_to_a_browser_and_a_problem_document_to_others(
+    service: Served,
+) -> None:
+    key = service.vid.keys.create("desk", ["read"])
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with service.client() as client:
+        for signed_in in (False, True):
+            if signed_in:
+                sign_in(client, key.text)
+            for path in ("/speakerz", "/v1/speakerz", "/sign-out"):  # the last is for a form
+                page = client.get(path, headers=browser)
+                assert page.status_code == 404
+                assert "There is no page at this address." in page.text
+                assert ("Sign out" in page.text) is signed_in
+                assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        other = client.get("/speakerz")
+        assert other.headers["content-type"] == "application/problem+json"
+        assert (other.status_code, other.json()["code"]) == (404, "NotFound")
+        sent = client.post("/speakerz", headers=browser)
+        assert sent.headers["content-type"] == "application/problem+json"
+
+
 def test_signing_out_forgets_the_session(service: Served) -> None:
     key = service.vid.keys.create("desk", ["read"])
     with service.client() as client:

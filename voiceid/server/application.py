@@ -9,6 +9,7 @@ from typing import Any
 
 from anyio import create_task_group, to_thread
 from fastapi import Depends, FastAPI
+from starlette.exceptions import HTTPException
 
 import voiceid
 from voiceid.client import VoiceID
@@ -33,6 +34,7 @@ from voiceid.server import (
 )
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.console.console_pages import PAGES
+from voiceid.server.console.visits import unknown_address
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
 from voiceid.server.disclosure import answer_problems
@@ -123,6 +125,7 @@ def make_service(
         app.include_router(ADAPTERS[name], include_in_schema=False)
     describe(app)
     app.include_router(PAGES)
+    app.add_exception_handler(HTTPException, unknown_address)
     return app
 
 

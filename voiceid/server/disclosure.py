@@ -63,7 +63,8 @@ def _tells_places(config: Config, problem: Problem) -> bool:
     )
 
 
-def _answer(request: Request, error: Exception) -> Response:
+def answer_problem(request: Request, error: Exception) -> Response:
+    """Answer one of `problems.ERRORS` with the problem document."""
     if isinstance(error, EnrollmentRefused):
         report: Any = error.report
         return problem_answer(problem_for(request, error), report=report.to_dict())
@@ -83,4 +84,4 @@ def answer_problems(app: FastAPI) -> None:
     """Let an application answer every error with a problem document, its own faults too."""
     app.add_exception_handler(Exception, _failed)  # it is raised after the answer, for the log
     for kind in ERRORS:
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, answer_problem)

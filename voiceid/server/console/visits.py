@@ -5,8 +5,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from anyio import to_thread
@@ -22,8 +23,8 @@ from voiceid.domain import Scope
 from voiceid.errors import AccessDenied
 from voiceid.server.callers import Caller, known_caller, session_caller
 from voiceid.server.console.rendering import guard, html
-from voiceid.server.disclosure import problem_for
-from voiceid.server.problems import ERRORS, Problem
+from voiceid.server.disclosure import answer_problem, problem_for
+from voiceid.server.problems import ERRORS, Problem, headers_of
 from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.session_cookies import (
@@ -38,6 +39,7 @@ _ANONYMOUS_S = 24 * 3600
 FRAGMENT = "x-fragment"
 """The header by which a page's script requests only the part that changes."""
 _MAX_FIELDS = 40
+_Answer: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +125,35 @@ class SignInNeeded(Exception):
 class PageRoute(APIRoute):
     """A route that shows errors as pages and sets the security headers."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> _Answer:
         """Return the function that answers a request."""
-        answer = super().get_route_handler()
+        return partial(_shown, super().get_route_handler())
 
-        async def page(request: Request) -> Response:
-            request.state.cookie = None
-            try:
-                response = await answer(request)
-            except SignInNeeded:
-                response = _to_sign_in(request)
-            except ERRORS as error:
-                response = _problem_page(request, problem_for(request, error))
-            if request.state.cookie is not None:
-                keep_cookie(request, response, request.state.cookie, _ANONYMOUS_S)
-            return guard(response)
 
-        return page
+async def unknown_address(request: Request, error: Exception) -> Response:
+    """Answer for an address without a route: a person in a browser gets a page."""
+    if request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+        return answer_problem(request, error)
+    return await _shown(_no_page, request)
+
+
+async def _no_page(request: Request) -> Response:
+    await visit_of(request)
+    raise Problem(HTTPStatus.NOT_FOUND, "NotFound", "there is no page at this address")
+
+
+async def _shown(answer: _Answer, request: Request) -> Response:
+    """Return an answer with errors as pages, the cookie and the security headers."""
+    request.state.cookie = None
+    try:
+        response = await answer(request)
+    except SignInNeeded:
+        response = _to_sign_in(request)
+    except ERRORS as error:
+        response = _problem_page(request, problem_for(request, error))
+    if request.state.cookie is not None:
+        keep_cookie(request, response, request.state.cookie, _ANONYMOUS_S)
+    return guard(response)
 
 
 def _problem_page(request: Request, problem: Problem) -> Response:
@@ -147,8 +161,7 @@ def _problem_page(request: Request, problem: Problem) -> Response:
     response: Response = visit.page(
         "problem.html", status=problem.status.value, part="_problem.html", problem=problem
     )
-    if problem.retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    response.headers.update(headers_of(problem))
     return response
 
 
