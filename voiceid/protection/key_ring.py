@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from voiceid.errors import GalleryKeyMissing, StoreError
@@ -14,11 +15,15 @@ class KeyRing:
     """The opened vaults of a gallery, by their stored row.
 
     ``is_required``: an unprotected gallery is refused, since it may be a replacement.
+
+    A place that did not give its keys is not asked again for as long as that took: a command that
+    hangs is not waited for at each step of an answer.
     """
 
     def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
         self.source, self.is_required = source, is_required
         self._vaults: dict[tuple[object, ...], Vault] = {}
+        self._failed: tuple[GalleryKeyMissing, KeySource, float] | None = None
 
     @property
     def has_key(self) -> bool:
@@ -43,7 +48,19 @@ class KeyRing:
         """Return the key with an id; raises GalleryKeyMissing."""
         if self.source is None:
             raise GalleryKeyMissing("the gallery is protected, but no key is set")
-        for key in self.source.read():
+        for key in self._read(self.source):
             if key_id_of(key) == key_id:
                 return key
         raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, the key of the gallery")
+
+    def _read(self, source: KeySource) -> list[Key]:
+        started = time.monotonic()
+        if self._failed is not None:
+            error, failed, until = self._failed
+            if failed == source and started < until:
+                raise error.with_traceback(None)
+        try:
+            return source.read()
+        except GalleryKeyMissing as error:
+            self._failed = error, source, 2 * time.monotonic() - started
+            raise
