@@ -20,9 +20,11 @@ import numpy as np
 RATE = 16_000
 
 
-def encode(samples: np.ndarray, target, container: str, codec: str, pace: float = 0.0) -> None:
+def encode(
+    samples: np.ndarray, target, container: str, codec: str, pace: float = 0.0, **muxer: str
+) -> None:
     """Write samples as they come, ``pace`` times as slow as they sound; 0: at once."""
-    output = av.open(target, "w", format=container)
+    output = av.open(target, "w", format=container, options=muxer)
     stream = output.add_stream(codec, rate=RATE, layout="mono")
     resampler = av.AudioResampler(stream.format, "mono", RATE)
     step = RATE // 20
@@ -82,11 +84,16 @@ def http_server(
 
 
 @contextlib.contextmanager
-def file_server(folder: Path) -> Iterator[str]:
-    """Serve the files of a folder, with their lengths; of ``cut-NAME`` two thirds of NAME."""
+def file_server(folder: Path, asked: list[str] | None = None) -> Iterator[str]:
+    """Serve the files of a folder, with their lengths; of ``cut-NAME`` two thirds of NAME.
+
+    The paths of all requests are added to ``asked``.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             data = (folder / self.path.removeprefix("/cut-").lstrip("/")).read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))

@@ -270,13 +270,18 @@ def test_very_many_texts_in_the_metadata_of_a_stream_hold_no_thread(
     assert time.process_time() - before_s < 10
 
 
-def test_an_m4a_whose_index_is_at_its_end_is_heard_over_http(talk, tmp_path: Path) -> None:
-    with (tmp_path / "talk.m4a").open("wb") as file:
-        encode(talk[: 3 * RATE], file, "mp4", "aac")
-    assert (tmp_path / "talk.m4a").read_bytes().index(b"moov") > 1000
-    with file_server(tmp_path) as address:
+@pytest.mark.parametrize("index", ["at its end", "at its start"])
+def test_an_m4a_is_heard_over_http_and_asked_for_once_if_its_index_comes_first(
+    talk, tmp_path: Path, index: str
+) -> None:
+    is_first, asked = index == "at its start", list[str]()
+    muxer = {"movflags": "faststart"} if is_first else {}
+    encode(talk[: 3 * RATE], str(tmp_path / "talk.m4a"), "mp4", "aac", **muxer)
+    assert ((tmp_path / "talk.m4a").read_bytes().index(b"moov") < 100) is is_first
+    with file_server(tmp_path, asked) as address:
         heard = list(live_source(f"{address}/talk.m4a", AudioOptions()).pieces())
     assert sum(len(samples) / rate for samples, rate in heard) == pytest.approx(3, abs=0.1)
+    assert len(asked) == 1 or not is_first
 
 
 def test_listening_to_a_file_behind_http_ends_with_its_last_turn(

@@ -127,7 +127,7 @@ def _arriving(
     try:
         try:
             reading = _Reading(server, where)
-            if connect is not None and reading.head[4:8] == b"ftyp":
+            if connect is not None and reading.head[4:8] == b"ftyp" and b"moov" not in reading.head:
                 container = connect(_MP4)  # its index may be at its end
             else:
                 container = _container(reading, CONTAINERS, _AT_ONCE)
