@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from voiceid.decision.embeddings import imported, unit
+from voiceid.decision.embeddings import require_spread, unit
 from voiceid.domain import (
     Consent,
     EmbeddingSpace,
@@ -218,13 +218,19 @@ def _consented(
 
 def _vectors(rows: Rows, brought: Brought) -> Float32Array:
     """Return the model's embeddings; raises GalleryFileInvalid for a row without a direction."""
+
+    def converted(vectors: Float32Array) -> Float32Array:
+        vectors = unit(vectors)
+        require_spread(vectors)
+        return brought(vectors)
+
     with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return brought(imported(unit(rows.vectors)))
+            return converted(rows.vectors)
         except ValueError:
             for number, vector in enumerate(rows.vectors, start=rows.first):
                 try:
-                    brought(imported(unit(vector)))
+                    converted(vector)
                 except ValueError as error:
                     raise refused(rows.path, number, str(error)) from error
             raise

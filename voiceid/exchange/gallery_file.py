@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from voiceid.decision.embeddings import from_base64, imported, to_base64
+from voiceid.decision.embeddings import from_base64, require_spread, to_base64
 from voiceid.domain import (
     Consent,
     EmbeddingSpace,
@@ -344,8 +344,9 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
     quality = QualityReport.of_exact(facts["quality"])
     if not quality.net_speech_s > 0:
         raise ValueError("the net_speech_s of a recording is not above 0")
+    require_spread(vector := from_base64(facts["vector"], space.dim))
     return (
-        imported(from_base64(facts["vector"], space.dim)),
+        vector,
         digest,
         str(facts["source_name"]),
         quality,
