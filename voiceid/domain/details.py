@@ -257,11 +257,16 @@ class SpeakerDetails:
         if self.expires_at is not None:
             object.__setattr__(self, "expires_at", moment(self.expires_at.isoformat()))
 
-    def joined(self, groups: Iterable[str], metadata: Mapping[str, str]) -> SpeakerDetails:
-        """Return the groups and the metadata, after this change, of a speaker who had some."""
+    def joined(
+        self, groups: Iterable[str], metadata: Mapping[str, str], consents: Iterable[Consent]
+    ) -> SpeakerDetails:
+        """Return what a speaker who had these has after this change; a consent in force, once."""
         stay = [group for group in groups if group not in self.not_groups]
         kept = {k: v for k, v in {**metadata, **self.metadata}.items() if v is not None}
-        return SpeakerDetails((*stay, *self.groups), metadata=kept)
+        before = tuple(consents)
+        valid = {(c.text, c.purposes, c.until) for c in before if not c.withdrawn_at}
+        new = (c for c in self.consents if (c.text, c.purposes, c.until) not in valid)
+        return SpeakerDetails((*stay, *self.groups), metadata=kept, consents=(*before, *new))
 
     @property
     def changes_nothing(self) -> bool:

@@ -279,14 +279,11 @@ class SpeakerWriter(Speakers):
             [speaker] = self._read(_SPEAKERS.where(speakers.c.id == speaker_id))
         if details.enabled and not details.consents:
             _require_consented(speaker)
-        if details.consents:
-            valid = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
-            new = [c for c in details.consents if (c.text, c.purposes, c.until) not in valid]
-            checked = SpeakerDetails(consents=(*speaker.consents, *new))
-            values |= _consented(checked.consents, self._effects.now)
-        if details.groups or details.metadata:
-            joined = details.joined(speaker.groups, speaker.metadata)
+        if details.groups or details.metadata or details.consents:
+            joined = details.joined(speaker.groups, speaker.metadata, speaker.consents)
             values["metadata"] = json.dumps(dict(joined.metadata))
+            if details.consents:
+                values |= _consented(joined.consents, self._effects.now)
         if details.expires_at is not None or details.never_expires:
             at = details.expires_at
             values["expires_at"] = None if at is None else at.isoformat()
