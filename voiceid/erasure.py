@@ -22,9 +22,6 @@ from voiceid.remains import holding
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
 
-_COPIES = ".before-*"
-"""The copies of a database that an upgrade and a restore make beside it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
@@ -96,16 +93,20 @@ class Erasure:
 
     def _in_copies(self, vectors: Sequence[bytes]) -> Iterator[str]:
         """Yield the copies in which an erased vector is found."""
-        path = self.store.path
-        if isinstance(path, DatabaseUrl):
-            return
         try:
-            copies = holding(sorted(path.parent.glob(path.name + _COPIES)), vectors)
+            copies = holding(older_copies(self.store.path), vectors)
         except StoreError as error:
-            yield f"{path.parent}: copies of earlier states: {error.message}"
+            yield f"{self.store.path}.before-*: copies of earlier states: {error.message}"
             return
         for copy in copies:
             yield f"{copy}: a copy of an earlier state; it stays until you remove it"
+
+
+def older_copies(database: Path | DatabaseUrl) -> list[Path]:
+    """Return the copies of a database that an upgrade and a restore made beside it."""
+    if isinstance(database, DatabaseUrl):
+        return []
+    return sorted(database.parent.glob(f"{database.name}.before-*"))
 
 
 def unused_audio(store: Store, audio: KeptAudio) -> str | None:

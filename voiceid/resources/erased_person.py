@@ -22,6 +22,7 @@ from voiceid.domain import (
     Withdrawal,
     system_user,
 )
+from voiceid.erasure import older_copies
 from voiceid.errors import ErasureIncomplete, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.protection import SigningKey
@@ -264,9 +265,9 @@ def _sample(sample: Sample) -> dict[str, Any]:
 def _what(path: Path, session: Session) -> str:
     database = session.database
     if not isinstance(database, DatabaseUrl) and path.name.startswith(database.name):
-        ending = path.name.removeprefix(database.name)
-        if ending.startswith(".before-"):
+        if path in older_copies(database):
             return "an older copy of the database"
+        ending = path.name.removeprefix(database.name)
         return {"": "pages of the database", "-wal": "write-ahead log"}.get(ending, "database")
     return "index file" if path.is_relative_to(session.index_folder) else "other file"
 

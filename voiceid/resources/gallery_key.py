@@ -6,19 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from voiceid.domain import DatabaseUrl
 from voiceid.domain.values import Value
-from voiceid.erasure import drop_unused
+from voiceid.erasure import drop_unused, older_copies
 from voiceid.errors import ChangeRefused, ConfigError, GalleryKeyMissing, VoiceIDError
 from voiceid.observability import ChangeKind
 from voiceid.protection import Key, KeySource, Kind, key_id_of
 from voiceid.resources.collection import OfSession
 from voiceid.resources.events import names_speakers
-
-_COPIES = ".before-*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +205,6 @@ class GalleryKey(OfSession):
             )
 
     def _copies(self) -> tuple[str, ...]:
-        path, log = self._session.database, self._session.config.log_file
+        log = self._session.config.log_file
         files = [] if log is None or not names_speakers(log) else [log]
-        if not isinstance(path, DatabaseUrl):
-            files += sorted(Path(path).parent.glob(path.name + _COPIES))
-        return tuple(map(str, files))
+        return tuple(map(str, [*files, *older_copies(self._session.database)]))
