@@ -53,9 +53,10 @@ _OWNERS = select(
 _IS_REPLAY = (
     select(samples.c.id).where(samples.c.pcm_sha256 == bindparam("pcm_sha256")).exists()
 ).label("is_replay")
-_DIM = select(embedding_spaces.c.dim).where(embedding_spaces.c.id == bindparam("space_id"))
-_VECTORS = select(centroids, _DIM.scalar_subquery().label("dim")).order_by(centroids.c.id)
-_VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
+_SPACE = select(embedding_spaces.c.dim).where(embedding_spaces.c.id == bindparam("space_id"))
+_DIM = _SPACE.scalar_subquery().label("dim")
+_VECTORS = select(centroids, _DIM).order_by(centroids.c.id)
+_VOICES = _OWNERS.add_columns(centroids.c.vector, _DIM, _IS_REPLAY)
 """As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
 _WRAPPED = (
     select(speaker_keys.c.wrapped)
@@ -126,10 +127,9 @@ class Centroids(Rows):
         ids = np.array([row.id for row in rows], dtype=np.int64)
         return CentroidTable(ids, self._vectors(rows, space_id))
 
-    def _vectors(self, rows: Sequence[Any], space_id: str, dim: int | None = None) -> Float32Array:
+    def _vectors(self, rows: Sequence[Any], space_id: str) -> Float32Array:
         """Return the vectors (n, dim) of rows, opened but still rotated."""
-        if dim is None:
-            dim = rows[0].dim if rows else self._snapshot.spaces.dims().get(space_id)
+        dim = rows[0].dim if rows else self._snapshot.spaces.dims().get(space_id)
         return stored_rows.vectors(self._protection.centroids.opened(rows), dim or 0, space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
@@ -200,7 +200,7 @@ class Centroids(Rows):
         """
         recording = self._protection.recording(pcm_sha256)
         rows = self._of_ids(_VOICES, space.id, centroid_ids, pcm_sha256=recording)
-        vectors = self._plain(self._vectors(rows, space.id, space.dim), space.id)
+        vectors = self._plain(self._vectors(rows, space.id), space.id)
         return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
