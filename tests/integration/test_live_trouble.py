@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from live_answers import NAMES, RATE, answers
 from live_servers import certificate, encode, file_server, http_server, redirecting, rtsp_server
+from many_texts import flac_with, flv_with
 
 from voiceid import AudioInvalid, ConfigError, LiveEvent, VoiceID
 from voiceid.audio import AudioOptions, live_source, live_streams
@@ -236,18 +237,12 @@ def test_a_file_behind_http_ends_and_one_that_breaks_off_does_not(
 
 
 def with_texts(samples: np.ndarray, n: int) -> dict[str, bytes]:
-    """Return recordings with so many texts in their metadata, each of a name of its own."""
-    file, names = io.BytesIO(), [b"%06x" % i for i in range(n)]
+    """Return recordings with so many texts in their metadata."""
+    file = io.BytesIO()
     soundfile.write(file, samples, RATE, format="FLAC")
-    data = file.getvalue()
-    texts = b"".join(b"\x08\0\0\0" + name + b"=b" for name in names)
-    block = bytes(4) + n.to_bytes(4, "little") + texts
-    flac = data[:42] + b"\4" + len(block).to_bytes(3, "big") + block + data[42:]
-    texts = b"".join(b"\0\x06" + name + b"\2\0\1b" for name in names)
-    body = b"\2\0\x0aonMetaData\x08" + n.to_bytes(4, "big") + texts + b"\0\0\x09"
-    tag = b"\x12" + len(body).to_bytes(3, "big") + bytes(7) + body
-    flv = b"FLV\x01\x04\0\0\0\x09" + bytes(4) + tag + len(tag).to_bytes(4, "big")
-    return {"flac": flac, "id3": b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + flac, "flv": flv}
+    flac = flac_with(n, file.getvalue())
+    id3 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+    return {"flac": flac, "id3": id3 + flac, "flv": flv_with(n)}
 
 
 @pytest.mark.parametrize("name", ["flac", "id3", "flv"])

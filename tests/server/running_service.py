@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import httpx
 from voiceid import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.server.application import Beside, make_service
+from voiceid.server.decision_feeds import DecisionFeeds
+from voiceid.server.places import LiveStreams
 from voiceid.server.running import Server, server_config
 from voiceid.server.service_parts import ServiceParts
 
@@ -59,3 +62,10 @@ def served(
         finally:
             server.should_exit = True
             thread.join()
+
+
+def wait_until_free(places: LiveStreams | DecisionFeeds) -> None:
+    until = time.monotonic() + 30
+    while places.taken and time.monotonic() < until:
+        time.sleep(0.02)
+    assert places.taken == 0

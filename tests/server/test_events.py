@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running_service import Served, served
+from running_service import Served, served, wait_until_free
 
 from voiceid.domain import SpeakerDetails
 from voiceid.server import decision_feeds, event_routes
@@ -40,13 +39,6 @@ def events(lines: Iterator[str], n: int) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def wait_until_free(service: Served) -> None:
-    until = time.monotonic() + 30
-    while service.parts.feeds.taken and time.monotonic() < until:
-        time.sleep(0.02)
-    assert service.parts.feeds.taken == 0
-
-
 def test_each_decision_is_given_to_all_who_watch(shared: Served, clips: Path) -> None:
     with watching(shared) as first, watching(shared) as second:
         decision = shared.vid.identify(clips / "bob-3.wav").to_dict()
@@ -54,7 +46,7 @@ def test_each_decision_is_given_to_all_who_watch(shared: Served, clips: Path) ->
     for kind, said in (one, other):
         assert (kind, said["decision"]) == ("decision", decision)
     assert one[1]["time"].endswith("+00:00")
-    wait_until_free(shared)
+    wait_until_free(shared.parts.feeds)
 
 
 def test_a_key_of_a_group_sees_its_members_alone(service: Served, clips: Path) -> None:
@@ -118,7 +110,7 @@ def test_a_heartbeat_shows_that_it_lives_and_too_many_are_sent_away(
             refused = client.get("/v1/events")
         assert (refused.status_code, refused.json()["code"]) == (503, "ServiceBusy")
         assert int(refused.headers["retry-after"]) > 0
-    wait_until_free(shared)
+    wait_until_free(shared.parts.feeds)
 
 
 def test_the_service_ends_while_somebody_watches(shared: Served) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from running_service import Served, served
+from running_service import Served, served, wait_until_free
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -279,13 +279,6 @@ def door(gallery: VoiceID) -> Iterator[Served]:
         yield running
 
 
-def wait_until_free(service: Served) -> None:
-    until = time.monotonic() + 30
-    while service.parts.streams.taken and time.monotonic() < until:
-        time.sleep(0.02)
-    assert service.parts.streams.taken == 0
-
-
 def test_one_client_too_many_is_sent_away_and_one_that_goes_leaves_its_place(
     door: Served, talk: bytes
 ) -> None:
@@ -299,7 +292,7 @@ def test_one_client_too_many_is_sent_away_and_one_that_goes_leaves_its_place(
             assert (said["code"], code) == ("ServiceBusy", 1013)
             assert second.close_reason
         first.socket.shutdown(socket.SHUT_RDWR)  # as if the network were gone
-        wait_until_free(door)
+        wait_until_free(door.parts.streams)
     assert decided == []  # nothing is decided of a turn that nobody waits for
     events, _ = heard(door, [talk[: 2 * 6 * RATE]], PCM)
     assert outcomes(events) == NAMES[:1]
@@ -329,7 +322,7 @@ def test_a_client_that_does_not_read_is_left(door: Served, talk: bytes) -> None:
                     client.send('{"type": "Finalize"}')
                 if not door.parts.streams.taken:
                     break
-            wait_until_free(door)
+            wait_until_free(door.parts.streams)
 
 
 def test_a_key_may_come_as_a_subprotocol_and_never_in_the_query(
@@ -441,7 +434,7 @@ def test_who_goes_away_within_a_turn_without_an_acceptance_has_tried_too(
             until(client, "speech_started")
             time.sleep(patience_s)
             client.socket.shutdown(socket.SHUT_RDWR)
-        wait_until_free(service)
+        wait_until_free(service.parts.streams)
         if service.vid.attempts.list():
             break
     assert [one.failures for one in service.vid.attempts.list()] == [1, 1]  # of bob, of the key

@@ -17,6 +17,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from many_texts import flac_with, flv_with, names
 from sounds import RATE, decoded, encode, encode_ffmpeg, melody, silent_film, streamed, tracks
 
 from voiceid.audio import AudioOptions, open_audio
@@ -294,25 +295,17 @@ def test_a_long_file_is_refused_by_its_header() -> None:
 
 def tagged(name: str, n: int) -> bytes:
     """Return a recording with so many texts, each of a name of its own."""
-    names = [b"%06x" % i for i in range(n)]
     if name == "MP3":
-        body = b"".join(b"TXXX\0\0\0\x09\0\0\0" + text + b"\0b" for text in names)
+        body = b"".join(b"TXXX\0\0\0\x09\0\0\0" + text + b"\0b" for text in names(n))
         size = bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0))
         return b"ID3\4\0\0" + size + body + clip("MP3", 0.5)
     if name == "flac":
-        texts = b"".join(b"\x08\0\0\0" + text + b"=b" for text in names)
-        block = bytes(4) + b"\xff" * 4 + texts  # of an absurd count, which libsndfile refuses
-        data = encode(melody(0.5), "FLAC")
-        return data[:42] + b"\4" + len(block).to_bytes(3, "big") + block + data[42:]
-    tags = b"".join(b"\x67\xc8\x8d\x45\xa3\x86" + text + b"\x44\x87\x81b" for text in names)
+        return flac_with(n, encode(melody(0.5), "FLAC"))
+    if name == "flv":
+        return flv_with(n, encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100))
+    tags = b"".join(b"\x67\xc8\x8d\x45\xa3\x86" + text + b"\x44\x87\x81b" for text in names(n))
     for ids in (b"\x73\x73", b"\x12T\xc3g"):
         tags = ids + b"\x01" + len(tags).to_bytes(7, "big") + tags
-    if name == "flv":
-        texts = b"".join(b"\0\x06" + text + b"\2\0\1b" for text in names)
-        body = b"\2\0\x0aonMetaData\x08" + n.to_bytes(4, "big") + texts + b"\0\0\x09"
-        tag = b"\x12" + len(body).to_bytes(3, "big") + bytes(7) + body
-        data = encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100)
-        return data[:13] + tag + len(tag).to_bytes(4, "big") + data[13:]
     data = streamed("matroska", "libopus", 48_000)
     at = data.index(b"\x18S\x80g") + 12  # its size is open
     return data[:at] + tags + data[at:]

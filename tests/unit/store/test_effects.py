@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +12,13 @@ from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
 from sqlalchemy import event
 
 from voiceid.decision.transforms import Transform
-from voiceid.domain import DatabaseUrl, SpeakerDetails
+from voiceid.domain import SpeakerDetails
 from voiceid.errors import SpeakerExists, SpeakerNotFound
 from voiceid.store import Store, Writer
 from voiceid.store.effects import Effects
 
 RNG = np.random.default_rng(12)
 TURNED = Transform("wccn", 0.5, 3, 9, np.zeros(DIM, dtype=np.float32), np.eye(DIM, dtype="f4"))
-
-
-@pytest.fixture
-def store(database: Path | DatabaseUrl) -> Iterator[Store]:
-    store = Store.open(database)
-    yield store
-    store.close()
 
 
 def enroll(store: Store, name: str, *clips: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,13 +40,6 @@ from voiceid.store.tables import centroids, speakers
 from voiceid.store.writer import Writer
 
 NewDatabase = Callable[[str], Path | DatabaseUrl]
-
-
-@pytest.fixture
-def store(database: Path | DatabaseUrl) -> Iterator[Store]:
-    store = Store.open(database)
-    yield store
-    store.close()
 
 
 @pytest.fixture

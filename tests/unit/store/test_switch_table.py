@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
 
-from voiceid.domain import DatabaseUrl, EmbeddingSpace, ModelSwitch, joined, space_in_use
+from voiceid.domain import EmbeddingSpace, ModelSwitch, joined, space_in_use
 from voiceid.errors import SpaceMismatch, StoreError
 from voiceid.store import Store
 
 THIRD = EmbeddingSpace("third", DIM, "2" * 64, "none v1", "whole", "none")
-
-
-@pytest.fixture
-def store(database: Path | DatabaseUrl) -> Iterator[Store]:
-    store = Store.open(database)
-    yield store
-    store.close()
 
 
 def voice(clip: str, space: EmbeddingSpace = SPACE) -> object:
