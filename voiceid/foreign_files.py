@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from io import BufferedReader, FileIO, RawIOBase
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 _KIB, _MIB = 1 << 10, 1 << 20
 
@@ -86,6 +87,8 @@ EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split th
 EXPORT_VALUES = Limit(500_000, "values", "a line of exported speakers", "split the speaker")
 AUDIT_LINE = Limit(_MIB, "bytes", "a line of an audit chain", "export the chain again")
 STORED_VALUE = Limit(16 * _MIB, "bytes", "a row of a database", "restore a backup")
+OPEN_DATABASES: set[ref[Any]] = set()
+"""The connections of this process to database files: the `files` of each are open."""
 
 
 class _Present(FileIO):
@@ -107,7 +110,9 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
     A pipe without a writer is not waited for.
     """
-    _require_file(path.stat().st_mode)  # checked first: opening a device may have effects
+    status = path.stat()
+    _require_file(status.st_mode)  # checked first: opening a device may have effects
+    require_closed(status)
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     raw: Any = _Present(number)
     with BufferedReader(raw) as file:
@@ -138,6 +143,16 @@ def require_size(file: BufferedReader, limit: Limit) -> None:
     """Raise `Unfit` for a file with more bytes than the limit."""
     if os.fstat(file.fileno()).st_size > limit.size:
         raise limit.exceeded()
+
+
+def require_closed(status: os.stat_result) -> None:
+    """Raise `Unfit` for a file of a database that this process has open.
+
+    To open and close it once more would drop SQLite's locks: see `store.connections.OPENING`.
+    """
+    connections = [reference() for reference in tuple(OPEN_DATABASES)]
+    if any(conn and (status.st_dev, status.st_ino) in conn.files for conn in connections):
+        raise Unfit("it is the database that is in use, and not a file to read: name another file")
 
 
 def _require_file(mode: int) -> None:

@@ -7,12 +7,14 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import file_locks
 import pytest
 
 from voiceid.audio import AudioOptions
 from voiceid.audio.media import open_media
 from voiceid.errors import AudioNotFound
 from voiceid.foreign_files import Limit, Unfit, content, mapped, opened
+from voiceid.store import Store
 
 TEN = Limit(10, "bytes", "a test", "make it shorter")
 DEVICES = [path for path in ("/dev/null", "/dev/zero", "/dev/ptmx") if Path(path).exists()]
@@ -53,6 +55,25 @@ def test_a_device_is_refused_before_it_is_opened(
     with pytest.raises((Unfit, AudioNotFound), match="device"):
         READERS[reader](Path(device))
     assert tried == [], "to open a device may do something"
+
+
+@file_locks.listed
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_of_an_open_database_is_not_opened_which_would_drop_its_locks(
+    reader: str, tmp_path: Path
+) -> None:
+    path, link = tmp_path / "voices.sqlite3", tmp_path / "link.wav"
+    store = Store.open(path)
+    link.hardlink_to(path)
+    with store.write() as writer:
+        writer.speakers.add("alice")
+        before = file_locks.locks_of(tmp_path)
+        for file in (path, link, *(tmp_path / f"{path.name}{end}" for end in ("-wal", "-shm"))):
+            with pytest.raises((Unfit, AudioNotFound), match="the database that is in use"):
+                READERS[reader](file)
+        assert file_locks.locks_of(tmp_path) == before > 0
+    store.close()
+    assert read(path).startswith(b"SQLite"), "a closed one is a file like others"
 
 
 @pytest.mark.parametrize("reader", ["opened", "content"])

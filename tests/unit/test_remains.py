@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import file_locks
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +13,6 @@ from voiceid import remains
 from voiceid.errors import StoreError
 from voiceid.limited_process import Allowance
 from voiceid.store import Store
-
-LOCKS = Path("/proc/locks")
 
 
 @given(st.binary(max_size=60), st.lists(st.binary(min_size=1, max_size=9), max_size=3))
@@ -45,23 +43,12 @@ def test_a_search_that_does_not_end_is_an_error(
         remains.holding([tmp_path / "file"], [b"voice"])
 
 
-def locks_of(folder: Path) -> int:
-    """Return how many POSIX locks this process has on files of a folder."""
-    inodes = {path.stat().st_ino for path in folder.iterdir()}
-    rows = [line.split() for line in LOCKS.read_text(encoding="ascii").splitlines()]
-    return sum(
-        row[1] == "POSIX" and int(row[4]) == os.getpid() and int(row[5].split(":")[2]) in inodes
-        for row in rows
-        if row[1] != "->"
-    )
-
-
-@pytest.mark.skipif(not LOCKS.exists(), reason="the system does not list locks")
+@file_locks.listed
 def test_a_search_leaves_the_locks_of_the_database(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "voices.sqlite3")
     with store.write() as writer:
         writer.speakers.add("alice")
-        before = locks_of(tmp_path)
+        before = file_locks.locks_of(tmp_path)
         remains.holding(sorted(tmp_path.iterdir()), [b"alice"])
-        assert locks_of(tmp_path) == before > 0
+        assert file_locks.locks_of(tmp_path) == before > 0
     store.close()

@@ -16,6 +16,7 @@ from typing import IO, Any, BinaryIO, Self, TypeAlias
 import numpy.typing as npt
 
 from voiceid.errors import AudioError, AudioInvalid, AudioNotFound, AudioTooLong, AudioUnreadable
+from voiceid.foreign_files import require_closed
 
 AudioSource: TypeAlias = (
     str
@@ -206,8 +207,9 @@ def _open_path(path: str, options: AudioOptions) -> Media:
     name = display_name(os.path.basename(path) or path)  # noqa: PTH119 - any text, not a Path
     try:
         # Check before opening: opening a device may have an effect.
-        kind = os.stat(path).st_mode  # noqa: PTH116
-        _require_file_or_pipe(kind, where)
+        seen = os.stat(path)  # noqa: PTH116
+        _require_file_or_pipe(seen.st_mode, where)
+        require_closed(seen)
         # Without O_NONBLOCK, opening a pipe without a writer would block for ever.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = open(os.open(path, flags), "rb", buffering=0)  # noqa: SIM115, PTH123

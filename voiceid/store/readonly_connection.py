@@ -14,6 +14,7 @@ from pathlib import Path
 from weakref import ref
 
 from voiceid.errors import StoreBusy, StoreError
+from voiceid.foreign_files import OPEN_DATABASES
 
 _LOG_BYTES = 1 << 16
 """Initial size of SQLite's two files (32 KiB and a page), with some reserve."""
@@ -30,17 +31,18 @@ class FileConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Close the connection; the last one folds the log into the file, even an unlinked log."""
-        _OPEN.discard(ref(self))
+        OPEN_DATABASES.discard(ref(self))
         super().close()
 
     def settle(self, path: Path, file: tuple[int, int]) -> None:
         """Record which files are open, once the log is open too."""
-        self.path, self.log, self.files = path, _log(path), (file, _named(_log(path)))
-        _OPEN.add(ref(self, _OPEN.discard))
+        self.path, self.log = path, _log(path)
+        self.files = file, _named(self.log), _named(path.with_name(f"{path.name}-shm"))
+        OPEN_DATABASES.add(ref(self, OPEN_DATABASES.discard))
 
     def is_usable(self) -> bool:
         """Whether the open files still have their names: otherwise writes would be lost."""
-        return (_named(self.path), _named(self.log)) == self.files
+        return (_named(self.path), _named(self.log)) == self.files[:2]
 
     def commit(self) -> None:
         """End a transaction; raises StoreError if reads may be stale or writes lost."""
@@ -49,16 +51,13 @@ class FileConnection(sqlite3.Connection):
             raise _removed(self.path)
 
 
-_OPEN: set[ref[FileConnection]] = set()
-
-
 def require_named_log(path: Path) -> tuple[int, int]:
     """Return a file's identity, unless connections of this process have an unlinked log open.
 
     SQLite would share that log with a new connection: the caller closes idle ones and retries.
     """
     file = file_of(path)
-    for reference in tuple(_OPEN):  # a copy: other threads close connections meanwhile
+    for reference in tuple(OPEN_DATABASES):  # a copy: other threads close connections meanwhile
         if (conn := reference()) is not None and conn.files[0] == file and not conn.is_usable():
             raise _removed(path)
     return file
