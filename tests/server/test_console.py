@@ -331,16 +331,25 @@ def test_without_a_script_a_voice_is_enrolled_and_tried_by_forms(
 ) -> None:
     files = [("audio", wav(clips, name)["audio"]) for name in ("carol-1", "carol-2")]
     with service.client() as client:
-        fields = {"token": token(client.get("/enroll")), "name": "carol"}
+        fields = {"token": token(client.get("/enroll")), "name": "carol", "expires": ""}
         short = client.post("/enroll", data=fields, files=files[:1])
         assert short.status_code == 409
         assert "of speech are missing" in short.text
         checked = client.post("/enroll", data={**fields, "check": "true"}, files=files)
         assert "This is enough to enrol." in checked.text
         assert service.vid.speakers.count() == 2
-        made = client.post("/enroll", data=fields, files=files)
+        consent = {"consent": " 2026-03 ", "purpose": "door, till,", "until": " "}
+        more = {"groups": "lobby, vault", "expires": "2099-12-31", **consent}
+        lone = client.post("/enroll", data={**fields, **consent, "consent": " "}, files=files)
+        assert (lone.status_code, "without the consent" in lone.text) == (422, True)
+        made = client.post("/enroll", data={**fields, **more}, files=files)
         assert "is enrolled</strong>" in made.text
-        assert service.vid.speakers.get("carol").n_samples == 2
+        carol = service.vid.speakers.get("carol")
+        assert (carol.n_samples, carol.groups) == (2, ("lobby", "vault"))
+        assert carol.expires_at == datetime(2100, 1, 1, tzinfo=UTC)
+        assert [(c.text, c.purposes, c.until) for c in carol.consents] == [
+            ("2026-03", ("door", "till"), None)
+        ]
         other = client.post("/enroll", data=fields, files=wav(clips, "bob-3"))
         assert "These recordings cannot be enrolled." in other.text
         tried = client.post("/try", data={"token": fields["token"]}, files=wav(clips, "bob-3"))

@@ -51,7 +51,7 @@ def _list(fields: FormData, name: str) -> list[str]:
 @ROUTES.get("/keys/remove")
 def ask_removal(visit: Managing, key: str) -> Response:
     """Ask for confirmation to remove a key."""
-    return visit.page("confirm.html", what="remove_key", key=visit.vid.keys.get(key), back=None)
+    return visit.page("confirm.html", what="remove_key", key=visit.vid.keys.get(key))
 
 
 @ROUTES.post("/keys/remove")

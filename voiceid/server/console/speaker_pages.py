@@ -148,7 +148,7 @@ def last_day(speaker: Speaker) -> str:
 def ask_removal(visit: Managing, name: str) -> Response:
     """Ask for confirmation to erase a speaker."""
     speaker = visit.vid.speakers.get(name)
-    return visit.page("confirm.html", what="remove_speaker", speaker=speaker, back=speaker)
+    return visit.page("confirm.html", what="remove_speaker", speaker=speaker)
 
 
 @ROUTES.post("/speaker/remove")
@@ -162,9 +162,7 @@ def remove(visit: Managing, name: str, _: Sent) -> Response:
 def ask_sample_removal(visit: Managing, name: str, number: int) -> Response:
     """Ask for confirmation to erase a sample."""
     speaker = visit.vid.speakers.get(name)
-    return visit.page(
-        "confirm.html", what="remove_sample", speaker=speaker, number=number, back=speaker
-    )
+    return visit.page("confirm.html", what="remove_sample", speaker=speaker, number=number)
 
 
 @ROUTES.post("/sample/remove")

@@ -114,8 +114,12 @@ class Fields(Options):
     token: str = ""
 
 
-Blank = BeforeValidator(lambda text: text or None)
+Blank = BeforeValidator(lambda text: text.strip() or None if isinstance(text, str) else text)
 """A validator that turns an empty field into None."""
+Listed = BeforeValidator(
+    lambda text: [t for t in text.split(",") if t.strip()] if isinstance(text, str) else text
+)
+"""A validator that splits a field at its commas."""
 
 
 class SignInNeeded(Exception):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
+from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails
 from voiceid.errors import EnrollmentRefused
-from voiceid.server.consent_fields import ConsentFields
+from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.console.drawings import scale_of
-from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
+from voiceid.server.console.visits import Adding, Asking, Blank, Fields, Listed, PageRoute
 from voiceid.server.problems import problem_of
 from voiceid.server.reach import require_reached
 from voiceid.server.request_clips import received
@@ -21,16 +21,16 @@ from voiceid.server.shown import shown, shown_report
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-class EnrollFields(Fields):
+class EnrollFields(Fields, ConsentFields):
     """The fields of an enrolment."""
 
     name: str
     label: str = ""
-    groups: str = ""
-    expires: str = ""
-    consent: str = ""
-    purposes: str = ""
-    until: str = ""
+    groups: Annotated[tuple[str, ...], Listed] = ()
+    expires: Annotated[Expiry | None, Blank] = None
+    consent: Annotated[str | None, Blank] = None
+    purpose: Annotated[tuple[str, ...], Listed] = ()
+    until: Annotated[Expiry | None, Blank] = None
     mode: str = "append"
     force: bool = False
     check: bool = False
@@ -60,16 +60,10 @@ async def enroll(visit: Adding) -> Response:
         visit.require_token(fields.token)
         if fields.force or fields.mode != "append":
             visit.person.require(Scope.ADMIN)
-        groups = [group for group in fields.groups.split(",") if group.strip()]
-        consent = ConsentFields(
-            consent=fields.consent.strip() or None,
-            purpose=tuple(p for p in fields.purposes.split(",") if p.strip()),
-            until=expiry(fields.until) if fields.until.strip() else None,
-        )
         details = SpeakerDetails(
-            groups=tuple(dict.fromkeys((*groups, *visit.person.groups))),
-            expires_at=expiry(fields.expires) if fields.expires.strip() else None,
-            consents=consent.consents(visit.person),
+            groups=tuple(dict.fromkeys((*fields.groups, *visit.person.groups))),
+            expires_at=fields.expires,
+            consents=fields.consents(visit.person),
         )
 
         def enrolled() -> EnrollmentReport:
