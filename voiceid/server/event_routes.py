@@ -83,6 +83,6 @@ def _facts(vid: VoiceID, decision: Decision, caller: Caller) -> dict[str, Any] |
         speaker = None if decision.speaker is None else vid.speakers.get(decision.speaker.name)
     except VoiceIDError:  # removed, or renamed, meanwhile
         speaker = None
-    if speaker is None or set(caller.groups).isdisjoint(speaker.groups):
+    if speaker is None or not caller.reaches(speaker):
         return None
     return outline(decision, speaker.name)

@@ -14,7 +14,7 @@ from voiceid.domain import Scope
 from voiceid.server.callers import Caller, Identifying, Reading, Verifying
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.request_clips import Options, received
-from voiceid.server.service_parts import ServiceParts, parts_of
+from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown
 from voiceid.verification.calls import Cosines
 
@@ -130,10 +130,9 @@ async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
 
 
 @ROUTES.post("/embed", openapi_extra=takes_audio(EmbedOptions))
-async def embed(request: Request, caller: Reading) -> dict[str, Any]:
+async def embed(request: Request, _: Reading) -> dict[str, Any]:
     """Return the embedding of the speech in a clip."""
-    del caller
-    parts: ServiceParts = parts_of(request)
+    parts = parts_of(request)
     async with received(request, EmbedOptions, (1, 1)) as ([clip], options):
         ask = partial(parts.vid.embed, clip, raw=options.raw)
         embedding = await parts.places.run(request, ask)
