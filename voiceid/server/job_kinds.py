@@ -37,7 +37,7 @@ class JobInputs:
     """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
-        self.folder, self._request = folder, request
+        self.folder, self.request = folder, request
         secret = request.get("key")
         self.key = None if secret is None else Key(base64.b64decode(secret))
         self._file_of: dict[str, str] = {
@@ -45,16 +45,24 @@ class JobInputs:
         }
 
     @property
+    def cache(self) -> Path | None:
+        """The folder of cached embeddings: a restarted job continues from there.
+
+        None: no vectors are written beside a sealed gallery.
+        """
+        return self.folder / "embeddings" if self.key is None else None
+
+    @property
     def first(self) -> BinaryIO:
         """The only recording."""
-        [[file, name], *_] = self._request["clips"]
+        [[file, name], *_] = self.request["clips"]
         return upload(self.folder / file, name, self.key)
 
     def people(self) -> list[Person]:
         """Return the people to enrol; raises ManifestInvalid, SpeakerNameInvalid."""
-        groups = tuple(self._request["groups"])
-        consents = tuple(map(Consent.of_dict, self._request.get("consents", ())))
-        by = self._request.get("recorded_by", "")
+        groups = tuple(self.request["groups"])
+        consents = tuple(map(Consent.of_dict, self.request.get("consents", ())))
+        by = self.request.get("recorded_by", "")
         if listing := self._manifest:
             listed = read_manifest(listing[0], content=listing[1])
             return [
@@ -73,7 +81,7 @@ class JobInputs:
                 )
                 for person in listed
             ]
-        label, details = self._request["label"], SpeakerDetails(groups=groups, consents=consents)
+        label, details = self.request["label"], SpeakerDetails(groups=groups, consents=consents)
         by_key: dict[str, tuple[str, list[Any]]] = {}
         for name, file in self._file_of.items():
             speaker = _parts(name)[0]
@@ -107,17 +115,17 @@ class JobInputs:
                         "/".join(sessions[:1]),
                     )
                 )
-        first = self._request["enroll_first"]
+        first = self.request["enroll_first"]
         if first is not None:
             protocol = evaluation.enroll_first(recordings, first)
         else:
             protocol = (evaluation.enroll_in_turn if in_turn else evaluation.all_pairs)(recordings)
-        return replace(protocol, source=self._request["source"])
+        return replace(protocol, source=self.request["source"])
 
     @property
     def _manifest(self) -> tuple[Path, str] | None:
         """The list's name and its text; it is not stored in a file, since it names people."""
-        text = self._request["manifest"]
+        text = self.request["manifest"]
         if not text:
             return None
         return self.folder / ("list.jsonl" if text.lstrip().startswith("{") else "list.csv"), text
@@ -155,14 +163,11 @@ def require_sound(kind: JobKind, inputs: JobInputs) -> None:
 
 def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Answer:
     """Do a job; ``partly`` receives the parts of its result."""
-    inputs = JobInputs(folder, job.request)
-    return _KINDS[job.kind](vid, job.request, inputs, tell, partly)
+    return _KINDS[job.kind](vid, JobInputs(folder, job.request), tell, partly)
 
 
-def _diarize(
-    vid: VoiceID, request: Mapping[str, Any], inputs: JobInputs, tell: Tell, _: object
-) -> Answer:
-    speakers = request["speakers"]
+def _diarize(vid: VoiceID, inputs: JobInputs, tell: Tell, _: object) -> Answer:
+    request, speakers = inputs.request, inputs.request["speakers"]
     diarization = vid.diarize(
         inputs.first,
         speakers=None if speakers is None else tuple(speakers),
@@ -174,8 +179,8 @@ def _diarize(
     return Answer(diarization.to_dict())
 
 
-def _evaluate(vid: VoiceID, _: object, inputs: JobInputs, tell: Tell, __: object) -> Answer:
-    report = vid.calibrations.evaluate(inputs.protocol(), cache=_heard(inputs), tell=tell)
+def _evaluate(vid: VoiceID, inputs: JobInputs, tell: Tell, _: object) -> Answer:
+    report = vid.calibrations.evaluate(inputs.protocol(), cache=inputs.cache, tell=tell)
     drawn: dict[str, JobPicture] = {}
     with suppress(ExtraMissing):
         from voiceid.evaluation.charts import charts  # noqa: PLC0415 - matplotlib, an extra
@@ -185,14 +190,12 @@ def _evaluate(vid: VoiceID, _: object, inputs: JobInputs, tell: Tell, __: object
     return Answer(report.to_dict(), drawn)
 
 
-def _calibrate(
-    vid: VoiceID, request: Mapping[str, Any], inputs: JobInputs, tell: Tell, _: object
-) -> Answer:
+def _calibrate(vid: VoiceID, inputs: JobInputs, tell: Tell, _: object) -> Answer:
     fit = vid.calibrations.fit(
         inputs.protocol(in_turn=True),
-        cache=_heard(inputs),
-        source=request["source"],
-        target_fmr=request["target_fmr"],
+        cache=inputs.cache,
+        source=inputs.request["source"],
+        target_fmr=inputs.request["target_fmr"],
         tell=tell,
     )
     drawn: dict[str, JobPicture] = {}
@@ -204,22 +207,8 @@ def _calibrate(
     return Answer(fit.to_dict(), drawn)
 
 
-def _heard(inputs: JobInputs) -> Path | None:
-    """Return the folder of cached embeddings: a restarted job continues from there.
-
-    None: no vectors are written beside a sealed gallery.
-    """
-    return inputs.folder / "embeddings" if inputs.key is None else None
-
-
-def _enroll(
-    vid: VoiceID,
-    request: Mapping[str, Any],
-    inputs: JobInputs,
-    tell: Tell,
-    partly: Callable[[Any], None],
-) -> Answer:
-    people = inputs.people()
+def _enroll(vid: VoiceID, inputs: JobInputs, tell: Tell, partly: Callable[[Any], None]) -> Answer:
+    people, request = inputs.people(), inputs.request
     for person in people:
         require_reached(vid, person.name, request["reached"])
     reports: list[dict[str, Any]] = []

@@ -7,7 +7,6 @@ calibrations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import Annotated, Any, BinaryIO, Literal
@@ -66,8 +65,7 @@ async def diarize(visit: Hearing) -> Response:
         visit.require_token(fields.token)
         group = visit.person.group(fields.group.strip() or None)
         request = {"speakers": fields.speakers, "names": True, "group": group}
-        add = partial(visit.parts.jobs.add, kind, visit.person.key_id, request, clips)
-        return _begun(visit, await to_thread.run_sync(add))
+        return await _begun(visit, kind, request, clips)
 
 
 class EvaluationFields(Fields):
@@ -94,7 +92,6 @@ async def begin(visit: Managing) -> Response:
     many = n_clips(visit.parts, JobKind.EVALUATE)
     async with received(visit.request, EvaluationFields, many) as (clips, fields):
         visit.require_token(fields.token)
-        kind = JobKind(fields.kind)
         folder = _outer_folder(clips)
         for clip in clips:
             clip.name = clip.name.removeprefix(folder)  # type: ignore[misc]  # `_Clip` has a name to set
@@ -104,8 +101,7 @@ async def begin(visit: Managing) -> Response:
             "source": fields.source.strip() or folder.rstrip("/") or "uploads",
             "target_fmr": fields.target_fmr,
         }
-        add = partial(visit.parts.jobs.add, kind, visit.person.key_id, request, clips)
-        return _begun(visit, await to_thread.run_sync(add))
+        return await _begun(visit, JobKind(fields.kind), request, clips)
 
 
 def _outer_folder(clips: Sequence[BinaryIO]) -> str:
@@ -148,8 +144,12 @@ def end(visit: Working, id: str, _: Sent) -> Response:  # noqa: A002
     return visit.go("/jobs", said="job-removed") if is_removed else visit.go("/job", id=id)
 
 
-def _begun(visit: Visit, job: Job) -> Response:
-    """Return the answer to a form that began a job: its page, or its progress."""
+async def _begun(
+    visit: Visit, kind: JobKind, request: Mapping[str, Any], clips: Sequence[BinaryIO]
+) -> Response:
+    """Begin the job of a form, and return its page, or its progress."""
+    add = visit.parts.jobs.add
+    job = await to_thread.run_sync(add, kind, visit.person.key_id, request, clips)
     if FRAGMENT not in visit.request.headers:
         return RedirectResponse(f"/job?id={job.id}", HTTPStatus.SEE_OTHER)
     answer = visit.page("_job.html", status=HTTPStatus.ACCEPTED, **_facts(visit.person, job))
