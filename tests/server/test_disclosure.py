@@ -40,7 +40,7 @@ def require_plain(text: str, code: str, logged: str, home: Path) -> None:
     """Hold what a caller was sent to plain words, the code, and a reference that the log has."""
     assert str(home) not in text, text
     assert code in text
-    hint = text.partition("look for ")[2]
+    hint = text.partition("search for ")[2]
     reference = hint[:8]
     assert len(reference) == 8
     line = next(line for line in logged.splitlines() if reference in line)

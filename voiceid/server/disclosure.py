@@ -1,4 +1,4 @@
-"""What of an error a caller is shown: where things are on this host is for who may read."""
+"""The errors that callers see: only a caller with the scope ``read`` sees places on this host."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _WORDS: Mapping[type[VoiceIDError], str] = {
     errors.ModelError: "a model of the service cannot be used now",
     VoiceIDError: "the service is not set up to answer this",
 }
-"""By class of error; of the classes that one belongs to, the most special one here decides."""
+"""The words by error class; the most specific class of an error counts."""
 
 
 def problem_for(connection: HTTPConnection, error: Exception) -> Problem:
-    """Return the problem that one of `problems.ERRORS` is to who sent a request."""
+    """Return the problem of one of `problems.ERRORS` for the sender of a request."""
     caller = getattr(connection.state, "caller", None)  # there is none before the key is known
     if caller is not None and caller.may(Scope.READ):
         return problem_of(error)
@@ -39,7 +39,7 @@ def problem_for(connection: HTTPConnection, error: Exception) -> Problem:
 
 
 def plain_problem(config: Config, error: Exception) -> Problem:
-    """Return the same in words that name no place of this host; the log has those that do."""
+    """Return the same without places on this host; the log has the whole message."""
     problem = problem_of(error)
     if not isinstance(error, VoiceIDError) or not _tells_places(config, problem):
         return problem
@@ -48,14 +48,14 @@ def plain_problem(config: Config, error: Exception) -> Problem:
         _LOG.warning("%s: %s: %s", reference, problem.code, problem.detail)
     problem.detail = next(_WORDS[kind] for kind in type(error).__mro__ if kind in _WORDS)
     problem.hint = (
-        f"The log of the service says more: look for {reference}. If this was to change something,"
-        " look whether it was changed before you send it again."
+        f"The log of the service says more: search for {reference}. If the request was a change,"
+        " check whether it was made before you send it again."
     )
     return problem
 
 
 def _tells_places(config: Config, problem: Problem) -> bool:
-    """Whether a problem says where something is: all faults of the database and of files may."""
+    """Whether a problem may name a place: all faults of the database and of files may."""
     places = map(str, (config.home, config.data, config.models))
     said = f"{problem.detail} {problem.hint}"
     return problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR or any(

@@ -78,6 +78,7 @@ def _environment() -> Environment:
         db=lambda level: _NOTHING if level is None else f"{level:.0f} dB",
         score=lambda score: _NOTHING if score is None else f"{score:.3f}".replace("-", "−"),  # noqa: RUF001
         percent=percent,
+        sentence=lambda text: f"{text[:1].upper()}{text[1:]}.",
     )
     environment.globals.update(
         version=version,

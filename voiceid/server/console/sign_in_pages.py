@@ -49,7 +49,7 @@ async def sign_in(request: Request, visit: Visiting, fields: Sent) -> Response:
     try:
         caller = await known_caller(request, visit.vid, text)
     except AccessDenied as error:
-        return _asked(visit, after, f"{error.message}.")
+        return _asked(visit, after, error.message)
     if caller.key is None:
         raise AccessDenied("there are no keys, so no key is needed")
     until = datetime.now(UTC) + timedelta(seconds=_SESSION_S)
