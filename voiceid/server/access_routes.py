@@ -7,22 +7,21 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from voiceid.server.callers import Admin
 from voiceid.server.consent_fields import Expiry
 from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import Vid
 
 ROUTES = APIRouter(prefix="/keys", tags=["keys"], route_class=OnceRoute)
 ATTEMPTS = APIRouter(prefix="/attempts", tags=["attempts"], route_class=OnceRoute)
 
 
-class NewKey(BaseModel):
+class NewKey(Options):
     """The rights of a new key."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="The purpose of the key.")
     scopes: list[str] = Field(description="Some of identify, verify, enroll, read and admin.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
@@ -23,10 +23,8 @@ from voiceid.server.service_parts import Vid, parts_of
 ROUTES = APIRouter(prefix="/challenges", tags=["challenges"], route_class=OnceRoute)
 
 
-class NewChallenge(BaseModel):
+class NewChallenge(Options):
     """The speaker and the length of a new code."""
-
-    model_config = ConfigDict(extra="forbid")
 
     speaker: str = Field(description="The name that is claimed.")
     length: int = Field(6, ge=CODE_LENGTHS[0], le=CODE_LENGTHS[1], description="Words in the code.")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from voiceid.domain import Consent, expiry
 from voiceid.errors import SpeakerDetailInvalid
 from voiceid.server.callers import Caller
-from voiceid.server.request_clips import Texts
+from voiceid.server.request_clips import Options, Texts
 
 Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 """A date, a time, or days from now: 90d."""
 
 
-class ConsentFields(BaseModel):
+class ConsentFields(Options):
     """The fields of a consent; the caller is recorded as its recorder."""
 
     consent: str | None = Field(

@@ -22,7 +22,7 @@ from voiceid.server.consent_fields import ConsentFields
 from voiceid.server.descriptions import takes_files
 from voiceid.server.problems import problem_of
 from voiceid.server.repeats import OnceRoute
-from voiceid.server.request_clips import Options, Texts, received
+from voiceid.server.request_clips import Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
 
 ROUTES = APIRouter(tags=["exchange"], route_class=OnceRoute)
@@ -37,7 +37,7 @@ class Lines(StreamingResponse):
     media_type = _LINES
 
 
-class ImportOptions(Options, ConsentFields):
+class ImportOptions(ConsentFields):
     """The options of an import; those of embeddings are for files that lack these values."""
 
     append: bool = Field(default=False, description="Add missing samples to existing speakers.")

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 
 from voiceid.server.callers import Admin, Reading
 from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import Vid
 from voiceid.server.speaker_routes import Number
 
 ROUTES = APIRouter(tags=["gallery"], route_class=OnceRoute)
 
 
-class Chosen(BaseModel):
+class Chosen(Options):
     """The one that decides from now on; null: none."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: Number | None
 

@@ -85,7 +85,7 @@ class CalibrateOptions(EvaluateOptions):
     target_fmr: Rate | None = Field(None, description="The target FMR of decisions, e.g. 0.001.")
 
 
-class EnrollmentsOptions(Options, ConsentFields):
+class EnrollmentsOptions(ConsentFields):
     """The options of an enrolment of many people."""
 
     manifest: str = Field(

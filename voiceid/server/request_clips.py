@@ -30,7 +30,7 @@ _ONE_VALUE = ("host", "authorization", "x-api-key", "content-type", "idempotency
 
 
 class Options(BaseModel):
-    """The options of a request beside its recordings; an unknown name is an error."""
+    """The values of a request, beside its recordings; an unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid")
 

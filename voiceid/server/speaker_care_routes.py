@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.requests import Request
 
 from voiceid.server.callers import Admin
@@ -18,26 +18,23 @@ from voiceid.server.consent_fields import recorder
 from voiceid.server.etags import require_seen
 from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import Vid
 from voiceid.server.speaker_routes import Number
 
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
-class SpeakerMerge(BaseModel):
+class SpeakerMerge(Options):
     """The other speaker of a merge."""
-
-    model_config = ConfigDict(extra="forbid")
 
     other: str = Field(description="The speaker to merge in, who is then removed.")
     force: bool = Field(default=False, description="Merge even if the voices differ.")
     dry_run: bool = Field(default=False, description="Compare the voices, change nothing.")
 
 
-class SpeakerSplit(BaseModel):
+class SpeakerSplit(Options):
     """The new speaker of a split, and the samples to move."""
-
-    model_config = ConfigDict(extra="forbid")
 
     new_name: str = Field(description="The name of the new speaker.")
     samples: tuple[Number, ...] = Field(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
@@ -23,7 +23,7 @@ from voiceid.server.name_paths import NAME
 from voiceid.server.problems import problem_answer
 from voiceid.server.reach import require_reached
 from voiceid.server.repeats import OnceRoute
-from voiceid.server.request_clips import Options, Texts, received
+from voiceid.server.request_clips import Texts, received
 from voiceid.server.service_parts import Vid, parts_of
 from voiceid.server.shown import shown_refusal, shown_report
 
@@ -35,7 +35,7 @@ _Object = BeforeValidator(lambda value: json_in(value) if isinstance(value, str)
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class EnrollOptions(Options, ConsentFields):
+class EnrollOptions(ConsentFields):
     """The options of an enrolment; the groups of the key, if any, are added."""
 
     label: str = Field("", description="Where the clips were recorded, e.g. phone.")
@@ -62,8 +62,6 @@ class EnrollOptions(Options, ConsentFields):
 
 class SpeakerEdit(ConsentFields):
     """The new details of a speaker; omitted fields stay unchanged."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(None, description="A new name.")
     groups: tuple[str, ...] = ()
