@@ -7,7 +7,7 @@ caller may see.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -23,7 +23,7 @@ from voiceid.server.callers import Caller, known_caller, reached_speaker
 from voiceid.server.disclosure import problem_for
 from voiceid.server.problems import ERRORS, Problem
 from voiceid.server.reach import require_reached
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Handle, parts_of
 from voiceid.server.shown import shown_refusal
 
 _BY_SCORE = {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.UNKNOWN}
@@ -40,17 +40,15 @@ class AdapterRoute(APIRoute):
         """Return a problem as an answer."""
         raise NotImplementedError
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         """Return the function that answers a request."""
-        answer = super().get_route_handler()
+        return partial(self._answer, super().get_route_handler())
 
-        async def answer_or_problem(request: Request) -> Response:
-            try:
-                return await answer(request)
-            except ERRORS as error:
-                return self.answered(problem_for(request, error))
-
-        return answer_or_problem
+    async def _answer(self, handle: Handle, request: Request) -> Response:
+        try:
+            return await handle(request)
+        except ERRORS as error:
+            return self.answered(problem_for(request, error))
 
 
 def asking(scope: Scope | None, key_of: KeyOf, *, hears: bool = False) -> Any:

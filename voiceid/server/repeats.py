@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from anyio import sleep_forever, to_thread
 from fastapi import Request, Response
@@ -25,7 +26,7 @@ from voiceid.server.callers import caller_of
 from voiceid.server.disclosure import problem_for
 from voiceid.server.problems import Problem, invalid, problem_answer
 from voiceid.server.request_clips import spooled
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Handle, parts_of
 from voiceid.store import Store
 from voiceid.store.answer_table import KeptAnswer
 
@@ -35,26 +36,19 @@ _KEPT_HEADERS = ("content-type", "location", "etag")
 _BLOCK = 1 << 20
 _MOST_CHARS = 255
 
-Handle = Callable[[Request], Awaitable[Response]]
-
 
 class OnceRoute(APIRoute):
     """A route that makes its changes once for each key that a caller gives a request."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         """Return the function that answers a request."""
-        handle = super().get_route_handler()
-
-        async def handle_once(request: Request) -> Response:
-            key = request.headers.get(_HEADER)
-            if key is None or request.method == "GET":
-                return await handle(request)
-            return await _once(request, key, handle)
-
-        return handle_once
+        return partial(_once, super().get_route_handler())
 
 
-async def _once(request: Request, key: str, handle: Handle) -> Response:
+async def _once(handle: Handle, request: Request) -> Response:
+    key = request.headers.get(_HEADER)
+    if key is None or request.method == "GET":
+        return await handle(request)
     if not 1 <= len(key) <= _MOST_CHARS:
         text = f"the Idempotency-Key must have 1 to {_MOST_CHARS} characters"
         raise invalid(text, hint="Use a UUID.")

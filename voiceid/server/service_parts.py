@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 from anyio import CapacityLimiter
 from fastapi import Depends
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from voiceid.client import VoiceID
 from voiceid.config import Config
@@ -15,6 +17,9 @@ from voiceid.domain import ServiceLimits
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.jobs import Jobs
 from voiceid.server.places import LiveStreams, Places
+
+Handle: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
+"""The function of a route that answers a request."""
 
 
 @dataclass(slots=True)

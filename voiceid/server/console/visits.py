@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from anyio import to_thread
@@ -26,7 +26,7 @@ from voiceid.server.console.rendering import guard, html
 from voiceid.server.disclosure import answer_problem, problem_for
 from voiceid.server.problems import ERRORS, Problem, headers_of
 from voiceid.server.request_clips import Options
-from voiceid.server.service_parts import ServiceParts, parts_of
+from voiceid.server.service_parts import Handle, ServiceParts, parts_of
 from voiceid.server.session_cookies import (
     form_token,
     keep_cookie,
@@ -39,7 +39,6 @@ _ANONYMOUS_S = 24 * 3600
 FRAGMENT = "x-fragment"
 """The header by which a page's script requests only the part that changes."""
 _MAX_FIELDS = 40
-_Answer: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ class SignInNeeded(Exception):
 class PageRoute(APIRoute):
     """A route that shows errors as pages and sets the security headers."""
 
-    def get_route_handler(self) -> _Answer:
+    def get_route_handler(self) -> Handle:
         """Return the function that answers a request."""
         return partial(_shown, super().get_route_handler())
 
@@ -146,11 +145,11 @@ async def _no_page(request: Request) -> Response:
     raise Problem(HTTPStatus.NOT_FOUND, "NotFound", "there is no page at this address")
 
 
-async def _shown(answer: _Answer, request: Request) -> Response:
+async def _shown(handle: Handle, request: Request) -> Response:
     """Return an answer with errors as pages, the cookie and the security headers."""
     request.state.cookie = None
     try:
-        response = await answer(request)
+        response = await handle(request)
     except SignInNeeded:
         response = _to_sign_in(request)
     except ERRORS as error:
