@@ -63,6 +63,40 @@ def test_a_key_is_refused_once_it_is_removed_or_has_expired(vid: VoiceID) -> Non
     assert vid.keys.any()  # one that has expired is one: the door does not open to all
 
 
+def test_a_clock_that_was_set_back_brings_no_expired_key_or_session_back(
+    vid: VoiceID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime.now(UTC)
+    old = vid.keys.create("a", ["read"], expires_at=began + timedelta(hours=1))
+    lasting = vid.keys.create("b", ["read"])
+    session = vid.keys.start_session(lasting.key, began + timedelta(hours=1))
+
+    def set_clock(moment: datetime) -> None:
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+                return moment
+
+        monkeypatch.setattr("voiceid.resources.keys.datetime", Clock)
+        monkeypatch.setattr("voiceid.store.effects.datetime", Clock)
+
+    later = began + timedelta(hours=2)
+    set_clock(later)
+    vid.keys.create("c", ["read"])  # an event of this hour
+    set_clock(began + timedelta(seconds=5))
+    for asks in (
+        lambda: vid.keys.check(old.text, "10.0.0.1"),
+        lambda: vid.keys.require(old.key),
+        lambda: vid.keys.check_session(session, "10.0.0.1"),
+    ):
+        with pytest.raises(AccessDenied, match="the clock is earlier"):
+            asks()
+    assert vid.keys.check(lasting.text, "10.0.0.1") == lasting.key
+    new = vid.keys.create("d", ["read"], expires_at=later + timedelta(hours=1))
+    set_clock(began + timedelta(seconds=-55))  # of another host
+    assert vid.keys.check(new.text, "10.0.0.1") == new.key
+
+
 def test_a_damaged_key_is_named_and_can_be_removed(vid: VoiceID) -> None:
     made = vid.keys.create("door", ["verify"])
     with vid._session.store.write() as writer:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from voiceid.domain.details import has_invisible, tag
-from voiceid.domain.speaker import is_expired
 from voiceid.domain.values import Value
 from voiceid.errors import ApiKeyInvalid
 
@@ -89,10 +88,6 @@ class ApiKey(Value):
     def allows(self, scope: Scope) -> bool:
         """Whether it has the right of a scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
-
-    def is_expired(self, now: datetime) -> bool:
-        """Whether it has expired."""
-        return is_expired(self.expires_at, now)
 
     def is_taken_from(self, address: str) -> bool:
         """Whether it is accepted from an IP address; other text is in no network."""

@@ -8,20 +8,26 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from voiceid.domain import ApiKey, Scope
+from voiceid.domain import ApiKey, Scope, is_expired
 from voiceid.errors import AccessDenied, ApiKeyNotFound, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.resources.collection import OfSession
 from voiceid.resources.gallery_key import GalleryKey
 from voiceid.resources.signing_secret import signing_secret
 
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.reader import Reader
+
 _PREFIX = "vid"
 """A prefix by which keys that were published by mistake can be found."""
 _ID_BYTES, _SECRET_BYTES = 6, 32
 """The secret has 256 bits: it cannot be guessed, so a fast hash is enough."""
+_APART = timedelta(minutes=1)
+"""How much the clocks of two hosts may differ: each writes events."""
 _WRONG = "the key is unknown, or not valid for this address"
 
 
@@ -80,9 +86,9 @@ class Keys(OfSession):
     def require(self, key: ApiKey) -> None:
         """Raise AccessDenied for a key that was removed or has expired since its check."""
         with self._session.store.read() as reader:
-            stored = reader.keys.with_hash(key.id)
-        if stored is None or key.is_expired(datetime.now(UTC)):
-            raise AccessDenied("the key was removed or has expired", hint="Use another key.")
+            if reader.keys.with_hash(key.id) is None:
+                raise AccessDenied("the key was removed", hint="Use another key.")
+            _require_before(reader, key.expires_at)
 
     def any(self) -> bool:
         """Whether there is a key, expired or not: then the service requires one."""
@@ -118,11 +124,11 @@ class Keys(OfSession):
         key_id, _, secret = id_and_secret.partition("_")
         with self._session.store.read() as reader:
             stored = reader.keys.with_hash(key_id)
-        expected = _sha256("") if stored is None else stored[1]
-        is_right = hmac.compare_digest(_sha256(secret), expected) and bool(secret)
-        if stored is None or prefix != _PREFIX or not is_right:
-            raise AccessDenied(_WRONG, hint="Create a key: `voiceid keys create`.")
-        return _usable(stored[0], address)
+            expected = _sha256("") if stored is None else stored[1]
+            is_right = hmac.compare_digest(_sha256(secret), expected) and bool(secret)
+            if stored is None or prefix != _PREFIX or not is_right:
+                raise AccessDenied(_WRONG, hint="Create a key: `voiceid keys create`.")
+            return _usable(reader, stored[0], address)
 
     def start_session(self, key: ApiKey, until: datetime) -> str:
         """Return a session text for a key until a time, so that a browser need not store the key.
@@ -146,11 +152,11 @@ class Keys(OfSession):
         key_id, _, until = signed.partition(".")
         with self._session.store.read() as reader:
             stored = reader.keys.with_hash(key_id)
-        expected = self._signature(_sha256("") if stored is None else stored[1], signed)
-        is_right = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
-        if stored is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
-            raise AccessDenied("the session has ended", hint="Sign in again with a key.")
-        return _usable(stored[0], address)
+            expected = self._signature(_sha256("") if stored is None else stored[1], signed)
+            is_right = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+            if stored is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
+                raise AccessDenied("the session has ended", hint="Sign in again with a key.")
+            return _usable(reader, stored[0], address, datetime.fromtimestamp(int(until), UTC))
 
     def _signature(self, secret_sha256: str, signed: str) -> str:
         secret = signing_secret(self._session.config.data) + secret_sha256.encode()
@@ -165,12 +171,23 @@ class Keys(OfSession):
             return writer.keys.use(key, datetime.now(UTC))
 
 
-def _usable(key: ApiKey, address: str) -> ApiKey:
+def _usable(reader: Reader, key: ApiKey, address: str, until: datetime | None = None) -> ApiKey:
     if not key.is_taken_from(address):
         raise AccessDenied(_WRONG, hint="Use a key that is valid for this address.")
-    if key.is_expired(datetime.now(UTC)):
-        raise AccessDenied("the key has expired", hint="Create another: `voiceid keys create`.")
+    _require_before(reader, key.expires_at or until)
     return key
+
+
+def _require_before(reader: Reader, end: datetime | None) -> None:
+    """Raise AccessDenied after the end of a key, and if the clock cannot tell: it was set back."""
+    now = datetime.now(UTC)
+    if is_expired(end, now):
+        raise AccessDenied("the key has expired", hint="Create another: `voiceid keys create`.")
+    if end and (last := reader.audit.last_at()) and now < last - _APART:
+        raise AccessDenied(
+            "the clock is earlier than the newest event of the record, so no expiry can be judged",
+            hint="Set the clock of the service.",
+        )
 
 
 def _sha256(secret: str) -> str:

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, insert, null, select, text, update
@@ -32,6 +33,7 @@ from voiceid.domain.audit_chain import (
 )
 from voiceid.errors import SpeakerNameInvalid, StoreError
 from voiceid.protection import SealBroken, Vault
+from voiceid.store import stored_rows
 from voiceid.store.protection import Protection
 from voiceid.store.snapshot import Rows, columns_of
 from voiceid.store.tables import audit_events, audit_head, speakers
@@ -72,6 +74,12 @@ class Audit(Rows):
     def head(self) -> AuditHead:
         """Return the end of the chain according to the counter."""
         return self._counter(self._read_end(None), self._protection.vault)
+
+    def last_at(self) -> datetime | None:
+        """Return the time of the newest row, or None without rows; raises StoreError."""
+        query = select(audit_events.c.created_at).order_by(audit_events.c.number.desc()).limit(1)
+        at = self._connection.execute(query).scalar()
+        return None if at is None else stored_rows.moment_of(at)
 
     def page(
         self,
