@@ -18,7 +18,7 @@ from random_voices import files_holding
 from sqlalchemy import select, update
 from torture.voices import new_clips, utterance
 
-from voiceid import Consent, SpeakerDetails, VoiceID
+from voiceid import Consent, Reason, SpeakerDetails, VoiceID
 from voiceid.domain import JobKind, Sample, system_user
 from voiceid.domain.code_words import Challenge
 from voiceid.errors import ReceiptInvalid, StoreError
@@ -431,6 +431,23 @@ def test_a_date_that_is_to_come_keeps_no_speaker_longer(gallery: OpenGallery) ->
     for run in (dry, vid.privacy.run()):
         assert {one.speaker.name: one.rule for one in run.upcoming} == ends
     assert vid.speakers.get("carol").created_at <= datetime.now(UTC)
+
+
+def test_after_a_clock_that_was_ahead_a_run_lets_speakers_with_an_expiry_in_again(
+    gallery: OpenGallery,
+) -> None:
+    vid = gallery()
+    enrolled(vid)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    vid.speakers.edit(NAME, SpeakerDetails(expires_at=until))
+    with vid._session.store.write() as writer:
+        writer.effects.now = "2999-01-01T00:00:00+00:00"
+        writer.backups.add("voices.sqlite3", "0" * 64)
+        assert writer.retention.begin_run()
+    probe = utterance(CLIPS[7], vid.models.space)
+    assert vid.verify(NAME, probe).reason is Reason.CLOCK_BEHIND
+    vid.privacy.run()
+    assert vid.verify(NAME, probe).accepted
 
 
 def test_a_run_with_a_clock_that_is_behind_erases_nobody_and_changes_no_date(

@@ -275,7 +275,10 @@ def _clock(session: Session) -> Iterator[Finding]:
         with session.store.read() as reader:
             newest = reader.newest_row()
     if newest is not None and newest > now:
-        hint = "Set the clock: until then no speaker with an expiry is accepted."
+        hint = (
+            "Set the clock: until then no speaker with an expiry is accepted. If it is right now,"
+            " `voiceid privacy run` corrects the dates of the time when it was ahead."
+        )
         message += f", but the newest row of the database is from {newest:%Y-%m-%d %H:%M}"
         yield Finding("clock", Health.WARNING, message, hint)
     else:

@@ -9,9 +9,15 @@ from sqlalchemy import case, delete, exists, func, insert, literal, select, upda
 
 from voiceid.errors import StoreError
 from voiceid.store.snapshot import Rows
-from voiceid.store.tables import retention_runs, speakers
+from voiceid.store.tables import backups, model_changes, retention_runs, speakers, spoken_words
 
 _KEPT = timedelta(days=31)
+_DATES = (
+    *(speakers.c.created_at, speakers.c.updated_at, spoken_words.c.created_at),
+    *(model_changes.c.started_at, model_changes.c.switched_at),
+    *(retention_runs.c.started_at, backups.c.made_at),
+)
+"""Times after which the clock is behind; those of keys and fits may be sealed: remove such rows."""
 
 
 class Retention(Rows):
@@ -66,10 +72,10 @@ class RetentionWriter(Retention):
         self._connection.execute(query.values(last_used_on=self._today))
 
     def correct_dates(self) -> None:
-        """Give speakers with a date in the future (of a wrong clock) the present time."""
-        for date in (speakers.c.created_at, speakers.c.updated_at):
+        """Give rows with a date in the future (of a wrong clock) the present time."""
+        for date in _DATES:
             is_later = (date > self._effects.now) & (date < ":")  # a date: ":" comes after digits
-            query = update(speakers).where(is_later).values({date.name: self._effects.now})
+            query = update(date.table).where(is_later).values({date.name: self._effects.now})
             self._connection.execute(query)
 
     def count_uses(self, *, needed: bool) -> None:
