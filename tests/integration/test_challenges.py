@@ -22,6 +22,7 @@ from voiceid.domain import Float32Array
 from voiceid.domain.code_words import Challenge
 from voiceid.enrollment.rounds import vocabulary_of
 from voiceid.errors import AudioError, ChangeRefused, ConfigError, SpeakerNotFound
+from voiceid.resources import challenges as challenges_module
 from voiceid.speech.word_features import word_features
 from voiceid.store.tables import challenges, spoken_words
 from voiceid.verification.spoken_code import MAX_EXCESS
@@ -249,3 +250,20 @@ def test_words_can_be_forgotten_alone(vid: VoiceID, words: list[Float32Array]) -
     assert vid.speakers.get("alice").n_samples == len(SPEEDS)
     with pytest.raises(ChangeRefused, match="no words of"):
         vid.challenges.forget("alice")
+
+
+def test_words_are_not_enrolled_for_another_speaker_who_got_the_name_meanwhile(
+    vid: VoiceID, words: list[Float32Array], ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = challenges_module._taught
+
+    def replaced(*asked: object):
+        vocabulary = taught(*asked)
+        vid.speakers.remove("alice")
+        vid.enroll("alice", [(ami.samples(f"carol-{n}"), 16_000) for n in (1, 2)])
+        return vocabulary
+
+    monkeypatch.setattr(challenges_module, "_taught", replaced)
+    with pytest.raises(ChangeRefused, match="removed or renamed"):
+        vid.challenges.enroll("alice", [said(words, i) for i in range(ROUNDS)], words=WORDS)
+    assert vid.challenges.get("alice") is None

@@ -61,9 +61,16 @@ class Challenges(OfSession):
                 hint=f"Record {MIN_ROUNDS} to {MAX_ROUNDS}, each of all words.",
             )
         with self._session.observer.failures(ChangeKind.ENROLL_WORDS):
+            with self._session.store.read() as reader:
+                heard_as = reader.speakers.get(name)
             vocabulary = self._session.ask(lambda model: _taught(model, name, rounds, shown))
         with self._session.change(ChangeKind.ENROLL_WORDS) as change:
             speaker = change.writer.speakers.get(name)
+            if speaker.id != heard_as.id:
+                raise ChangeRefused(
+                    f"{name} was removed or renamed while the rounds were read",
+                    hint="Check who has the name, and record the rounds again.",
+                )
             change.writer.spoken.put(speaker.id, vocabulary)
             change.record(speaker=speaker.name, speaker_id=speaker.id, samples=len(rounds))
         return SpokenWords(speaker.name, shown, vocabulary.rounds)
