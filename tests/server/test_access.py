@@ -124,6 +124,24 @@ def test_a_key_of_a_group_reaches_its_members_alone(service: Served, clips: Path
     assert len(service.vid.samples.list("bob")) == 2
 
 
+def test_a_key_of_a_group_puts_no_speaker_into_another_group(service: Served, clips: Path) -> None:
+    service.vid.speakers.edit("alice", SpeakerDetails(groups=("lobby",)))
+    key = service.vid.keys.create("k", ["enroll"], groups=["lobby"])
+    with service.client(key.text) as client:
+        for name, clip in (("alice", "alice-3"), ("carol", "carol-1")):
+            for groups in ("vault", "Vault", "lobby,vault"):
+                sent = {"files": wav(clips, clip), "data": {"groups": groups}}
+                for path in (f"/v1/speakers/{name}/samples", "/v1/enrollments"):
+                    answer = client.post(path, **sent)
+                    assert (answer.status_code, answer.json()["code"]) == (403, "AccessDenied")
+        listed = {"manifest": "name,path,group\ncarol,carol-1.wav,vault\n"}
+        answer = client.post("/v1/enrollments", files=wav(clips, "carol-1"), data=listed)
+        assert (answer.status_code, answer.json()["code"]) == (403, "AccessDenied")
+        own = {"files": wav(clips, "alice-3"), "data": {"groups": "LOBBY"}}
+        assert client.post("/v1/speakers/alice/samples", **own).status_code == HTTPStatus.CREATED
+    assert service.vid.speakers.group_sizes() == {"lobby": 1}
+
+
 def test_a_key_may_be_used_so_often_a_minute_and_no_more(service: Served) -> None:
     key = service.vid.keys.create("k", ["read"], requests_per_minute=1)
     with service.client(key.text) as client:

@@ -221,15 +221,18 @@ def test_a_session_reads_of_the_service_and_changes_nothing_there(service: Serve
         assert client.delete("/v1/speakers/alice").status_code == 401
 
 
-def test_a_key_of_a_group_sees_its_members_alone(service: Served) -> None:
+def test_a_key_of_a_group_sees_its_members_alone(service: Served, clips: Path) -> None:
     service.vid.speakers.edit("alice", SpeakerDetails(groups=("lobby",)))
-    key = service.vid.keys.create("desk", ["read"], groups=["lobby"])
+    key = service.vid.keys.create("desk", ["read", "enroll"], groups=["lobby"])
     with service.client() as client:
         sign_in(client, key.text)
         for path in ("/", "/speaker?name=alice"):
             assert "bob" not in client.get(path).text
         assert client.get("/?find=bob").status_code == 200  # and leads to no page of theirs
         assert client.get("/speaker?name=bob").status_code == 404
+        fields = {"token": token(client.get("/enroll")), "name": "alice", "groups": "vault"}
+        assert client.post("/enroll", data=fields, files=wav(clips, "alice-3")).status_code == 403
+    assert service.vid.speakers.get("alice").groups == ("lobby",)
 
 
 @pytest.mark.parametrize("name", ["<b>&amp;\"'", "../keys", "a/b?c#d&e=%2f", "Ünï ☃", "sign-in"])

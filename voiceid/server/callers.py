@@ -19,7 +19,7 @@ from voiceid.domain import ApiKey, Scope, Speaker, tag
 from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import AccessDenied
 from voiceid.server.problems import Problem, denied
-from voiceid.server.reach import is_reached, unreached
+from voiceid.server.reach import is_reached, other_group, unreached
 from voiceid.server.service_parts import parts_of
 from voiceid.server.session_cookies import session_text
 
@@ -75,10 +75,7 @@ class Caller:
             return name
         if name is None and len(self.groups) == 1:
             return self.groups[0]
-        raise denied(
-            f"the key only reaches these groups: {', '.join(self.groups)}",
-            "Name one of them as the group.",
-        )
+        raise other_group(self.groups)
 
 
 def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:

@@ -14,7 +14,7 @@ from voiceid.domain import Consent, Job, JobKind, JobPicture, SpeakerDetails, sp
 from voiceid.enrollment import Person, read_manifest
 from voiceid.errors import ExtraMissing, ManifestInvalid
 from voiceid.protection import Key
-from voiceid.server.reach import require_reached
+from voiceid.server.reach import joined_groups, require_reached
 from voiceid.server.uploads import upload
 
 Tell: TypeAlias = Callable[[float, float | None], None]
@@ -59,10 +59,10 @@ class JobInputs:
         return upload(self.folder / file, name, self.key)
 
     def people(self) -> list[Person]:
-        """Return the people to enrol; raises ManifestInvalid, SpeakerNameInvalid."""
+        """Return the people to enrol; raises ManifestInvalid, SpeakerNameInvalid, Problem."""
         groups = tuple(self.request["groups"])
         consents = tuple(map(Consent.of_dict, self.request.get("consents", ())))
-        by = self.request.get("recorded_by", "")
+        by, reached = self.request.get("recorded_by", ""), self.request["reached"]
         if listing := self._manifest:
             listed = read_manifest(listing[0], content=listing[1])
             return [
@@ -71,7 +71,7 @@ class JobInputs:
                     sources=tuple(self._upload(str(source)) for source in person.sources),
                     details=replace(
                         person.details,
-                        groups=tuple(dict.fromkeys((*person.details.groups, *groups))),
+                        groups=(*joined_groups(person.details.groups, reached), *groups),
                         # The caller recorded them, even if the manifest has another name.
                         consents=(
                             *(replace(c, recorded_by=by) for c in person.details.consents),

@@ -12,12 +12,13 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.requests import Request
 
-from voiceid.domain import Job, JobKind, Scope, tag
+from voiceid.domain import Job, JobKind, Scope
 from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
 from voiceid.server.consent_fields import ConsentFields, recorder
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
 from voiceid.server.question_routes import PURPOSE, Rate
+from voiceid.server.reach import joined_groups
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
@@ -101,8 +102,7 @@ class EnrollmentsOptions(ConsentFields):
         """Return the request of the job."""
         if self.force:
             caller.require(Scope.ADMIN)
-        tagged = tuple(tag("group", group) for group in self.groups)
-        groups = tuple(dict.fromkeys((*tagged, *caller.groups)))
+        groups = joined_groups(self.groups, caller.groups)
         consents = [consent.to_dict() for consent in self.consents(caller)]
         fields = self.model_dump(exclude=set(ConsentFields.model_fields))
         recorded = {"reached": caller.groups, "recorded_by": recorder(caller)}

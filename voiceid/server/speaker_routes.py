@@ -21,7 +21,7 @@ from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
 from voiceid.server.name_paths import NAME
 from voiceid.server.problems import problem_answer
-from voiceid.server.reach import require_reached
+from voiceid.server.reach import joined_groups, require_reached
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Texts, received
 from voiceid.server.service_parts import Vid, parts_of
@@ -179,7 +179,7 @@ async def _enrolled(
         if options.force:
             caller.require(Scope.ADMIN)
         details = SpeakerDetails(
-            groups=tuple(dict.fromkeys((*options.groups, *caller.groups))),
+            groups=joined_groups(options.groups, caller.groups),
             metadata=options.metadata,
             expires_at=options.expires,
             consents=options.consents(caller),

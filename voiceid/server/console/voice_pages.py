@@ -14,7 +14,7 @@ from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.console.drawings import scale_of
 from voiceid.server.console.visits import Adding, Asking, Blank, Fields, Listed, PageRoute
 from voiceid.server.problems import problem_of
-from voiceid.server.reach import require_reached
+from voiceid.server.reach import joined_groups, require_reached
 from voiceid.server.request_clips import received
 from voiceid.server.shown import shown, shown_report
 
@@ -61,7 +61,7 @@ async def enroll(visit: Adding) -> Response:
         if fields.force or fields.mode != "append":
             visit.person.require(Scope.ADMIN)
         details = SpeakerDetails(
-            groups=tuple(dict.fromkeys((*fields.groups, *visit.person.groups))),
+            groups=joined_groups(fields.groups, visit.person.groups),
             expires_at=fields.expires,
             consents=fields.consents(visit.person),
         )
