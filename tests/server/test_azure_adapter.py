@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,30 @@ def test_a_profile_from_its_creation_to_its_end(azure: Served, clips: Path) -> N
         gone = client.delete(where)
         assert (gone.status_code, gone.content) == (204, b"")
         assert client.get(where).json()["error"]["code"] == "NotFound"
+
+
+def test_a_reset_removes_no_expiry_and_enables_nobody(azure: Served, clips: Path) -> None:
+    speakers, until = azure.vid.speakers, datetime.now(UTC) + timedelta(hours=1)
+    with azure.client() as client:
+        expiring, disabled, collecting = (
+            client.post(V2, json={"locale": "en-us"}).json()["profileId"] for _ in range(3)
+        )
+        for name, details in (
+            (expiring, SpeakerDetails(expires_at=until)),
+            (disabled, SpeakerDetails(enabled=False)),
+        ):
+            speakers.edit(name, details)
+            assert client.post(f"{V2}/{name}/reset").status_code == 204
+            assert speakers.get(name).expires_at == details.expires_at
+        for clip in ("carol-1", "carol-2"):
+            assert post(client, f"{V2}/{disabled}/enrollments", wav(clips, clip)).is_success
+        asked = post(client, f"{V2}/{disabled}/verify", wav(clips, "carol-2"))
+        assert asked.json()["recognitionResult"] == "Reject"
+        speakers.remove(disabled)
+        post(client, f"{V2}/{collecting}/enrollments", wav(clips, "carol-1"))
+        assert speakers.get(collecting).disabled_at is not None, "there is too little speech"
+        assert client.post(f"{V2}/{collecting}/reset").status_code == 204
+    assert speakers.get(collecting).disabled_at is None
 
 
 NEW = {

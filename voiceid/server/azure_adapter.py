@@ -187,8 +187,16 @@ def reset_and_show(vid: Vid, profile_id: str, caller: _Admin) -> dict[str, Any]:
 
 
 def _reset(vid: VoiceID, name: str) -> None:
+    since, samples = vid.speakers.get(name).disabled_at, vid.samples.list(name)
+    lacks_speech = bool(samples) and since == samples[0].created_at  # its enrolment goes on
     speaker = vid.speakers.remove(name)
-    details = SpeakerDetails(speaker.groups, metadata=speaker.metadata, consents=speaker.consents)
+    details = SpeakerDetails(
+        speaker.groups,
+        metadata=speaker.metadata,
+        expires_at=speaker.expires_at,
+        enabled=None if speaker.disabled_at is None or lacks_speech else False,
+        consents=speaker.consents,
+    )
     vid.speakers.add(name, details)
 
 
