@@ -19,7 +19,7 @@ from voiceid import VoiceID
 from voiceid.domain import JobState, ServiceLimits, SpeakerDetails
 from voiceid.server import jobs as service_jobs
 from voiceid.server.jobs import Jobs
-from voiceid.store.tables import jobs
+from voiceid.store.tables import api_keys, jobs
 
 
 def files(clips: Path, *names: str) -> list[tuple[str, tuple[str, bytes]]]:
@@ -351,6 +351,31 @@ def test_the_job_of_a_key_that_was_removed_is_not_worked_on(
     with served(gallery) as running, running.client(admin.text) as client:
         assert ended(client, job, "failed")["problem"]["code"] == "ApiKeyNotFound"
     assert len(gallery.samples.list("bob")) == 2
+
+
+@pytest.mark.parametrize("how", ["removed", "expired"])
+def test_a_job_goes_no_further_than_the_right_of_its_key(
+    gallery: VoiceID, clips: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    key, admin = gallery.keys.create("k", ["enroll"]), gallery.keys.create("a", ["admin"])
+
+    keep = service_jobs._Run.keep
+
+    def end_of_key(run: service_jobs._Run, partial: object) -> None:
+        if how == "removed":
+            gallery.keys.remove(key.key.id)
+        with gallery._session.store.write() as writer:
+            over = update(api_keys).where(api_keys.c.id == key.key.id)
+            writer.connection.execute(over.values(expires_at="2020-01-01T00:00:00+00:00"))
+        keep(run, partial)
+
+    monkeypatch.setattr(service_jobs._Run, "keep", end_of_key)
+    with served(gallery) as running, running.client(key.text) as client:
+        job = begun(client, "/v1/enrollments", files=files(clips, "alice/alice-3", "bob/bob-3"))
+        with running.client(admin.text) as other:
+            code = ended(other, job, "failed")["problem"]["code"]
+    assert code == {"removed": "ApiKeyNotFound", "expired": "AccessDenied"}[how]
+    assert [len(gallery.samples.list(name)) for name in ("alice", "bob")] == [3, 2]
 
 
 def test_a_removed_speaker_is_in_no_result_also_of_a_job_that_was_running(

@@ -13,7 +13,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, BinaryIO
 
@@ -164,7 +165,7 @@ class Jobs:
         return job
 
     def _work_on(self, job: Job) -> None:
-        self._current = run = _Run(job)
+        self._current = run = _Run(job, partial(self._require_key, job))
         ACTOR.set(job.key_id)
         beats = threading.Thread(target=self._renew, args=(run,), name="voiceid-lease", daemon=True)
         beats.start()
@@ -187,7 +188,7 @@ class Jobs:
         job = run.job
         try:
             _require_sane(job)
-            self._require_key(job)
+            run.require_right()
             answer = work(self._vid, job, self.uploads.of(job.id), run.tell, run.keep)
         except _Stopped:
             if self._ending.is_set():
@@ -209,10 +210,9 @@ class Jobs:
         return JobState.DONE, answer
 
     def _require_key(self, job: Job) -> None:
-        """Raise ApiKeyNotFound if the job's key was removed meanwhile."""
+        """Raise ApiKeyNotFound if the job's key was removed, AccessDenied if it has expired."""
         if job.key_id is not None:
-            with self.store.read() as reader:
-                reader.keys.get(job.key_id)
+            self._vid.keys.require(self._vid.keys.get(job.key_id))
 
     def _renew(self, run: _Run) -> None:
         while not run.over.wait(_BEAT_S):
@@ -233,8 +233,8 @@ class _Stopped(Exception):
 class _Run:
     """A running job: its progress, and whether it must stop."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, require_right: Callable[[], None]) -> None:
+        self.job, self.require_right = job, require_right
         self.stop, self.over = threading.Event(), threading.Event()
         self.progress: tuple[float | None, float | None] = (None, None)
         self.partial: Any = None
@@ -246,6 +246,7 @@ class _Run:
 
     def keep(self, partial: Any) -> None:
         self.partial = partial
+        self.require_right()  # before another person is enrolled
 
 
 def _failed(problem: Problem) -> tuple[JobState, Answer]:
