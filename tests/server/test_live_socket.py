@@ -452,14 +452,17 @@ def test_a_lock_ends_a_turn_before_its_end_whatever_the_voice_is(
         listener.feed(ami.samples(voice)[: 3 * RATE], RATE)
 
 
-def test_a_key_that_is_removed_is_heard_no_longer(service: Served, talk: bytes) -> None:
+@pytest.mark.parametrize(("kind", "after_s"), [("turn", 6), ("speech_started", 2)])
+def test_a_key_that_is_removed_is_heard_no_longer(
+    service: Served, talk: bytes, kind: str, after_s: int
+) -> None:
     service.vid.keys.create("another", ["read"])
     key = service.vid.keys.create("door", ["identify"])
     with listening(service, PCM, key=key.text) as client:
-        client.send(talk[: 2 * 6 * RATE])
-        until(client, "turn")
+        client.send(talk[: 2 * after_s * RATE])
+        until(client, kind)
         service.vid.keys.remove(key.key.id)
-        client.send(talk[2 * 6 * RATE :])
+        client.send(talk[2 * after_s * RATE :])
         [said], code = rest(client)
     assert (said["code"], code) == ("AccessDenied", 1008)
 

@@ -211,7 +211,7 @@ class _Conversation:
 
     def _tell(self, events: list[LiveEvent]) -> None:
         for event in events:
-            if event.kind is LiveEventKind.SPEECH_STARTED:
+            if event.kind is LiveEventKind.SPEECH_STARTED or event.decision is not None:
                 require_still_known(self._caller, self._parts.vid)
             text = json.dumps(shown_event(event, self._caller, self._claimed))
             from_thread.run(self._send, text)
