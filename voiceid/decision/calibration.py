@@ -40,6 +40,8 @@ LIKELY = 0.5
 needed: in tables, and to count the trials of a fit."""
 _LARGEST = 1e6
 """Far above every number of a real fit: LLRs, slopes, weights and quality measures."""
+_LEAST_SLOPE = 1e-9
+"""With a smaller one thresholds would not be finite."""
 TRIALS_PER_ERROR = 3.0
 """The rule of three: a rate takes three times as many trials as its inverse to be supported."""
 
@@ -133,9 +135,9 @@ class CalibratedPoint:
     @classmethod
     def of_dict(cls, facts: Mapping[str, Any]) -> CalibratedPoint:
         """Return the point of its fields; raises the errors of `Calibration.of_dict`."""
-        numbers = {name: float(facts[name]) for name in ("fmr", "llr", "fnmr")}
+        numbers = {name: _number(facts[name]) for name in ("fmr", "llr", "fnmr")}
         (low, high), (least, most) = facts["fmr_bounds"], facts["fnmr_bounds"]
-        bounds = (float(low), float(high)), (float(least), float(most))
+        bounds = (_number(low), _number(high)), (_number(least), _number(most))
         return cls(**numbers, fmr_bounds=bounds[0], fnmr_bounds=bounds[1])
 
 
@@ -162,6 +164,24 @@ class HeldOut:
     min_cllr: float
     act_dcf: Mapping[str, float]
     min_dcf: Mapping[str, float]
+
+    @classmethod
+    def of_dict(cls, facts: Mapping[str, Any]) -> HeldOut:
+        """Return the measures of their fields; raises the errors of `Calibration.of_dict`."""
+        act_dcf, min_dcf = (
+            {prior: _number(cost) for prior, cost in facts[name].items()}
+            for name in ("act_dcf", "min_dcf")
+        )
+        return cls(
+            speakers=int(facts["speakers"]),
+            genuine=int(facts["genuine"]),
+            impostor=int(facts["impostor"]),
+            eer=_number(facts["eer"]),
+            cllr=_number(facts["cllr"]),
+            min_cllr=_number(facts["min_cllr"]),
+            act_dcf=act_dcf,
+            min_dcf=min_dcf,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,24 +260,25 @@ class Calibration:
         """Return the calibration of `to_dict`; raises ValueError, KeyError or TypeError."""
         if facts.get("normalization") is not None:  # fitted on other scores than cosines
             raise ValueError("the calibration is of normalised scores")
-        numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
+        numbers = {key: _number(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
         telephone = tuple(float(share) for share in facts["telephone"])
         if len(telephone) != 2 or not 0.0 <= telephone[0] <= telephone[1] <= 1.0:  # noqa: PLR2004
             raise ValueError("telephone is not a range of shares within 0 to 1")
         calibration = cls(
             **numbers,
-            weights=tuple(Weight(**weight) for weight in facts["weights"]),
+            weights=tuple(
+                Weight(
+                    weight["feature"], *(_number(weight[key]) for key in ("weight", "low", "high"))
+                )
+                for weight in facts["weights"]
+            ),
             telephone=telephone,
             points=tuple(CalibratedPoint.of_dict(point) for point in facts["points"]),
             impostor_trials=int(facts["impostor_trials"]),
         )
         known = {name for names in FEATURES.values() for name in names}
-        parts = [number for w in calibration.weights for number in (w.weight, w.low, w.high)]
-        parts += [number for point in calibration.points for number in (point.llr, point.fmr)]
-        if not all(abs(number) <= _LARGEST for number in (*numbers.values(), *parts)):
-            raise ValueError("a number of the calibration is not finite, or too large")
-        if calibration.slope <= 0.0 or any(w.low > w.high for w in calibration.weights):
-            raise ValueError("the slope of the calibration is not positive, or a range is empty")
+        if calibration.slope < _LEAST_SLOPE or any(w.low > w.high for w in calibration.weights):
+            raise ValueError("the slope of the calibration is too small, or a range is empty")
         unknown = {weight.feature for weight in calibration.weights} - known
         if unknown or not calibration.points:
             raise ValueError("a quality measure is not known, or there is no point")
@@ -273,6 +294,14 @@ class Calibration:
             values = np.clip(conditions.feature(weight.feature), weight.low, weight.high)
             shift += weight.weight * values
         return shift
+
+
+def _number(value: Any) -> float:
+    """Return a number; raises ValueError for one that is not finite, or too large."""
+    number = float(value)
+    if not abs(number) <= _LARGEST:
+        raise ValueError("a number of the calibration is not finite, or too large")
+    return number
 
 
 def _ln(values: Floats, least: float) -> Floats:

@@ -240,7 +240,7 @@ def calibration(row: Any) -> StoredCalibration:
         target_fmr=None if row.target_fmr is None else Target(row.target_fmr).rate,
         in_use=row.used_since is not None,
         calibration=Calibration.of_dict(facts["calibration"]),
-        held_out=HeldOut(**facts["held_out"]),
+        held_out=HeldOut.of_dict(facts["held_out"]),
     )
 
 

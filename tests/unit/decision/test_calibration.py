@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from voiceid.decision.calibration import (
     CalibratedPoint,
     Calibration,
     Conditions,
+    HeldOut,
     Weight,
     trials_needed,
 )
@@ -138,6 +139,7 @@ def test_it_survives_json() -> None:
         ("slope", -1.0),
         ("slope", math.nan),
         ("slope", "x"),
+        ("slope", 1e-10),
         ("intercept", math.inf),
         ("intercept", 1e7),
         ("slope", 0.0),
@@ -146,6 +148,9 @@ def test_it_survives_json() -> None:
         ("weights", [{**FITTED.to_dict()["weights"][0], "low": -math.inf}]),
         ("points", []),
         ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": None}]),
+        ("points", [{**FITTED.to_dict()["points"][0], "fnmr": math.nan}]),
+        ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": [0.0, math.inf]}]),
+        ("points", [{**FITTED.to_dict()["points"][0], "fnmr_bounds": ["nan", 1.0]}]),
         ("points", FITTED.to_dict()["points"][::-1]),
         ("telephone", None),
         ("telephone", []),
@@ -165,6 +170,25 @@ def test_it_survives_json() -> None:
 def test_what_is_no_calibration_is_not_taken_for_one(key: str, value: object) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         Calibration.of_dict({**FITTED.to_dict(), key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("speakers", math.nan),
+        ("genuine", "many"),
+        ("eer", math.inf),
+        ("cllr", "low"),
+        ("act_dcf", {"0.01": -math.inf}),
+        ("min_dcf", [0.1]),
+    ],
+)
+def test_measures_that_are_no_numbers_are_not_shown(key: str, value: object) -> None:
+    held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+    facts = json.loads(json.dumps(asdict(held_out)))
+    assert HeldOut.of_dict(facts) == held_out
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        HeldOut.of_dict({**facts, key: value})
 
 
 def test_what_is_not_known_of_a_comparison_is_nan() -> None:
