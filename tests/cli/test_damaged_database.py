@@ -230,6 +230,33 @@ def test_a_text_that_is_not_utf_8_stops_one_speaker_who_can_be_erased(
     assert run("database", "check").out.startswith("ok  1 speaker")
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize(
+    "damage", ["telephone = 'x'", "telephone = x'ff'", "net_speech_s = 9e999", "n_samples = 9e999"]
+)
+def test_totals_that_are_no_numbers_are_found_and_their_speaker_can_be_erased(
+    damage: str,
+    sealed: bool,
+    database: Path,
+    home: Path,
+    run: Runner,
+    voices: dict[str, np.ndarray],
+) -> None:
+    if sealed:
+        assert run("keys", "gallery", "init").code == 0
+    of_one = " WHERE speaker_id = (SELECT min(id) FROM speakers)"
+    statement(f"UPDATE centroids SET {damage}{of_one}")(database)  # noqa: S608
+    checked = run("database", "check")
+    assert checked.code not in {0, 1}
+    assert "voiceid speakers purge --damaged" in checked.err
+    for command in (["doctor"], ["speakers", "list", "--json"], ["speakers", "inspect", "alice"]):
+        sensible(run(*command))
+    answers = asked(home, voices)
+    assert "stranger" not in answers or not answers["stranger"].accepted
+    assert run("speakers", "purge", "--damaged", "--yes").code == 0
+    assert run("database", "check").out.startswith("ok  1 speaker")
+
+
 @pytest.mark.parametrize("day", ["2999-01-01", "9999-12-31"])
 def test_a_last_use_that_is_to_come_counts_as_today_and_keeps_nobody_for_ever(
     day: str, database: Path, home: Path, run: Runner

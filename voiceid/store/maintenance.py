@@ -159,8 +159,10 @@ def _are_totals(totals: tuple[int, float] | None, samples: list[Sample]) -> bool
     """Whether a centroid states the right number of samples and telephone share."""
     if totals is None or not samples:
         return totals is None and not samples
-    share = telephone_share([sample.quality.telephone for sample in samples])
-    return totals[0] == len(samples) and math.isclose(totals[1], share, abs_tol=1e-6)
+    n_samples, share = totals
+    expected = telephone_share([sample.quality.telephone for sample in samples])
+    is_near = isinstance(share, float) and math.isclose(share, expected, abs_tol=1e-6)
+    return n_samples == len(samples) and is_near
 
 
 def _is_mean(

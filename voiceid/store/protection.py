@@ -382,7 +382,7 @@ class CentroidRows:
     def _centroid(self, row: Any) -> bytes:
         try:
             return self._of.key(row.speaker_id).open(row.vector, *_centroid_context(row))
-        except (SealBroken, TypeError, ValueError) as error:
+        except (SealBroken, TypeError, ValueError, OverflowError) as error:
             raise broken(f"the centroid of speaker {row.speaker_id}") from error
 
     def plain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:

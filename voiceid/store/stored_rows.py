@@ -152,7 +152,7 @@ def sample(row: Any) -> Sample:
         source_name=_text(row.source_name),
         quality=QualityReport.of_exact(json.loads(row.quality)),
         created_at=datetime.fromisoformat(row.created_at),
-        overrides=tuple(json.loads(row.overrides)),
+        overrides=tuple(map(_text, json.loads(row.overrides))),
         label=_text(row.label),
     )
 
@@ -163,6 +163,8 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
     groups = first.groups
     enrolled = [row for row in rows if row.space_id is not None]
     try:
+        if not all(_are_totals(row) for row in enrolled):
+            raise ValueError("the totals of a centroid are not numbers")
         return Speaker(
             id=first.id,
             name=_text(first.name),
@@ -204,8 +206,8 @@ def _metadata(stored: str) -> dict[str, str]:
 @_reads("speaker", "speaker_id", hint=_PURGE)
 def enrolled(row: Any) -> Enrolled:
     """Return the enrolment of a joined row: a damaged expiry must not read as none."""
-    if not (0.0 <= row.telephone <= 1.0 and 0.0 <= row.net_speech_s < math.inf):
-        raise ValueError("the telephone share is not 0 to 1, or the speech is not 0 or more")
+    if not (_are_totals(row) and 0.0 <= row.telephone <= 1.0):
+        raise ValueError("the telephone share is not 0 to 1, or the totals are not numbers")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
         float(row.telephone),
@@ -215,6 +217,11 @@ def enrolled(row: Any) -> Enrolled:
         _moment(row.disabled_at),
         consents(row.consents),
     )
+
+
+def _are_totals(row: Any) -> bool:
+    """Whether a row with a centroid states a number of samples and seconds of speech."""
+    return isinstance(row.n_samples, int) and 0.0 <= row.net_speech_s < math.inf
 
 
 def voices(rows: Sequence[Any], vectors: Float32Array) -> dict[int, EnrolledVoice]:
