@@ -33,6 +33,26 @@ def shell(command: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
+def test_a_link_of_another_user_is_not_followed_to_what_it_names(home: Path, run: Runner) -> None:
+    target, link = home / "target", home / "alice.html"
+    target.write_text("kept")
+    link.symlink_to(target)
+    assert run("privacy", "report", "alice", "--to", str(link)).code == 0
+    assert (link.is_symlink(), "alice" in target.read_text()) == (True, True)
+    link.unlink()
+    link.symlink_to(link)
+    assert run("privacy", "report", "alice", "--to", str(link)).code == 0, "a loop names nothing"
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a link for another user")
+    link.unlink()
+    link.symlink_to(target)
+    os.lchown(link, 65_534, 65_534)
+    target.write_text("kept")
+    refused = run("privacy", "report", "alice", "--to", str(link))
+    assert (refused.code, target.read_text()) == (58, "kept")
+    assert "a link of another user" in refused.err
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--json", "config", "show"]])
 def test_a_reader_that_goes_away_is_met_quietly(words: list[str], home: Path) -> None:
     read_end, write_end = os.pipe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,16 +26,25 @@ def agreed_format(console: Console, form: str | None) -> str:
 def save(path: Path, data: bytes) -> None:
     """Write a private file (0600), whole; or write into an existing pipe or device."""
     try:
+        _require_own_link(path)
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
-        with whole_file(path.resolve()) as file:
+        with whole_file(Path(os.path.realpath(path))) as file:  # a link stays, and a loop goes
             file.write(data)
     except OSError as error:
         raise FileNotWritten(
             f"{path} cannot be written: {error.strerror}",
             hint="Choose a file in an existing folder that you may write to.",
         ) from error
+
+
+def _require_own_link(path: Path) -> None:
+    """Raise PermissionError for a link that another user made, as in /tmp: Linux follows none."""
+    if os.name == "posix" and path.is_symlink():
+        owners = {os.geteuid(), path.parent.stat().st_uid}
+        if path.lstat().st_uid not in owners:
+            raise PermissionError(errno.EACCES, "it is a link of another user")
 
 
 def make_folder(folder: Path) -> None:

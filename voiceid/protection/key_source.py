@@ -102,7 +102,7 @@ class KeySource:
         path = Path(self.place)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = path.resolve()  # a link stays a link
+            path = Path(os.path.realpath(path))  # a link stays a link
             with alone_in(path.parent):  # two galleries may have their keys in one file
                 for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
                     unfinished.unlink()  # left by a killed process, with keys in it
