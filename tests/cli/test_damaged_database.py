@@ -257,6 +257,15 @@ def test_totals_that_are_no_numbers_are_found_and_their_speaker_can_be_erased(
     assert run("database", "check").out.startswith("ok  1 speaker")
 
 
+def test_a_time_without_an_offset_is_damage(database: Path, home: Path, run: Runner) -> None:
+    (home / "config.yaml").write_text("privacy: {retention: {unused_days: 20}}")
+    for table in ("speakers", "samples"):
+        statement(f"UPDATE {table} SET created_at = '2026-01-01T00:00:00'")(database)  # noqa: S608
+        for command in (["privacy", "run", "--dry-run"], ["privacy", "report", "alice", "--json"]):
+            sensible(run(*command))
+        statement(f"UPDATE {table} SET created_at = '2026-01-01T00:00:00+00:00'")(database)  # noqa: S608
+
+
 @pytest.mark.parametrize("day", ["2999-01-01", "9999-12-31"])
 def test_a_last_use_that_is_to_come_counts_as_today_and_keeps_nobody_for_ever(
     day: str, database: Path, home: Path, run: Runner

@@ -151,7 +151,7 @@ def sample(row: Any) -> Sample:
         pcm_sha256=_text(row.pcm_sha256),
         source_name=_text(row.source_name),
         quality=QualityReport.of_exact(json.loads(row.quality)),
-        created_at=datetime.fromisoformat(row.created_at),
+        created_at=_time(row.created_at),
         overrides=tuple(map(_text, json.loads(row.overrides))),
         label=_text(row.label),
     )
@@ -168,8 +168,8 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
         return Speaker(
             id=first.id,
             name=_text(first.name),
-            created_at=datetime.fromisoformat(first.created_at),
-            updated_at=datetime.fromisoformat(first.updated_at),
+            created_at=_time(first.created_at),
+            updated_at=_time(first.updated_at),
             n_samples=sum(row.n_samples for row in enrolled),
             net_speech_s=sum(row.net_speech_s for row in enrolled),
             spaces=tuple(_text(row.space_id) for row in enrolled),
@@ -242,7 +242,7 @@ def calibration(row: Any) -> StoredCalibration:
     return StoredCalibration(
         id=row.id,
         space_id=row.space_id,
-        created_at=datetime.fromisoformat(row.created_at),
+        created_at=_time(row.created_at),
         source=_text(row.source),
         target_fmr=None if row.target_fmr is None else Target(row.target_fmr).rate,
         in_use=row.used_since is not None,
@@ -258,7 +258,7 @@ def adaptation(row: Any) -> StoredAdaptation:
         id=row.id,
         space_id=row.space_id,
         adapted_id=row.adapted_id,
-        created_at=datetime.fromisoformat(row.created_at),
+        created_at=_time(row.created_at),
         source=_text(row.source),
         in_use=row.used_since is not None,
         transform=Transform.from_bytes(row.transform),
@@ -274,7 +274,7 @@ def model_change(row: Any) -> ModelSwitch:
         from_space=row.from_space,
         to_space=row.to_space,
         after_sample=int(row.after_sample),
-        started_at=datetime.fromisoformat(row.started_at),
+        started_at=_time(row.started_at),
         switched_at=_moment(row.switched_at),
     )
 
@@ -282,15 +282,18 @@ def model_change(row: Any) -> ModelSwitch:
 def moment_of(stored: str) -> datetime:
     """Return a stored time."""
     try:
-        return datetime.fromisoformat(stored)
+        return _time(stored)
     except _DAMAGE as error:
         raise damaged_row(f"a time, {stored!r},") from error
 
 
 def _moment(stored: str | None) -> datetime | None:
     """Return a time with its offset, or None."""
-    if stored is None:
-        return None
+    return None if stored is None else _time(stored)
+
+
+def _time(stored: str) -> datetime:
+    """Return a time with its offset: one without cannot be compared with now."""
     moment = datetime.fromisoformat(stored)
     if moment.tzinfo is None:
         raise ValueError(f"{stored} has no offset")
