@@ -175,5 +175,5 @@ def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
 def _without_words(decision: Decision, error: ChangeRefused) -> Decision:
     """Return the rejection of a recognized speaker who has no words for a code."""
     reason = Reason.CHALLENGE_FAILED
-    detail = f"{error.message}: `voiceid challenges enroll NAME AUDIO...` enrols words"
+    detail = f"{error.message}: `voiceid enroll NAME --digits` enrols words"
     return replace(decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=detail)

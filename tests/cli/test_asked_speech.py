@@ -27,7 +27,7 @@ def test_words_and_a_code_are_shown_and_recorded(
     too_few = np.concatenate([said(words[:3], 0)[0], quiet])
     rounds = [np.concatenate([take, quiet, take]) for take, _ in takes[:ROUNDS]]
     with http_server([too_few, *rounds], "wav", "pcm_s16le") as address:
-        asked = ["challenges", "enroll", "alice", "--words", " ".join(WORDS)]
+        asked = ["enroll", "alice", "--words", " ".join(WORDS)]
         taught = run(*asked, "--rounds", ROUNDS, "--mic", address)
     assert taught.out == "enrolled  8 words of alice, 3 times each\n", taught.err
     lines = taught.err.splitlines()
@@ -60,6 +60,27 @@ def test_words_and_a_code_are_shown_and_recorded(
     assert (event["decision"]["outcome"], event["decision"]["task"]) == ("accepted", "verify")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--mic"],
+        ["--rounds", 4],
+        ["--digits", "--words", "a b c d"],
+        ["--digits", "--replace"],
+        ["--digits", "--dry-run"],
+        ["--digits", "--solo-part"],
+        ["--words", "a b c d", "--mic"],
+        ["--words", "a b c d", "--rounds", 4],
+        ["--words", "a b c d", "--from-dir", "."],
+        ["--words", "a b c d", "--force"],
+        ["--words", "a b c d", "--consent", "2026"],
+        ["--words", "a b c d", "--label", "desk"],
+    ],
+)
+def test_options_that_say_nothing_of_rounds_are_refused(run, home, options: list[str]) -> None:
+    assert run("enroll", "alice", "a.wav", *options).code == 2
+
+
 @pytest.mark.parametrize("options", [["--verify", "alice"], ["--attempts", "door"]])
 def test_a_code_is_asked_of_who_is_recognized(run, home, options: list[str]) -> None:
     also = ["--challenge"] if "--verify" in options else []
@@ -72,7 +93,7 @@ def test_it_is_said_what_is_to_be_heard_once(run, home, words: list[str]) -> Non
     assert run("verify", "alice", *words).code == 2
 
 
-@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
+@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["enroll", "--digits"]])
 def test_a_recording_in_the_place_of_the_name_is_said(run, home, ami, command: list[str]) -> None:
     ami.cut("bob-1", home / "bob.wav")
     wrong = run(*command, "bob.wav", "bob")
@@ -88,7 +109,7 @@ def test_recordings_without_a_name_enrol_no_speaker(run, home, ami) -> None:
     assert "NAME comes first, then AUDIO; bob1.wav is a file." in wrong.err
 
 
-@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
+@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["enroll", "--digits"]])
 def test_a_name_of_several_words_without_quotes_is_hinted_at(run, home, command: list[str]) -> None:
     hint = 'warning: there is no file Maria; quote a name of several words: "Ana Maria Luz"'
     assert hint in run(*command, "Ana", "Maria", "Luz", "a.wav").err
@@ -110,8 +131,7 @@ def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["verify", "bob", "--challenge"], ["verify", "bob"], ["challenges", "enroll", "bob"]],
+    "command", [["verify", "bob", "--challenge"], ["verify", "bob"], ["enroll", "bob", "--digits"]]
 )
 def test_a_person_is_not_asked_to_speak_where_there_is_no_microphone(
     run, home, command: list[str]
@@ -123,5 +143,7 @@ def test_a_person_is_not_asked_to_speak_where_there_is_no_microphone(
 
 
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:
-    asked = run("verify", "zoe", "--mic", "http://127.0.0.1:9/")
-    assert (asked.code, "Speak now" in asked.err) == (41, False)
+    for asked in (["verify", "zoe"], ["enroll", "zoe", "--digits"]):
+        refused = run(*asked, "--mic", "http://127.0.0.1:9/")
+        assert refused.code == 41
+        assert refused.err.startswith("error: no speaker called 'zoe' is enrolled")

@@ -11,29 +11,18 @@ from pathlib import Path
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.options import together
 
 _WORD = re.compile(r"\w[\w'-]*")
 
-audio_or_mic = together(
-    click.argument("audio", metavar="[AUDIO...]", nargs=-1),
-    click.option(
-        "--mic",
-        "source",
-        is_flag=False,
-        flag_value="mic",
-        metavar="[SOURCE]",
-        help="Record now, from the microphone or from a SOURCE as for `listen`.",
-    ),
+mic_option = click.option(
+    "--mic",
+    "source",
+    is_flag=False,
+    flag_value="mic",
+    metavar="[SOURCE]",
+    help="Record now, from the microphone or from a SOURCE as for `listen`.",
 )
-"""Clips, or a source to record from."""
-
-
-def require_one(name: str, audio: Sequence[str], source: str | None, console: Console) -> None:
-    """Raise click.UsageError unless either recordings or a source are given."""
-    if (source is None) == (not audio):
-        raise click.UsageError("Give NAME and AUDIO, or NAME and --mic to record now.")
-    require_order(name, audio, console)
+"""A source to record from: ``source``."""
 
 
 def require_order(

@@ -25,6 +25,7 @@ from voiceid.cli.options import (
     gathered,
     leaf,
 )
+from voiceid.cli.word_rounds import WordRounds, teach, word_rounds_options
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def _part(
     examples=[
         "voiceid enroll alice a1.wav a2.wav a3.mp3",
         "voiceid enroll alice a1.wav a2.wav --consent 2026-03 --purpose door --until 2027-12-31",
+        "voiceid enroll alice --digits",
+        'voiceid enroll jana r*.wav --words "nula jedna dva tři čtyři pět šest sedm"',
     ],
     audio=True,
 )
@@ -103,6 +106,7 @@ def _part(
         " diarize`.",
     ),
 )
+@word_rounds_options
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
 @consent_options
@@ -123,6 +127,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from_dir: Path | None,
     manifest: Path | None,
     part: Part | None,
+    word_rounds: WordRounds | None,
     label: str | None,
     details: SpeakerDetails,
     consents: tuple[Consent, ...],
@@ -142,6 +147,12 @@ def command(  # noqa: PLR0913 - one parameter an option
     out; a refused person does not stop the others, but the exit code is 44.  Clips that are
     enrolled already are skipped, so an interrupted run can be repeated; with --keep-audio their
     recordings are kept from then on.
+
+    With --digits or --words each AUDIO is a round: all words in order, with a short pause after
+    each.  Give three to ten; five are better than three.  They teach how NAME, who is enrolled,
+    says the words of codes (`voiceid challenges`).  A round that does not fit the others is
+    refused, and then nothing is changed.  Without AUDIO each round is asked for in turn, and again
+    if it has too few pauses.
     """
     details = replace(details, consents=consents)
     if manifest is not None and (label or not details.changes_nothing):
@@ -150,7 +161,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
     if isinstance(part, str) and part != "solo" and STDIN in audio:
         raise click.UsageError("--voice reads the recording twice; use a file, not standard input.")
-    if from_dir is not None or manifest is not None:
+    if word_rounds is not None:
+        others = (min_speech, from_dir, manifest, part, label, kept, force or None, dry_run or None)
+        if mode == "replace" or not details.changes_nothing or any(o is not None for o in others):
+            raise click.UsageError(
+                "--digits and --words teach the words of an enrolled speaker: of the other options"
+                " only --mic and --rounds go with them."
+            )
+        if audio and word_rounds.is_recorded:
+            raise click.UsageError("Give the rounds as AUDIO, or --mic and --rounds to record now.")
+    elif from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
         if part is not None:
             raise click.UsageError(
@@ -160,11 +180,14 @@ def command(  # noqa: PLR0913 - one parameter an option
             people = _people(console, from_dir, manifest, label or "", details)
             tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
         return
-    if name is None or not audio:
+    if name is None or not (audio or word_rounds):
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     require_order(name, audio, console, may_be_new=True)
     sources = clips(audio, console)
     with open_voiceid(console, **settings) as vid:
+        if word_rounds is not None:
+            teach(vid, name, sources, word_rounds, console)
+            return
         report = vid.enroll(
             name,
             sources,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from voiceid.cli.asked_speech import audio_or_mic, require_one
+from voiceid.cli.asked_speech import mic_option, require_order
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
@@ -41,7 +41,8 @@ if TYPE_CHECKING:  # they load numpy
     audio=True,
 )
 @name_argument
-@audio_or_mic
+@click.argument("audio", metavar="[AUDIO...]", nargs=-1)
+@mic_option
 @target_fmr_option
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings apply.")
@@ -85,7 +86,9 @@ def command(
             f"--challenge used {challenge} as the ID of the code, so AUDIO is missing:"
             " also give AUDIO or --mic."
         )
-    require_one(name, audio, source, console)
+    if (source is None) == (not audio):
+        raise click.UsageError("Give NAME and AUDIO, or NAME and --mic to record now.")
+    require_order(name, audio, console)
     names = clips(audio, console)
     if source is None and challenge == "":
         raise click.UsageError(

@@ -177,7 +177,7 @@ class Challenges(OfSession):
 def _untaught(name: str) -> ChangeRefused:
     return ChangeRefused(
         f"no words of {name} are enrolled, so no code can be made",
-        hint="Record some rounds: `voiceid challenges enroll NAME AUDIO...`.",
+        hint="Record some rounds: `voiceid enroll NAME --digits`.",
     )
 
 
