@@ -88,7 +88,7 @@ def examined(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
     except Exhausted as error:
         raise CheckpointInvalid(
             f"{file.name} cannot be added: for 3 s of audio, {error}",
-            hint="It is not a speaker encoder, or its export went wrong.",
+            hint="It is another kind of network, or its export went wrong.",
         ) from error
     return cast("ModelCard", card)
 
@@ -100,7 +100,9 @@ def cards(name: str, file: Path, data: bytes, said: Addition) -> Iterator[ModelC
     except ModelRuntimeError as error:
         if any(text in error.message for text in _NO_MEMORY):
             raise MemoryError from error
-        raise
+        raise CheckpointInvalid(
+            f"{file.name} cannot be added: {error.message}", hint="Export the network again."
+        ) from error
 
 
 def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:

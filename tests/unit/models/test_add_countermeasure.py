@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from exports import band_detector, band_score, pooled
 from networks import CARDS
@@ -78,6 +79,18 @@ def test_what_gives_no_score_is_not_added(
     with pytest.raises(CheckpointInvalid, match=words):
         added(store, tmp_path, data, said)
     assert "band" not in store.cards
+
+
+def test_a_network_that_the_engine_refuses_is_not_one_to_pull_again(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    model = onnx.load_model_from_string(band_detector())
+    model.graph.node[-1].output[0] = "counts"  # an integer under the name of a float
+    cast = onnx.helper.make_node("Cast", ["counts"], ["score"], to=onnx.TensorProto.INT64)
+    model.graph.node.append(cast)
+    with pytest.raises(CheckpointInvalid, match=r"^band\.onnx cannot be added: ") as caught:
+        added(store, tmp_path, model.SerializeToString())
+    assert "pull" not in (caught.value.hint or "")
 
 
 def test_its_threshold_is_kept_on_its_card_and_one_that_cannot_be_meant_is_refused(
