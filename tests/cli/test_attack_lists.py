@@ -127,3 +127,8 @@ def test_a_detector_is_added_calibrated_and_judged_in_tandem_with_the_voice(
     assert "countermeasure band" in page
     refused = run("verify", "alice", "telephone-alice-3.wav", "--json").json
     assert (refused["outcome"], refused["reason"]) == ("rejected", "presentation_attack")
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-0.1"])
+def test_a_gate_is_a_number_that_a_cost_can_exceed(home: Path, run: Runner, limit: str) -> None:
+    assert run(*EVALUATE, "--max-t-dcf", limit).code == 2

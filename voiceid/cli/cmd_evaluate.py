@@ -12,7 +12,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.labelled import Asked, input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import FOLDER, RATE_LIMIT, READABLE_FILE, leaf
+from voiceid.cli.options import FOLDER, RATE_LIMIT, READABLE_FILE, Real, leaf
 from voiceid.cli.text import fields
 from voiceid.errors import GateMissed
 
@@ -57,11 +57,11 @@ if TYPE_CHECKING:
 @click.option(
     "--max-iapar",
     type=RATE_LIMIT,
-    help="Exit with 59 if more attacks of any species are accepted by the voice alone.",
+    help="Exit with 59 if more attacks of any species are accepted, by the countermeasure too.",
 )
 @click.option(
     "--max-t-dcf",
-    type=click.FloatRange(min=0.0),
+    type=Real(0.0),
     metavar="COST",
     help="Exit with 59 above this normalized tandem cost, or if it cannot be measured.",
 )
