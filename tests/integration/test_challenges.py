@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_voices import files_holding
-from spoken_words import ROUNDS, SPEEDS, WORDS, pieces, said
+from spoken_words import RATE_HZ, ROUNDS, SPEEDS, WORDS, pieces, said
 from sqlalchemy import select, update
 
 from voiceid import Decision, Reason, SpeakerDetails, VoiceID
@@ -189,6 +189,9 @@ def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
     twice = [said(words, take) for take in (0, 1, 1)]
     with pytest.raises(ChangeRefused, match=r"^round 3 is the same recording as an earlier round"):
         vid.challenges.enroll("alice", twice, words=WORDS)
+    long = (np.resize(ami.samples("alice-3"), 61 * RATE_HZ), RATE_HZ)
+    with pytest.raises(AudioError, match=r"^round 3 lasts \d+\.\d s; the limit is 60 s"):
+        vid.challenges.enroll("alice", [*twice[:2], long], words=WORDS)
     with pytest.raises(ConfigError, match="2 rounds were given"):
         vid.challenges.enroll("alice", twice[:2], words=WORDS)
     with pytest.raises(ConfigError, match="codes cannot be made of these words: "):

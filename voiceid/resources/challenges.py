@@ -209,5 +209,5 @@ def _taught(
             raise ChangeRefused(f"{names[-1]} is the same recording as an earlier round")
         digests.add(clips[0].pcm_sha256)
         rate_hz = clips[0].quality.sample_rate_hz or 0
-        heard.append(word_features(tape.samples(rate_hz)))
+        heard.append(word_features(tape.samples(rate_hz, names[-1])))
     return vocabulary_of(words, heard, names)

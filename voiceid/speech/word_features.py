@@ -123,7 +123,7 @@ class WordTape:
         """Forget the samples."""
         self._kept, self._n = [], 0
 
-    def samples(self, rate_hz: int) -> Float32Array:
+    def samples(self, rate_hz: int, name: str = "a recording of words") -> Float32Array:
         """Return the samples, recorded at a rate, as (n,) float32 at 16 kHz.
 
         Raises `AudioInvalid`: it is too long, or too short, for words.
@@ -131,7 +131,7 @@ class WordTape:
         length_s = self._n / rate_hz
         if not MIN_SAMPLES / RATE_HZ < length_s <= LONGEST_S:
             raise AudioInvalid(
-                f"a recording of words lasts {length_s:.1f} s; the limit is {LONGEST_S:g} s",
+                f"{name} lasts {length_s:.1f} s; the limit is {LONGEST_S:g} s",
                 hint="Record the words alone, with short pauses between them.",
             )
         return resampled(np.concatenate(self._kept), rate_hz, RATE_HZ)
