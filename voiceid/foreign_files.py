@@ -152,7 +152,7 @@ def require_closed(status: os.stat_result) -> None:
     """
     connections = [reference() for reference in tuple(OPEN_DATABASES)]
     if any(conn and (status.st_dev, status.st_ino) in conn.files for conn in connections):
-        raise Unfit("it is the database that is in use, and not a file to read: name another file")
+        raise Unfit("it is the database that is in use: name another file")
 
 
 def _require_file(mode: int) -> None:

@@ -310,6 +310,11 @@ def test_embed_writes_a_file(clips: Path, run: Runner) -> None:
     assert run("embed", "door.wav", "-o", "/dev/null").code == 0
     assert Path("/dev/null").is_char_device()
     assert run("embed", "door.wav", "-o", "no/such/folder/x").code == 58
+    gallery = Path("data/voiceid.sqlite3")
+    for command in (["embed"], ["diarize", "--no-names"]):
+        refused = run(*command, "door.wav", "-o", str(gallery))
+        assert (refused.code, ": name another file" in refused.err) == (58, True)
+        assert gallery.read_bytes().startswith(b"SQLite format 3")
 
 
 def test_embed_of_silence_is_an_error_and_writes_nothing(clips: Path, run: Runner) -> None:

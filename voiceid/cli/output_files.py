@@ -11,7 +11,10 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.errors import FileNotWritten
+from voiceid.foreign_files import Unfit, opened
 from voiceid.whole_files import whole_file
+
+_DATABASE = b"SQLite format 3"
 
 
 def agreed_format(console: Console, form: str | None) -> str:
@@ -30,11 +33,15 @@ def save(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
+        if path.exists():
+            with opened(path) as before:
+                if before.read(len(_DATABASE)) == _DATABASE:
+                    raise Unfit("it is a database: name another file")  # noqa: TRY301 - as `opened`
         with whole_file(Path(os.path.realpath(path))) as file:  # a link stays, and a loop goes
             file.write(data)
-    except OSError as error:
+    except (OSError, Unfit) as error:
         raise FileNotWritten(
-            f"{path} cannot be written: {error.strerror}",
+            f"{path} cannot be written: {getattr(error, 'strerror', error)}",
             hint="Choose a file in an existing folder that you may write to.",
         ) from error
 
