@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from voiceid.errors import (
     SpeakerDetailInvalid,
     StoreError,
 )
+from voiceid.resources.signing_secret import signing_secret
 from voiceid.store.tables import api_keys
 
 
@@ -170,6 +172,12 @@ def test_who_has_a_copy_of_the_database_can_sign_no_session(vid: VoiceID, tmp_pa
     secret.write_bytes(b"")
     with pytest.raises(ConfigError, match="is damaged"):
         vid.keys.check_session(text, "10.0.0.1")
+
+
+def test_who_signs_first_at_the_same_time_signs_by_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(signing_secret, [tmp_path / "data"] * 8))) == 1
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["console.secret"]
 
 
 def test_only_so_many_requests_a_minute_are_allowed_also_by_another_process(

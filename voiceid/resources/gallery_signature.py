@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-from pathlib import Path
 
 from voiceid.errors import GalleryKeyMissing, SignatureInvalid, StoreError
 from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vault, is_public_key
@@ -34,7 +31,7 @@ class GallerySignature(OfSession):
         if vault is not None:
             return SigningKey(vault.signing_key)
         if not self._kept.is_there():
-            _make(Path(self._kept.place))
+            self._kept.change(lambda keys: keys or [Key.new()])
         return SigningKey(self._kept.read()[0])
 
     def key_of_file(self) -> SigningKey | None:
@@ -81,17 +78,3 @@ class GallerySignature(OfSession):
     @property
     def _kept(self) -> KeySource:
         return KeySource("file", str(self._session.config.data / KEY_NAME))
-
-
-def _make(path: Path) -> None:
-    """Write a new key, whole, unless another process was first."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        KeySource("file", str(new)).change(lambda _: [Key.new()])
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    except OSError:  # a file system without links
-        new.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)

@@ -5,13 +5,11 @@ It is not in the database, so a copy of the database does not allow to sign sess
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
 from voiceid.errors import ConfigError
+from voiceid.whole_files import alone_in, whole_file
 
 _NAME = "console.secret"
 _BYTES = 32
@@ -25,7 +23,11 @@ def signing_secret(folder: Path) -> bytes:
     path = folder / _NAME
     try:
         if not path.exists():
-            _make(path)
+            folder.mkdir(parents=True, exist_ok=True)
+            with alone_in(folder):
+                if not path.exists():
+                    with whole_file(path) as file:
+                        file.write(secrets.token_bytes(_BYTES))
         secret = path.read_bytes()
     except OSError as error:
         raise ConfigError(
@@ -38,18 +40,3 @@ def signing_secret(folder: Path) -> bytes:
             hint="Remove it: a new one is created, and all users must sign in again.",
         )
     return secret
-
-
-def _make(path: Path) -> None:
-    """Write a private file (0600), whole, unless another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, unfinished = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(secrets.token_bytes(_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(unfinished, path)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)
