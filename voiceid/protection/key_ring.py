@@ -23,7 +23,7 @@ class KeyRing:
     def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
         self.source, self.is_required = source, is_required
         self._vaults: dict[tuple[object, ...], Vault] = {}
-        self._failed: tuple[GalleryKeyMissing, KeySource, float] | None = None
+        self._failed: dict[KeySource, tuple[GalleryKeyMissing | None, float]] = {}
 
     @property
     def has_key(self) -> bool:
@@ -55,12 +55,11 @@ class KeyRing:
 
     def _read(self, source: KeySource) -> list[Key]:
         started = time.monotonic()
-        if self._failed is not None:
-            error, failed, until = self._failed
-            if failed == source and started < until:
-                raise error.with_traceback(None)
+        failure, until = self._failed.get(source, (None, 0.0))
+        if failure is not None and started < until:
+            raise failure.with_traceback(None)
         try:
             return source.read()
         except GalleryKeyMissing as error:
-            self._failed = error, source, 2 * time.monotonic() - started
+            self._failed = {source: (error, 2 * time.monotonic() - started)}
             raise

@@ -99,8 +99,7 @@ async def enrolled(
             reached_speaker(parts.vid, name, caller)
         else:
             require_reached(parts.vid, name, caller.groups)
-        details = SpeakerDetails(groups=caller.groups)
-        return parts.vid.enroll(name, clip, details=details, mode=mode)
+        return parts.vid.enroll(name, clip, details=SpeakerDetails(caller.groups), mode=mode)
 
     try:
         return await parts.places.run(request, enroll)

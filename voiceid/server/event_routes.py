@@ -15,7 +15,7 @@ from starlette.requests import Request
 from voiceid.client import VoiceID
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
-from voiceid.server.callers import Caller, Reading, require_still_known
+from voiceid.server.callers import Caller, Reading, reached_speaker, require_still_known
 from voiceid.server.decision_feeds import DecisionFeed
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import outline
@@ -79,10 +79,10 @@ def _facts(vid: VoiceID, decision: Decision, caller: Caller) -> dict[str, Any] |
     """
     if not caller.groups or decision.group in caller.groups:
         return decision.to_dict()
+    if decision.speaker is None:
+        return None
     try:
-        speaker = None if decision.speaker is None else vid.speakers.get(decision.speaker.name)
-    except VoiceIDError:  # removed, or renamed, meanwhile
-        speaker = None
-    if speaker is None or not caller.reaches(speaker):
+        speaker = reached_speaker(vid, decision.speaker.name, caller)
+    except VoiceIDError:  # of other groups; or removed, or renamed, meanwhile
         return None
     return outline(decision, speaker.name)

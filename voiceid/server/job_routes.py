@@ -74,9 +74,8 @@ class EvaluateOptions(Options):
     )
     source: str = Field("uploads", description="A name for the recordings.")
 
-    def asked(self, caller: Caller) -> dict[str, Any]:
+    def asked(self, _: Caller) -> dict[str, Any]:
         """Return the request of the job."""
-        del caller
         return self.model_dump()
 
 

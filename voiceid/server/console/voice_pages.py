@@ -21,9 +21,10 @@ from voiceid.server.shown import shown, shown_report
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-class EnrollFields(Fields, ConsentFields):
+class EnrollFields(ConsentFields):
     """The fields of an enrolment."""
 
+    token: str = ""
     name: str
     label: str = ""
     groups: Annotated[tuple[str, ...], Listed] = ()
