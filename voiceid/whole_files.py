@@ -42,7 +42,7 @@ def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[No
     except ImportError:
         yield
         return
-    flags = os.O_RDONLY if name == "." else os.O_RDWR | os.O_CREAT
+    flags = os.O_DIRECTORY if name == "." else os.O_RDWR | os.O_CREAT  # a pipe: no waiting
     number = os.open(folder / name, flags, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voiceid.whole_files import whole_file
+from voiceid.whole_files import alone_in, whole_file
 
 
 def test_the_file_is_there_at_the_end_and_not_before(tmp_path: Path) -> None:
@@ -48,4 +48,11 @@ def test_what_a_killed_process_of_that_number_left_does_not_disturb(tmp_path: Pa
 
 def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "none" / "x"):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_place_of_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "index")
+    with pytest.raises(NotADirectoryError), alone_in(tmp_path / "index"):
         pass
