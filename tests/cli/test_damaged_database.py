@@ -257,6 +257,19 @@ def test_totals_that_are_no_numbers_are_found_and_their_speaker_can_be_erased(
     assert run("database", "check").out.startswith("ok  1 speaker")
 
 
+@pytest.mark.parametrize(
+    "damage", ["dim = 'x'", "dim = 9e999", "dim = -1", "facts = 'x'", "facts = '7'"]
+)
+def test_a_damaged_embedding_space_is_said(
+    damage: str, database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
+) -> None:
+    statement(f"UPDATE embedding_spaces SET {damage}")(database)  # noqa: S608
+    for command in (["doctor"], ["database", "check"], ["speakers", "inspect", "alice"]):
+        sensible(run(*command))
+    answers = asked(home, voices)
+    assert "stranger" not in answers or not answers["stranger"].accepted
+
+
 def test_a_time_without_an_offset_is_damage(database: Path, home: Path, run: Runner) -> None:
     (home / "config.yaml").write_text("privacy: {retention: {unused_days: 20}}")
     for table in ("speakers", "samples"):

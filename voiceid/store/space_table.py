@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from voiceid.domain import EmbeddingSpace, joined, space_in_use
 from voiceid.errors import SpaceMismatch
+from voiceid.store import stored_rows
 from voiceid.store.tables import embedding_spaces, model_changes
 
 _PAIRS = select(model_changes.c.from_space, model_changes.c.to_space).order_by(model_changes.c.id)
@@ -33,10 +34,12 @@ class Spaces:
         self._switches: list[tuple[str, str]] = []
 
     def dims(self) -> dict[str, int]:
-        """Return the dimension of each known embedding space, by id."""
+        """Return the dimension of each known embedding space, by id; raises StoreError."""
         if self._dims is None:  # read once a transaction, with the switches
             rows = self._connection.execute(_SPACES).all()
             self._switches = [(row.id, row.to_space) for row in rows if row.to_space is not None]
+            if not all(isinstance(row.dim, int) and row.dim > 0 for row in rows):
+                raise stored_rows.damaged_row("the dimension of an embedding space")
             self._dims = {row.id: row.dim for row in rows}
         return self._dims
 
@@ -57,7 +60,7 @@ class Spaces:
     def model_of(self, space_id: str) -> str:
         """Return the name of the model of a space."""
         facts = select(embedding_spaces.c.facts).where(embedding_spaces.c.id == space_id)
-        return str(json.loads(self._connection.execute(facts).scalar_one())["model"])
+        return _space_of(self._connection.execute(facts).scalar_one()).model
 
     def of_encoder(self, space: EmbeddingSpace) -> list[str]:
         """Return the other spaces of the same encoder, raw or compensated, oldest first.
@@ -65,11 +68,9 @@ class Spaces:
         Only spaces that no other space has replaced; an adapted space holds no samples.
         """
         query = select(embedding_spaces.c.id, embedding_spaces.c.facts)
-        names = {field.name for field in fields(EmbeddingSpace)}
         ids = []
         for row in self._connection.execute(query):
-            facts = {key: fact for key, fact in json.loads(row.facts).items() if key in names}
-            same = EmbeddingSpace(**facts).raw.id == space.raw.id
+            same = _space_of(row.facts).raw.id == space.raw.id
             if same and row.id != space.id and self.current(row.id) == row.id:
                 ids.append(row.id)
         return ids
@@ -89,3 +90,13 @@ class Spaces:
     def switched(self) -> None:
         """Note, in a change, that a space replaced another."""
         self._dims = None
+
+
+def _space_of(stored: str) -> EmbeddingSpace:
+    """Return the space of stored facts, of which some may be an older version's."""
+    names = {field.name for field in fields(EmbeddingSpace)}
+    try:
+        facts = {key: fact for key, fact in json.loads(stored).items() if key in names}
+        return EmbeddingSpace(**facts)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise stored_rows.damaged_row("an embedding space") from error
