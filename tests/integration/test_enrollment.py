@@ -177,6 +177,19 @@ def test_who_changed_while_the_clips_were_read_is_not_enrolled(
     assert all(s.n_samples == len(clips("FEE083", "trn06")) for s in vid.speakers.list())
 
 
+def test_samples_that_were_added_while_the_clips_were_read_are_not_replaced(
+    vid: VoiceID, clips: Clips
+) -> None:
+    [first, second, *others], last = clips("FEE083", "trn06"), clips("FEE083", "trn09")[0]
+    vid.enroll("alice", [first, *others])
+    new = Meanwhile(last, lambda: vid.enroll("alice", second))
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [new], mode="replace", force=True)
+    assert codes(refused) == ["changed_meanwhile"]
+    assert vid.speakers.get("alice").n_samples == len(others) + 2
+    assert vid.enroll("alice", [last], mode="replace", force=True).enrolled
+
+
 def test_who_expired_while_the_clips_were_read_is_not_enrolled(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     soon = datetime.now(UTC) + timedelta(seconds=2)

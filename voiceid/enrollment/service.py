@@ -55,7 +55,9 @@ class Turn:
     began_at: datetime
     plan: Plan | None
 
-    def changes(self, now_enrolled: Speaker | None, now: datetime) -> Iterator[EnrollmentProblem]:
+    def changes(
+        self, now_enrolled: Speaker | None, now: datetime, *, replaces: bool = False
+    ) -> Iterator[EnrollmentProblem]:
         """Yield a change of the speaker during the turn, which the enrolment must not undo."""
         before, event = self.before, ""
         if before is None:
@@ -71,6 +73,8 @@ class Turn:
             event = "expired"
         elif set(now_enrolled.groups) != set(before.groups):
             event = "was given other groups"
+        elif replaces and now_enrolled.updated_at != before.updated_at:
+            event = "was changed"  # maybe by new samples, which would be erased
         if event:
             message = f"{before.name} {event} while the clips were read: check, and enrol again"
             yield EnrollmentProblem("changed_meanwhile", None, message, overridable=False)
@@ -162,7 +166,7 @@ class Enroller:
         planned = Planned() if turn.plan is None else turn.plan.at(person.name)
         findings = self.checks.run(reader, before, clips, append=mode != "replace", planned=planned)
         problems = (
-            *turn.changes(before, datetime.now(UTC)),
+            *turn.changes(before, datetime.now(UTC), replaces=mode == "replace"),
             *findings.problems,
             *check_name(reader, before, person.name),
             *check_consent(before, person, self.checks.limits),
