@@ -109,6 +109,16 @@ def test_a_damaged_key_is_named_and_can_be_removed(vid: VoiceID) -> None:
     assert vid.keys.list() == []
 
 
+@pytest.mark.parametrize("stored", ["CAST(x'ff' AS TEXT)", "x'00'", "'\u00e9'", "''", "7"])
+def test_a_damaged_hash_is_that_of_no_key(vid: VoiceID, stored: str) -> None:
+    made = vid.keys.create("door", ["verify"])
+    with vid._session.store.write() as writer:
+        damage = f"UPDATE api_keys SET secret_sha256 = {stored}"  # noqa: S608
+        writer.connection.exec_driver_sql(damage)
+    with pytest.raises(AccessDenied, match="the key is unknown"):
+        vid.keys.check(made.text, "10.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("address", "is_taken"),
     [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.0.0.1", False), ("testclient", False)],

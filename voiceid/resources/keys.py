@@ -125,7 +125,8 @@ class Keys(OfSession):
         with self._session.store.read() as reader:
             stored = reader.keys.with_hash(key_id)
             expected = _sha256("") if stored is None else stored[1]
-            is_right = hmac.compare_digest(_sha256(secret), expected) and bool(secret)
+            same = hmac.compare_digest(_sha256(secret).encode(), expected.encode())
+            is_right = same and bool(secret)
             if stored is None or prefix != _PREFIX or not is_right:
                 raise AccessDenied(_WRONG, hint="Create a key: `voiceid keys create`.")
             return _usable(reader, stored[0], address)

@@ -43,7 +43,7 @@ class ApiKeys(Rows):
     def with_hash(self, key_id: str) -> tuple[ApiKey, str] | None:
         """Return the key with that id and the SHA-256 of its secret, or None."""
         row = self._connection.execute(_BY_ID, {"id": key_id}).first()
-        return None if row is None else (self._key(row), row.secret_sha256)
+        return None if row is None else (self._key(row), str(row.secret_sha256))
 
     def _key(self, row: Row[Any]) -> ApiKey:
         return _key(plain_row(self._protection, api_keys, row))
