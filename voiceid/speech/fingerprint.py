@@ -3,15 +3,14 @@
 After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 2002): each frame
 gives 32 bits, the signs of differences of band energies in frequency and time.  The differences:
 
-- All bands are narrow, so that the pitch counts: otherwise the same words of one speaker would
-  match.
+- All bands are narrow and frames long, so that the pitch counts: otherwise the same words of one
+  speaker would match.  A frame is longer than most of the echo of a room.
 - Only the clearest bits of the probe clip are compared: noise changes them least.
 - Along each alignment a piece loses a point for each wrong bit and gains some for each bit that is
   compared, as in a local alignment of sequences.  So a part that was cut out, or joined with
   others, is found.
 - The clip is compared unchanged, a little faster and slower, and backwards.
-- Clips with some likeness are compared again: by all bits, which finds short pieces; and without
-  the echo of a room, by twice as many words, where a long piece may have more wrong bits.
+- Clips with some likeness are compared again by all bits, which finds short pieces.
 
 docs/attacks.md has the rates of copies found, and of different recordings taken for one.
 """
@@ -29,10 +28,10 @@ from voiceid.domain import Float32Array, Speech
 
 Words = npt.NDArray[np.uint32]
 
-_ENOUGH, _OF_ALL, _LEAST = 70, 0.6, 44
+_ENOUGH, _OF_ALL, _LEAST = 80, 0.6, 44
 """The points a piece needs; in a short clip this share of the most possible, but at least that."""
-_FRAME, _HOP = 4096, 512
-"""Samples at 16 kHz: 256 and 32 ms."""
+_FRAME, _HOP = 8192, 512
+"""Samples at 16 kHz: 512 and 32 ms."""
 _BANDS, _APART, _EDGES_HZ = 36, 4, (300.0, 3000.0)
 _LAG = 3
 """Frames: 96 ms."""
@@ -46,16 +45,12 @@ _LONGEST_GAP = 16
 """Frames: longer pauses are shortened to this, about 0.5 s."""
 _LONGEST = 3750
 """Frames: 120 s.  The rest is not compared."""
-_KEPT_EVERY, _STEP, _STEP_IN_ECHO = 2, 4, 2
+_KEPT_EVERY, _STEP = 2, 4
 """Steps in frames: between the words of a kept clip, and between the compared words."""
 _POINTS, _MOST_WRONG = 4, 0.17
 """Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
-_ALIKE, _ENOUGH_OF_ALL_BITS = 24, 66
+_ALIKE, _ENOUGH_OF_ALL_BITS = 20, 56
 """Points that a piece needs to be compared again, and then by all bits."""
-_ECHO, _ECHO_LAG, _WRONG_IN_ECHO, _ENOUGH_IN_ECHO = 0.7, 3, 0.28, 250
-"""The share of a band's energy that is subtracted this many frames later; as `_MOST_WRONG`; and
-the points that a piece then needs.  At least `_LEFT` of the energy remains."""
-_LEFT = 0.05
 _AT_ONCE = 10_000
 """Kept words that are compared at a time: they fit into the processor's cache."""
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
@@ -65,39 +60,27 @@ _WINDOW = np.hanning(_FRAME).astype(np.float32)
 class Fingerprint:
     """The parts of a probe clip that are compared.
 
-    - `words`, `clear` (ways, n) uint32: for each frame of 32 ms the bits, and which are clear.
-    - `step`: between words that are compared, in frames.
-    - `again`: for clips with some likeness, what else is compared, and the points needed then.
+    - `words` (ways, n) uint32: the bits of a frame each 32 ms.
+    - `clear` (ways, n) uint32: those that are compared.
+    - `present` (ways, n) uint32: those that a clip with some likeness is compared by.
     """
 
     words: Words
     clear: Words
-    most_wrong: float = _MOST_WRONG
-    step: int = _STEP
-    again: tuple[tuple[Fingerprint, int], ...] = ()
+    present: Words
 
     @classmethod
     def of(cls, speech: Speech) -> Fingerprint:
         """Return the fingerprint of the speech of a clip; the audio cannot be restored from it."""
         samples = _in_time(speech)
         energies = [_energies(samples, speed) for speed in _SPEEDS]
-        echoless = [_without_echo(band) for band in energies]
-        every = cls._looked(energies, 1.0, _MOST_WRONG)
-        dry = replace(cls._looked(echoless, _CLEAR, _WRONG_IN_ECHO), step=_STEP_IN_ECHO)
-        again = (every, _ENOUGH_OF_ALL_BITS), (dry, _ENOUGH_IN_ECHO)
-        return replace(cls._looked(energies, _CLEAR, _MOST_WRONG), again=again)
-
-    @classmethod
-    def _looked(
-        cls, energies: Sequence[Float32Array], share: float, most_wrong: float
-    ) -> Fingerprint:
-        """Return the fingerprint of the clearest bits, a share of all."""
         looks = [_rises(band) for band in (*energies, energies[0][::-1])]
         n = min(map(len, looks))
         rises = np.stack([look[:n] for look in looks])
         sizes = np.abs(rises)
-        clear = (sizes > 0.0) & (sizes >= np.quantile(sizes[0], 1.0 - share))
-        return cls(_packed(rises > 0.0), _packed(clear), most_wrong)
+        present = sizes > 0.0
+        clear = present & (sizes >= np.quantile(sizes[0], 1.0 - _CLEAR))
+        return cls(_packed(rises > 0.0), _packed(clear), _packed(present))
 
     @property
     def kept(self) -> bytes:
@@ -107,7 +90,7 @@ class Fingerprint:
     @property
     def enough(self) -> int:
         """Points that a piece needs to be of one recording."""
-        all_of_it = int(self._most(self._steps(self.clear[:1])[:, :1]).sum())
+        all_of_it = int(_most(_steps(self.clear[:1])[:, :1]).sum())
         return max(_LEAST, min(_ENOUGH, round(_OF_ALL * all_of_it)))
 
     def finds(self, kept: Sequence[bytes]) -> list[bool]:
@@ -115,9 +98,9 @@ class Fingerprint:
         gains = np.array(self.gains(kept), np.int64)
         matches: npt.NDArray[np.bool_] = gains >= self.enough
         is_alike = ~matches & (gains >= _ALIKE)
-        alike = list(itertools.compress(kept, is_alike))
-        for look, enough in self.again:
-            matches[is_alike] |= np.array(look.gains(alike), np.int64) >= enough
+        by_all_bits = replace(self, clear=self.present)
+        alike = by_all_bits.gains(list(itertools.compress(kept, is_alike)))
+        matches[is_alike] = np.array(alike, np.int64) >= _ENOUGH_OF_ALL_BITS
         return list(map(bool, matches))
 
     def gains(self, kept: Sequence[bytes]) -> list[int]:
@@ -135,10 +118,10 @@ class Fingerprint:
         return gains + (self._gains(clips) if clips else [])
 
     def _gains(self, clips: Sequence[Words]) -> list[int]:
-        between = np.zeros(self.step // _KEPT_EVERY, np.uint32)
+        between = np.zeros(_STEP // _KEPT_EVERY, np.uint32)
         row = np.concatenate([part for clip in clips for part in (between, clip)])
         starts = np.cumsum([0] + [len(clip) + len(between) for clip in clips])[:-1]
-        words, clear = self._steps(self.words), self._steps(self.clear)
+        words, clear = _steps(self.words), _steps(self.clear)
         shape = words.shape[1], len(row)
         most = np.full(shape, np.iinfo(np.int16).max, np.int16)
         for at in range(len(between)):
@@ -148,7 +131,7 @@ class Fingerprint:
         differ, lost = np.empty(shape, np.uint32), np.empty(shape, np.uint8)
         gained, best, nothing = (np.zeros(shape, np.int16) for _ in range(3))
         run = np.zeros((shape[0], len(between) + len(row)), np.int16)
-        gains = zip(words, clear, self._most(clear), strict=True)
+        gains = zip(words, clear, _most(clear), strict=True)
         for own, asked, gain in ((each[:, None] for each in step) for step in gains):
             np.bitwise_and(np.bitwise_xor(own, row, out=differ), asked, out=differ)
             np.multiply(np.bitwise_count(differ, out=lost), _POINTS, out=lost)
@@ -159,16 +142,17 @@ class Fingerprint:
             run[:, len(between) :] = gained
         return [int(most) for most in np.maximum.reduceat(best.max(axis=0), starts)]
 
-    def _most(self, clear: Words) -> npt.NDArray[np.int16]:
-        """Return what each word gains without a wrong bit."""
-        most = np.bitwise_count(clear) * (_POINTS * self.most_wrong)
-        return np.rint(most).astype(np.int16)
 
-    def _steps(self, words: Words) -> Words:
-        """Return words (ways, n) as (steps, alignments): the kept ones are two frames apart."""
-        n, step = words.shape[1] // self.step, self.step
-        own = words[:, : n * step].reshape(len(words), n, step)[..., :_KEPT_EVERY]
-        return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n, -1))
+def _most(clear: Words) -> npt.NDArray[np.int16]:
+    """Return what each word gains without a wrong bit."""
+    return np.rint(np.bitwise_count(clear) * (_POINTS * _MOST_WRONG)).astype(np.int16)
+
+
+def _steps(words: Words) -> Words:
+    """Return words (ways, n) as (steps, alignments): the kept ones are two frames apart."""
+    n = words.shape[1] // _STEP
+    own = words[:, : n * _STEP].reshape(len(words), n, _STEP)[..., :_KEPT_EVERY]
+    return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n, -1))
 
 
 def _in_time(speech: Speech) -> Float32Array:
@@ -185,7 +169,7 @@ def _in_time(speech: Speech) -> Float32Array:
 
 def _energies(samples: Float32Array, speed: float) -> Float32Array:
     """Return the energies of bands (n, 36), in samples that may be played faster."""
-    whole = np.pad(samples, (_FRAME // 2, _FRAME // 2 + _LAG * _HOP))
+    whole = np.pad(samples, (_FRAME // 2, _FRAME // 2 + _LAG * _HOP), mode="edge")
     n = (len(whole) - _FRAME) // (_HOP * speed)
     starts = np.rint(np.arange(max(n, _LAG + _STEP)) * (_HOP * speed)).astype(np.intp)
     frames = np.lib.stride_tricks.sliding_window_view(whole, _FRAME)[
@@ -197,14 +181,6 @@ def _energies(samples: Float32Array, speed: float) -> Float32Array:
     edges = np.rint(edges_hz * (_FRAME / 16_000)).astype(np.intp)
     energies: Float32Array = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)
     return energies
-
-
-def _without_echo(energies: Float32Array) -> Float32Array:
-    """Return energies minus a share of the energies a little earlier."""
-    less = energies.copy()
-    less[_ECHO_LAG:] -= _ECHO * energies[:-_ECHO_LAG]
-    left: Float32Array = np.maximum(less, _LEFT * energies)
-    return left
 
 
 def _rises(energies: Float32Array) -> Float32Array:
