@@ -265,6 +265,19 @@ ATTEMPTS = {
         "UPDATE audit_events SET speaker_id = 9 WHERE number = 4",
         "row 4 was changed",
     ),
+    **{
+        f"put {value} into {column}": (
+            f"UPDATE audit_events SET {column} = {value} WHERE number = 4",  # noqa: S608 - constants
+            "the content of row 4" if column in {"content", "commitment"} else "row 4 was changed",
+        )
+        for value, columns in (
+            ("x'00ff'", ("created_at", "kind", "commitment", "previous", "hash")),
+            ("'text'", ("speaker_id", "content")),
+            ("7", ("content",)),
+        )
+        for column in columns
+    },
+    "put bytes into the counter": ("UPDATE audit_head SET hash = x'00'", "the counter"),
     "change a content and its hashes": (_forge, "row 5 does not follow row 4"),
     "swap two contents": (_swap_contents, "the content of row 4 was changed"),
     "swap two rows": (_swap, "row 3 was changed"),

@@ -100,7 +100,7 @@ class Audit(Rows):
         if since is not None:
             query = query.where(columns.created_at >= since)
         rows = self._connection.execute(query.order_by(columns.number).limit(_AT_ONCE)).all()
-        self._protection.load(row.speaker_id for row in rows if row.speaker_id is not None)
+        self._protection.load(row.speaker_id for row in rows if isinstance(row.speaker_id, int))
         return [_plain(row, self._protection) for row in rows]
 
     def rows(self) -> Iterator[AuditRow]:
@@ -129,8 +129,9 @@ class Audit(Rows):
         """Return the end of the chain according to the counter in a row of `_END`."""
         if row.number is None:
             return AuditHead()
-        is_sealed = row.mac == counter_mac(vault, row.number, row.hash)
-        return AuditHead(row.number, row.hash, is_sealed)
+        head_hash = _text(row.hash)
+        is_sealed = row.mac == counter_mac(vault, row.number, head_hash)
+        return AuditHead(row.number, head_hash, is_sealed)
 
 
 class AuditWriter(Audit):
@@ -199,7 +200,7 @@ class AuditWriter(Audit):
         """
         row = self._read_end(speaker_id)
         counter = self._counter(row, self._effects.protection.vault)
-        last = AuditHead(row.last_number or 0, row.last_hash or AuditHead().hash)
+        last = AuditHead(row.last_number or 0, _text(row.last_hash or AuditHead().hash))
         if counter != last:
             last = AuditHead(max(counter.number, last.number), is_sealed=False)
         return _End(last, row.configuration or "", bool(row.is_enrolled))
@@ -257,6 +258,8 @@ def opened_content(protection: Protection, row: Any) -> bytes | None:
     The keys of the speakers must be loaded.
     """
     stored: bytes | None = row.content
+    if not isinstance(stored, bytes | None):
+        return b""
     if protection.sealing is None or stored is None:
         return stored
     try:
@@ -270,15 +273,20 @@ def opened_content(protection: Protection, row: Any) -> bytes | None:
 def _plain(row: Any, protection: Protection) -> AuditRow:
     plain = AuditRow(
         number=row.number,
-        time=row.created_at,
-        kind=row.kind,
-        speaker_id=row.speaker_id,
+        time=_text(row.created_at),
+        kind=_text(row.kind),
+        speaker_id=row.speaker_id if isinstance(row.speaker_id, int | None) else -1,
         content=opened_content(protection, row),
-        commitment=row.commitment,
-        previous=row.previous,
-        hash=row.hash,
+        commitment=_text(row.commitment),
+        previous=_text(row.previous),
+        hash=_text(row.hash),
     )
-    return replace(plain, is_sealed=row.mac == row_mac(protection.vault, row.hash))
+    return replace(plain, is_sealed=row.mac == row_mac(protection.vault, plain.hash))
+
+
+def _text(stored: object) -> str:
+    """Return a text; in place of another type one that no hash fits."""
+    return stored if isinstance(stored, str) else f"no text: {stored!r}"
 
 
 def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, object]:
