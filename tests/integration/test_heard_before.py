@@ -19,6 +19,7 @@ from postgres_server import Databases
 
 from voiceid import ConfigError, Outcome, Reason, VoiceID
 from voiceid.domain import EmbeddedClip, HeardAs
+from voiceid.errors import StoreError
 from voiceid.store import fingerprint_table
 from voiceid.verification import replays
 
@@ -159,6 +160,18 @@ def test_an_acceptance_that_came_since_the_look_is_seen(
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda _: vid.verify("alice", said).outcome, range(2)))
     assert sorted(outcomes) == [Outcome.ACCEPTED, Outcome.REJECTED]
+
+
+@pytest.mark.parametrize("words", [b"\x00", b"\x00" * 7, "text", 7])
+def test_where_a_fingerprint_is_damaged_nothing_is_accepted(
+    opened_at: Open, ami, tmp_path: Path, words: object
+) -> None:
+    vid = opened_at()
+    assert vid.verify("alice", (ami.samples("alice-3"), 16_000)).accepted
+    with closing(sqlite3.connect(tmp_path / "data" / "voiceid.sqlite3")) as db, db:
+        db.execute("UPDATE fingerprints SET words = ?", (words,))
+    with pytest.raises(StoreError, match="fingerprint 1 in the database is damaged"):
+        vid.verify("alice", (ami.samples("alice-4"), 16_000))
 
 
 def test_an_embedding_alone_is_not_accepted(opened_at: Open, ami) -> None:

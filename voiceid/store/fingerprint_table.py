@@ -77,9 +77,10 @@ class Fingerprints(Rows):
     def _kept(self, row: Any) -> KeptFingerprint:
         try:
             heard_as, at = HeardAs(row.heard_as), stored_rows.moment_of(row.created_at)
-        except ValueError as error:
+            words = memoryview(plain_words(self._protection, row)).cast("I").tobytes()
+        except (TypeError, ValueError) as error:  # of another type, or no whole words
             raise stored_rows.damaged_row(f"fingerprint {row.id}") from error
-        return KeptFingerprint(row.id, Replay(heard_as, at), plain_words(self._protection, row))
+        return KeptFingerprint(row.id, Replay(heard_as, at), words)
 
 
 class FingerprintWriter(Fingerprints):
