@@ -89,8 +89,15 @@ def answer_apart(
                 " must give one vector of finite numbers",
                 hint="See that --frontend is the one that it was trained with.",
             )
-        vectors.append(unit(vector[0]))
-    return unit(np.mean(vectors, axis=0))
+        vectors.append(vector[0])
+    try:
+        return unit(np.mean([unit(vector) for vector in vectors], axis=0))
+    except ValueError as error:
+        raise CheckpointInvalid(
+            f"the vector of the network for {len(samples) / 16000:g} s of audio is of no use:"
+            f" {error}",
+            hint="See that --frontend is the one that it was trained with.",
+        ) from error
 
 
 def score_apart(network: Network, front_end: FrontEnd, samples: Float32Array) -> float:

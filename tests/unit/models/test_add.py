@@ -325,6 +325,17 @@ def not_finite(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def times(factor: float, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The vector, longer or shorter."""
+    mean = model.graph.node[-1]
+    model.graph.node.insert(
+        len(model.graph.node) - 1, helper.make_node("Mul", [mean.input[0], "factor"], ["longer"])
+    )
+    mean.input[0] = "longer"
+    model.graph.initializer.append(helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor]))
+    return model
+
+
 def frames_out(model: onnx.ModelProto) -> onnx.ModelProto:
     """An embedding for every frame."""
     model.graph.node[-1].input[0] = "b"
@@ -358,6 +369,8 @@ def without_the_mean(metadata: Mapping[str, str]) -> Mapping[str, str]:
         (constant(pooled(metadata=WESPEAKER)), {}, "the same vector for all audio"),
         (not_finite(pooled(metadata=WESPEAKER)), {}, "not all finite"),
         (frames_out(pooled(metadata=WESPEAKER)), {}, "must give one vector"),
+        (times(1e25, pooled(metadata=WESPEAKER)), {}, "longer than float32 can compute with"),
+        (times(0.0, pooled(metadata=WESPEAKER)), {}, "has zero length"),
     ],
 )
 def test_what_is_no_encoder_or_not_what_was_said_is_refused(

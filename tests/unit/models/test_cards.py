@@ -254,7 +254,7 @@ def without(key: str) -> str:
             _TABLES.sub("", TEXT).replace("dim = 256", "dim = 256\ncalibration = 1"),
             "cannot be used",
         ),
-        (MEASURED.replace("slope = ", "slope = -"), "the slope of the calibration is not positive"),
+        (MEASURED.replace("slope = ", "slope = -"), "the slope of the calibration is too small"),
         (
             re.sub(r"(?m)^compensation_sha256 = .*", 'compensation_sha256 = "../x"', TEXT),
             "compensation_sha256 is malformed: '../x'",
