@@ -42,7 +42,7 @@ def test_files_are_short(sizes: Sizes) -> None:
 
 
 def test_the_package_does_not_grow_beyond_what_can_be_read(sizes: Sizes) -> None:
-    assert sizes.lines <= 64_815
+    assert sizes.lines <= 64_840
 
 
 def test_no_two_modules_share_a_name(sizes: Sizes) -> None:
