@@ -25,7 +25,7 @@ import psycopg
 
 from voiceid.domain import DatabaseUrl
 
-NOBODY = 65_534
+USER = 65_534
 """Who the server runs as when the tests run as root: PostgreSQL refuses to be root."""
 SETTINGS = {
     "listen_addresses": "",
@@ -56,6 +56,24 @@ def programs() -> Path:
     return max(Path(folder).glob("pginstall*")) / "bin"
 
 
+def unprivileged() -> dict[str, Any]:
+    """Return the user and group of a server's process, by keyword: it refuses to be root."""
+    return {"user": USER, "group": USER} if os.geteuid() == 0 else {}
+
+
+def plain_url(url: str) -> str:
+    """Return a database's URL as psycopg reads it."""
+    return url.replace("postgresql+psycopg", "postgresql")
+
+
+def ask(url: DatabaseUrl, *statements: str) -> list[tuple[object, ...]]:
+    """Run SQL as another program would; return the rows of the last statement, if it has any."""
+    with psycopg.connect(plain_url(url.text), autocommit=True) as connection:
+        for statement in statements:
+            found = connection.execute(statement)
+        return found.fetchall() if found.description else []
+
+
 class Server:
     """A server in a folder, on a socket in it."""
 
@@ -63,9 +81,9 @@ class Server:
         self.folder, self._data, self._log = folder, folder / "data", folder / "log"
         self._settings = {**SETTINGS, **settings}
         self._bin = programs()
-        self._who: dict[str, Any] = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
+        self._who = unprivileged()
         if self._who:
-            os.chown(folder, NOBODY, NOBODY)
+            os.chown(folder, USER, USER)
         self._process: subprocess.Popen[bytes] | None = None
         command: list[str | Path] = [self._bin / "initdb", "-D", self._data, "-U", "postgres"]
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
@@ -180,7 +198,7 @@ class Databases:
 def databases() -> Iterator[Databases]:
     """Databases on the server that ``VOICEID_TEST_DATABASE_URL`` names, or on one started here."""
     if GIVEN is not None:
-        made = Databases(GIVEN.replace("postgresql+psycopg", "postgresql"))
+        made = Databases(plain_url(GIVEN))
         yield made
         made.drop_all()
     else:

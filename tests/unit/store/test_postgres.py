@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from postgres_server import Databases
+from postgres_server import Databases, ask
 from random_voices import DIM, SPACE, random_unit, sample
 from sqlalchemy import select, update
 
@@ -31,15 +30,6 @@ from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def ask(url: DatabaseUrl, *statements: str) -> list[tuple[object, ...]]:
-    """Run SQL as another program would; return the rows of the last statement, if it has any."""
-    plain = url.text.replace("postgresql+psycopg", "postgresql")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        for statement in statements:
-            found = connection.execute(statement)
-        return found.fetchall() if found.description else []
-
-
 def enroll(url: DatabaseUrl, *names: str) -> None:
     rng = np.random.default_rng(len(names))
     store = Store.open(url)
@@ -48,13 +38,6 @@ def enroll(url: DatabaseUrl, *names: str) -> None:
             vectors = random_unit(rng, 2)
             writer.samples.add(writer.speakers.add(name).id, SPACE, [sample(v) for v in vectors])
     store.close()
-
-
-@pytest.fixture
-def url(postgres: Databases) -> Iterator[DatabaseUrl]:
-    made = postgres.migrated()
-    yield made
-    postgres.drop(made)
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-import psycopg
 import pytest
-from postgres_server import NOBODY, Databases
+from postgres_server import ask, plain_url, unprivileged
 from psycopg.conninfo import conninfo_to_dict
 from random_voices import SPACE, random_unit, sample
 from sqlalchemy import Connection, event
@@ -30,18 +29,11 @@ READS = 8
 
 
 @pytest.fixture
-def url(postgres: Databases) -> Iterator[DatabaseUrl]:
-    made = postgres.migrated()
-    yield made
-    postgres.drop(made)
-
-
-@pytest.fixture
 def pooled(url: DatabaseUrl) -> Iterator[DatabaseUrl]:
     """The database behind a pooler with two sessions, which change after each transaction."""
     if POOLER is None:
         pytest.skip("there is no PgBouncer")
-    server = conninfo_to_dict(url.text.replace("postgresql+psycopg", "postgresql"))
+    server = conninfo_to_dict(plain_url(url.text))
     target = " ".join(f"{key}={value}" for key, value in server.items() if key != "dbname")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,9 +42,9 @@ def pooled(url: DatabaseUrl) -> Iterator[DatabaseUrl]:
             f"unix_socket_dir = {name}\nauth_type = any\npool_mode = transaction\n"
             "default_pool_size = 2\n"
         )
-        who = {"user": NOBODY, "group": NOBODY} if os.getuid() == 0 else {}
         folder.chmod(0o777)
-        with subprocess.Popen([POOLER, "-q", folder / "pooler.ini"], **who) as pooler:
+        command = [POOLER, "-q", folder / "pooler.ini"]
+        with subprocess.Popen(command, **unprivileged()) as pooler:
             while not list(folder.glob(".s.PGSQL.*")):
                 assert pooler.poll() is None
                 time.sleep(0.05)
@@ -86,10 +78,10 @@ def test_a_column_that_a_newer_program_added_is_no_error(url: DatabaseUrl) -> No
     store = Store.open(url)
     for _ in range(READS):
         before = state_of(store)
-    plain = url.text.replace("postgresql+psycopg", "postgresql")
-    with psycopg.connect(plain, autocommit=True) as other:
-        for table in ("protection", "audit_head"):
-            other.execute(f"ALTER TABLE {table} ADD COLUMN added text")
+    ask(
+        url,
+        *(f"ALTER TABLE {table} ADD COLUMN added text" for table in ("protection", "audit_head")),
+    )
     assert state_of(store) == before
     store.close()
 
