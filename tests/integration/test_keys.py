@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clocks import set_clock
 from sqlalchemy import update
 
 from voiceid import VoiceID
@@ -73,19 +74,11 @@ def test_a_clock_that_was_set_back_brings_no_expired_key_or_session_back(
     lasting = vid.keys.create("b", ["read"])
     session = vid.keys.start_session(lasting.key, began + timedelta(hours=1))
 
-    def set_clock(moment: datetime) -> None:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                return moment
-
-        monkeypatch.setattr("voiceid.resources.keys.datetime", Clock)
-        monkeypatch.setattr("voiceid.store.effects.datetime", Clock)
-
+    modules = "voiceid.resources.keys", "voiceid.store.effects"
     later = began + timedelta(hours=2)
-    set_clock(later)
+    set_clock(monkeypatch, later, *modules)
     vid.keys.create("c", ["read"])  # an event of this hour
-    set_clock(began + timedelta(seconds=5))
+    set_clock(monkeypatch, began + timedelta(seconds=5), *modules)
     for asks in (
         lambda: vid.keys.check(old.text, "10.0.0.1"),
         lambda: vid.keys.require(old.key),
@@ -95,7 +88,7 @@ def test_a_clock_that_was_set_back_brings_no_expired_key_or_session_back(
             asks()
     assert vid.keys.check(lasting.text, "10.0.0.1") == lasting.key
     new = vid.keys.create("d", ["read"], expires_at=later + timedelta(hours=1))
-    set_clock(began + timedelta(seconds=-55))  # of another host
+    set_clock(monkeypatch, began + timedelta(seconds=-55), *modules)  # of another host
     assert vid.keys.check(new.text, "10.0.0.1") == new.key
 
 

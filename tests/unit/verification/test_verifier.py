@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clocks import set_clock
 from random_voices import DIM, QUALITY, SPACE
 
 from voiceid.decision.aims import Aim, threshold_by_hand
@@ -235,16 +236,7 @@ def test_one_who_is_disabled_is_called_so_though_expired_too(desk: Desk) -> None
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Set the clock of decisions."""
-
-    def set_to(moment: datetime) -> None:
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-                return moment
-
-        monkeypatch.setattr("voiceid.verification.verifier.datetime", Clock)
-
-    return set_to
+    return lambda moment: set_clock(monkeypatch, moment, "voiceid.verification.verifier")
 
 
 def test_from_the_very_moment_of_the_expiry_on_a_speaker_is_expired(
