@@ -284,6 +284,11 @@ def enrolled(vid: VoiceID, speakers: Sequence[Person]) -> Iterator[Person]:
             yield person
 
 
+def reasons_of(decisions: Counter[str]) -> str:
+    """Return how often each reason was given."""
+    return ", ".join(f"{reason} {count}" for reason, count in decisions.most_common())
+
+
 def whole_table(vid: VoiceID, speakers: Sequence[Person], n_codes: int) -> str:
     """Return what `verify` answers, with a code and without."""
     rng, rows, times = np.random.default_rng(3), [], []
@@ -302,9 +307,8 @@ def whole_table(vid: VoiceID, speakers: Sequence[Person], n_codes: int) -> str:
                 n_voice, n = n_voice + plain.accepted, n + 1
                 if decision.accepted:
                     times.append((coded_s - plain_s, coded_s))
-        reasons = ", ".join(f"{reason} {count}" for reason, count in with_code.most_common())
         passed = counted(with_code["match"], n, is_wanted=kind.startswith("right code, right"))
-        rows.append((kind, f"{n_voice} of {n}", *passed, reasons))
+        rows.append((kind, f"{n_voice} of {n}", *passed, reasons_of(with_code)))
     more, whole = 1e3 * np.median(times, axis=0)
     title = "The whole decision (FMR 0.1 %, 5 rounds)"
     headers = ("answer", "accepted without a code", "with", "%", "bound, %", "reasons")

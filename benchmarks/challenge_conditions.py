@@ -27,6 +27,7 @@ from benchmarks.challenge import (
     fresh,
     heard,
     people,
+    reasons_of,
     said,
     sent_over,
 )
@@ -142,8 +143,7 @@ def heard_table(vid: VoiceID, speakers: Sequence[Person]) -> str:
 
 
 def _reasons(decisions: Sequence[Decision]) -> str:
-    counts = Counter(decision.reason.value for decision in decisions)
-    return ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
+    return reasons_of(Counter(decision.reason.value for decision in decisions))
 
 
 def main() -> None:
