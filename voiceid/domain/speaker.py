@@ -172,6 +172,10 @@ class Speaker:
         """Return the standing, now or at a moment in UTC, for a purpose if named."""
         return standing(self, now or datetime.now(UTC), purpose)
 
+    def waits_for_speech(self, samples: Sequence[Sample]) -> bool:
+        """Whether the first of these samples, with too little speech, disabled the speaker."""
+        return bool(samples) and self.disabled_at == samples[0].created_at
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the standing; times in ISO 8601."""
         return json_of(self, "spaces", embedding_spaces=self.spaces, standing=self.standing())

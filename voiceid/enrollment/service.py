@@ -272,7 +272,7 @@ def _collected(report: EnrollmentReport, speaker: Speaker, old: Sequence[Sample]
     if report.missing_speech_s > 0:
         return None if old else False
     was_short = old and all(_SHORT in sample.overrides for sample in old)
-    return True if was_short and speaker.disabled_at == old[0].created_at else None
+    return True if was_short and speaker.waits_for_speech(old) else None
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:

@@ -187,14 +187,14 @@ def reset_and_show(vid: Vid, profile_id: str, caller: _Admin) -> dict[str, Any]:
 
 
 def _reset(vid: VoiceID, name: str) -> None:
-    since, samples = vid.speakers.get(name).disabled_at, vid.samples.list(name)
-    lacks_speech = bool(samples) and since == samples[0].created_at  # its enrolment goes on
+    samples = vid.samples.list(name)
     speaker = vid.speakers.remove(name)
+    is_barred = speaker.disabled_at is not None and not speaker.waits_for_speech(samples)
     details = SpeakerDetails(
         speaker.groups,
         metadata=speaker.metadata,
         expires_at=speaker.expires_at,
-        enabled=None if speaker.disabled_at is None or lacks_speech else False,
+        enabled=False if is_barred else None,
         consents=speaker.consents,
     )
     vid.speakers.add(name, details)
