@@ -110,8 +110,7 @@ class RowSearch:
         the HNSW index instead.
         """
         values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
-        rows, members = "centroids", ""
-        self._connection.exec_driver_sql(_PLAN_FOR_VALUES)
+        rows, members, settings = "centroids", "", _PLAN_FOR_VALUES
         if group is not None:
             values["group"] = tag("group", group)
             members = (
@@ -119,7 +118,7 @@ class RowSearch:
                 " WHERE m.speaker_id = c.speaker_id AND m.group_name = :group)"
             )
         elif ef_search is not None:
-            self._connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {ef_search:d}")
+            settings += f"; SET LOCAL hnsw.ef_search = {ef_search:d}"
             values["candidates"] = ef_search
             half = f"AS halfvec({len(query)}))"
             rows = (
@@ -132,6 +131,7 @@ class RowSearch:
                 ARRAY(SELECT c.id FROM {rows} AS c WHERE c.space_id = :space {members}
                       ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n))
         """  # noqa: S608
+        self._connection.exec_driver_sql(settings)
         nearest = self._connection.execute(text(sql).columns(vector=VECTOR), values).all()
         ids = np.array([row.id for row in nearest], dtype=np.int64)
         vectors = stored_rows.vectors([row.vector for row in nearest], len(query), space_id)
