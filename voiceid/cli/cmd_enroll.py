@@ -168,7 +168,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                 "--digits and --words teach the words of an enrolled speaker: of the other options"
                 " only --mic and --rounds go with them."
             )
-        if audio and word_rounds.is_recorded:
+        if audio and (word_rounds.source, word_rounds.count) != (None, None):
             raise click.UsageError("Give the rounds as AUDIO, or --mic and --rounds to record now.")
     elif from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)

@@ -29,11 +29,6 @@ class WordRounds:
     source: str | None
     count: int | None
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether an option says how the rounds are recorded."""
-        return self.source is not None or self.count is not None
-
 
 def _word_rounds(
     *, digits: bool, words: str | None, source: str | None, rounds: int | None

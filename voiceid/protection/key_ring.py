@@ -23,7 +23,7 @@ class KeyRing:
     def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
         self.source, self.is_required = source, is_required
         self._vaults: dict[tuple[object, ...], Vault] = {}
-        self._failed: dict[KeySource, tuple[GalleryKeyMissing | None, float]] = {}
+        self._failed: dict[KeySource, tuple[GalleryKeyMissing, float]] = {}
 
     @property
     def has_key(self) -> bool:
@@ -55,9 +55,8 @@ class KeyRing:
 
     def _read(self, source: KeySource) -> list[Key]:
         started = time.monotonic()
-        failure, until = self._failed.get(source, (None, 0.0))
-        if failure is not None and started < until:
-            raise failure.with_traceback(None)
+        if (failed := self._failed.get(source)) and started < failed[1]:
+            raise failed[0].with_traceback(None)
         try:
             return source.read()
         except GalleryKeyMissing as error:

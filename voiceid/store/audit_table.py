@@ -257,9 +257,7 @@ def opened_content(protection: Protection, row: Any) -> bytes | None:
 
     The keys of the speakers must be loaded.
     """
-    stored: bytes | None = row.content
-    if not isinstance(stored, bytes | None):
-        return b""
+    stored: bytes | None = row.content if isinstance(row.content, bytes | None) else b""
     if protection.sealing is None or stored is None:
         return stored
     try:
